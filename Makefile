@@ -1,0 +1,2 @@
+# lhyve: a small front to Meson.
+BUILD ?= build

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_GMEM_GMEM_H
+#define LHYVE_GMEM_GMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Guest physical memory: RAM at [0, lowmem) and [4 GiB, 4 GiB + highmem),
+ * backed by one memfd, mapped into one reservation in which the offset is
+ * the guest physical address, with inaccessible guards around it.
+ *
+ * Everything above the engines reaches guest memory through gpa and length.
+ */
+struct gmem;
+
+#define GMEM_PAGE_SIZE 4096u
+#define GMEM_PAGE_SHIFT 12
+#define GMEM_LOWMEM_LIMIT 0xc0000000ull /* bhyve: 3 GiB */
+#define GMEM_HIGHMEM_BASE 0x100000000ull
+
+/* Creates RAM of `size` bytes (a multiple of the page size, not 0), split at
+ * GMEM_LOWMEM_LIMIT. 0 or -errno (-ENOMEM when the host cannot reserve it). */
+int gmem_create(struct gmem **out, uint64_t size);
+void gmem_destroy(struct gmem *gm);
+
+uint64_t gmem_lowmem(const struct gmem *gm);  /* bytes below 4 GiB */
+uint64_t gmem_highmem(const struct gmem *gm); /* bytes from 4 GiB */
+/* Host address of gpa 0. For engines only: they mmap and translate. */
+uint8_t *gmem_base(const struct gmem *gm);
+int gmem_fd(const struct gmem *gm);
+
+/* Host address of [gpa, gpa+len) if all of it is RAM of one range, else
+ * NULL. The pointer is good for the life of gm. Who writes through it calls
+ * gmem_wrote() afterwards. */
+void *gmem_map(const struct gmem *gm, uint64_t gpa, uint64_t len);
+/* Copies; 0, or -EFAULT if any byte is not RAM (nothing is copied then). */
+int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, size_t len);
+int gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, size_t len);
+int gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len);
+
+/*
+ * Pages whose content somebody has cached (translated code). A write by
+ * gmem_write() or announced by gmem_wrote() to a watched page calls the
+ * observer after the bytes have changed, in the writer's thread.
+ */
+void gmem_set_observer(struct gmem *gm,
+    void (*fn)(void *arg, uint64_t gpa, uint64_t len), void *arg);
+void gmem_watch(struct gmem *gm, uint64_t gpa, bool on);
+bool gmem_watched(const struct gmem *gm, uint64_t gpa);
+void gmem_wrote(struct gmem *gm, uint64_t gpa, uint64_t len);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_VMM_CPUID_H
+#define LHYVE_VMM_CPUID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * CPUID policy shared by all engines: the host's leaves less what is not
+ * virtualized, every leaf consistent with every other.
+ */
+struct cpuid_leaf {
+	uint32_t leaf, subleaf;
+	bool indexed; /* subleaf matters */
+	uint32_t eax, ebx, ecx, edx;
+};
+
+#define CPUID_MAX_LEAVES 96
+struct cpuid_policy {
+	struct cpuid_leaf leaf[CPUID_MAX_LEAVES];
+	unsigned nleaves;
+	uint32_t max_basic, max_ext;
+	uint64_t xcr0; /* components a guest may enable */
+	uint64_t cr4;  /* CR4 bits a guest may set */
+	uint64_t efer; /* EFER bits a guest may set */
+	uint8_t maxphyaddr;
+};
+
+/* What CPUID's result depends on at run time. */
+struct cpuid_dynamic {
+	uint32_t apicid;
+	uint64_t xcr0, cr4;
+	bool apic_enabled;
+};
+
+/* Reads the host's CPUID and makes the policy for a machine of ncpus. */
+void cpuid_policy_init(struct cpuid_policy *p, unsigned ncpus);
+void cpuid_query(const struct cpuid_policy *p, const struct cpuid_dynamic *dyn,
+    uint32_t eax, uint32_t ecx, uint32_t out[4]);
+
+#endif

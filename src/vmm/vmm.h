@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_VMM_VMM_H
+#define LHYVE_VMM_VMM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/*
+ * libvmm: virtual machines and their processors, whatever engine runs them.
+ *
+ * Threads: vm_create() and vm_destroy() are the owner's. A vcpu is run by
+ * one thread at a time; its registers may be read and written only while
+ * vcpu_run() is not executing it. vcpu_kick(), vm_suspend(), vm_msi(),
+ * vm_extint() and vm_nmi() may be called from any thread at any time.
+ * Functions return 0 or -errno unless they say otherwise.
+ */
+struct gmem;
+struct vclock;
+struct vm;
+struct vcpu;
+
+/* How a machine ends; the values are the exit statuses of bhyve(8). */
+enum vm_suspend_how {
+	VM_SUSPEND_RESET = 0,
+	VM_SUSPEND_POWEROFF = 1,
+	VM_SUSPEND_HALT = 2,
+	VM_SUSPEND_TRIPLEFAULT = 3,
+	VM_SUSPEND_NONE = -1
+};
+
+/*
+ * The machine's side of port and memory accesses. Called in the vcpu's
+ * thread with no engine lock held. Sizes are 1, 2 or 4 bytes for ports, 1,
+ * 2, 4 or 8 for memory; values are in the low bits. A read or write that
+ * nobody claims returns -ENOENT; the engine then completes the access as
+ * hardware does (all ones, ignored).
+ */
+struct vmm_io_ops {
+	int (*port_read)(void *arg, struct vcpu *vcpu, uint16_t port,
+	    unsigned size, uint32_t *val);
+	int (*port_write)(void *arg, struct vcpu *vcpu, uint16_t port,
+	    unsigned size, uint32_t val);
+	int (*mem_read)(void *arg, struct vcpu *vcpu, uint64_t gpa,
+	    unsigned size, uint64_t *val);
+	int (*mem_write)(void *arg, struct vcpu *vcpu, uint64_t gpa,
+	    unsigned size, uint64_t val);
+	/* A level-triggered vector was completed (EOI broadcast). */
+	void (*eoi)(void *arg, struct vcpu *vcpu, uint8_t vector);
+	/* INTA cycle of the PIC: its vector, or -1 if its line fell. */
+	int (*intr_ack)(void *arg);
+};
+
+enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_KVM, VM_ENGINE_SOFT };
+
+struct vm_config {
+	enum vm_engine engine;
+	unsigned ncpus;
+	struct gmem *gmem;     /* outlives the VM */
+	struct vclock *vclock; /* outlives the VM */
+	const struct vmm_io_ops *ops;
+	void *ops_arg;
+	bool x2apic;	 /* start in x2APIC mode (-x) */
+	/* Fast paths, on by default; each can be turned off to find faults. */
+	bool soft_no_link;	/* no direct links between blocks */
+	bool soft_no_tlb;	/* no inline TLB look-ups */
+	bool soft_one_insn;	/* one instruction per block */
+};
+
+/* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
+enum vm_exitcode {
+	VM_EXITCODE_BOGUS,	 /* nothing to do; run again */
+	VM_EXITCODE_RDMSR,
+	VM_EXITCODE_WRMSR,
+	VM_EXITCODE_HLT,
+	VM_EXITCODE_MTRAP,
+	VM_EXITCODE_PAUSE,
+	VM_EXITCODE_SPINUP_AP,
+	VM_EXITCODE_SUSPENDED,
+	VM_EXITCODE_TASK_SWITCH,
+	VM_EXITCODE_REQIDLE,
+	VM_EXITCODE_DEBUG,
+	VM_EXITCODE_BPT,
+	VM_EXITCODE_ENGINE,	 /* the engine cannot go on; see u.engine */
+	VM_EXITCODE_MAX
+};
+
+struct vm_exit {
+	enum vm_exitcode exitcode;
+	uint64_t rip;	/* of the instruction that exited */
+	union {
+		struct {	   /* RDMSR, WRMSR */
+			uint32_t code;
+			uint64_t wval;
+		} msr;
+		struct {
+			uint64_t rflags;
+		} hlt;
+		struct {
+			enum vm_suspend_how how;
+		} suspended;
+		struct {
+			unsigned vcpu;
+			uint64_t rip;
+		} spinup_ap;
+		struct {
+			char reason[96];  /* one line for the user */
+			uint8_t inst[15]; /* bytes at rip */
+			uint8_t inst_len;
+		} engine;
+	} u;
+};
+
+enum vm_reg {
+	VM_REG_RAX, VM_REG_RCX, VM_REG_RDX, VM_REG_RBX,
+	VM_REG_RSP, VM_REG_RBP, VM_REG_RSI, VM_REG_RDI,
+	VM_REG_R8, VM_REG_R9, VM_REG_R10, VM_REG_R11,
+	VM_REG_R12, VM_REG_R13, VM_REG_R14, VM_REG_R15,
+	VM_REG_RIP, VM_REG_RFLAGS,
+	VM_REG_CR0, VM_REG_CR2, VM_REG_CR3, VM_REG_CR4, VM_REG_CR8,
+	VM_REG_XCR0, VM_REG_EFER,
+	VM_REG_DR0, VM_REG_DR1, VM_REG_DR2, VM_REG_DR3, VM_REG_DR6, VM_REG_DR7,
+	VM_REG_INTR_SHADOW,
+	VM_REG_MAX
+};
+
+enum vm_segreg {
+	VM_SEG_ES, VM_SEG_CS, VM_SEG_SS, VM_SEG_DS, VM_SEG_FS, VM_SEG_GS,
+	VM_SEG_LDTR, VM_SEG_TR, VM_SEG_GDTR, VM_SEG_IDTR,
+	VM_SEG_MAX
+};
+
+/* A segment register with its hidden part. */
+struct vm_seg {
+	uint64_t base;
+	uint32_t limit;  /* in bytes, granularity applied */
+	uint32_t access; /* as in VMX: type 3:0, S 4, DPL 6:5, P 7, AVL 12,
+			    L 13, D/B 14, G 15, unusable 16 */
+	uint16_t sel;
+};
+#define VM_SEG_P 0x80u
+#define VM_SEG_S 0x10u
+#define VM_SEG_L 0x2000u
+#define VM_SEG_DB 0x4000u
+#define VM_SEG_G 0x8000u
+#define VM_SEG_UNUSABLE 0x10000u
+#define VM_SEG_DPL(a) (((a) >> 5) & 3)
+
+int vm_create(struct vm **out, const struct vm_config *cfg);
+void vm_destroy(struct vm *vm);
+unsigned vm_ncpus(const struct vm *vm);
+struct vcpu *vm_vcpu(struct vm *vm, unsigned idx);
+/* The engine that was chosen and why, for the log. */
+const char *vm_engine_name(const struct vm *vm);
+/* Puts every vcpu, local APIC and engine cache in the state after RESET;
+ * memory is left alone. Only while no vcpu runs. */
+int vm_reset(struct vm *vm);
+
+unsigned vcpu_id(const struct vcpu *vcpu);
+struct vm *vcpu_vm(const struct vcpu *vcpu);
+
+/* Runs the vcpu until an exit that is not an upcall. Returns 0 with *exit
+ * filled. A vcpu that waits (HLT) sleeps inside unless halt exits are on. */
+int vcpu_run(struct vcpu *vcpu, struct vm_exit *exit);
+/* Makes a running or sleeping vcpu_run() return BOGUS soon. */
+void vcpu_kick(struct vcpu *vcpu);
+/* Sleeps until an event for the vcpu (interrupt, NMI, suspend, kick) is
+ * there; for callers that take HLT exits. */
+void vcpu_wait(struct vcpu *vcpu);
+
+int vcpu_get_reg(struct vcpu *vcpu, enum vm_reg reg, uint64_t *val);
+int vcpu_set_reg(struct vcpu *vcpu, enum vm_reg reg, uint64_t val);
+int vcpu_get_seg(struct vcpu *vcpu, enum vm_segreg seg, struct vm_seg *val);
+int vcpu_set_seg(
+    struct vcpu *vcpu, enum vm_segreg seg, const struct vm_seg *val);
+/* x87, SSE and AVX state in the standard (non-compacted) XSAVE format. *len
+ * is the room on entry and the size on return; -ENOSPC if too small. */
+int vcpu_get_xsave(struct vcpu *vcpu, void *buf, uint32_t *len);
+int vcpu_set_xsave(struct vcpu *vcpu, const void *buf, uint32_t len);
+/* Any MSR the engine or the shared table knows; -ENOENT otherwise. */
+int vcpu_get_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *val);
+int vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t val);
+
+/* Event to deliver before the next instruction. */
+int vcpu_inject_exception(
+    struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
+/* Completes a RDMSR/WRMSR exit: value for RDMSR, or #GP. */
+int vcpu_complete_msr(struct vcpu *vcpu, bool gp, uint64_t val);
+
+enum vm_cap { VM_CAP_HALT_EXIT, VM_CAP_PAUSE_EXIT };
+int vcpu_set_cap(struct vcpu *vcpu, enum vm_cap cap, bool on);
+
+/* An MSI as the chipset would decode it (address 0xfeexxxxx). */
+int vm_msi(struct vm *vm, uint64_t addr, uint32_t data);
+/* Level of the PIC's INTR output, wired to LINT0 of every local APIC. */
+void vm_extint(struct vm *vm, bool level);
+void vm_nmi(struct vm *vm, unsigned vcpu);
+
+/* Ends the machine: every vcpu_run() returns SUSPENDED. The first reason
+ * wins; 0, or -EALREADY. */
+int vm_suspend(struct vm *vm, enum vm_suspend_how how);
+
+/* Registers, segments and, for the soft engine, counters; for fatal exits. */
+void vcpu_dump(struct vcpu *vcpu, FILE *out);
+
+#endif
