@@ -51,12 +51,13 @@ pci_bar_space(const struct pci_bar *bar)
 uint64_t
 pci_bar_addr(const struct pci_dev *dev, unsigned idx)
 {
-	const struct pci_bar *bar = &dev->bar[idx];
+	const struct pci_bar *bar;
 	unsigned off = PCIR_BAR0 + idx * 4;
 	uint64_t addr;
 
-	if (idx >= PCI_BARS || bar->type == PCI_BAR_NONE)
+	if (idx >= PCI_BARS || dev->bar[idx].type == PCI_BAR_NONE)
 		return (0);
+	bar = &dev->bar[idx];
 	addr = pci_cfg_get(dev, off, 4);
 	if (bar->type == PCI_BAR_IO)
 		return (addr & ~3ull & 0xffff);
