@@ -4,9 +4,11 @@
 LHYVE and LHYVE_GUEST name others.
 """
 
+import gzip
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 from typing import NamedTuple
 
@@ -21,6 +23,7 @@ class Files(NamedTuple):
     lhyve: str
     kernel: str
     initrd: str
+    probe: str  # guest/probe.c, in the guest as /bin/probe
     release: str  # of the kernel
 
 
@@ -42,7 +45,23 @@ def files():
             shutil.copyfile(path, copy)
             os.chmod(copy, mode)
             copies.append(copy)
-        yield Files(*copies, release)
+        add_program(tmp, "probe", copies[-1])
+        yield Files(*copies, f"{tmp}/bin/probe", release)
+
+
+def add_program(tmp, name, initrd):
+    """Builds a program of guest/ and appends it to an initramfs: the kernel
+    takes one archive after the other."""
+    os.makedirs(f"{tmp}/bin", exist_ok=True)
+    source = pathlib.Path(__file__).parent / "guest" / f"{name}.c"
+    subprocess.run(
+        ["gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread",
+         "-s", "-o", f"{tmp}/bin/{name}", source, "-lm"], check=True)
+    archive = subprocess.run(
+        ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=tmp,
+        input=f"bin/{name}\n".encode(), stdout=subprocess.PIPE, check=True)
+    with open(initrd, "ab") as f:
+        f.write(gzip.compress(archive.stdout))
 
 
 @pytest.fixture
