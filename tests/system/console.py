@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import subprocess
 import termios
 import time
@@ -103,7 +104,8 @@ class Console:
 
     def close(self):
         if self.proc.poll() is None:
-            self.proc.kill()
+            # With what it started: lhyve under strace or make.
+            os.killpg(self.proc.pid, signal.SIGKILL)
             self.proc.wait()
         self.tty.close()
         os.close(self.slave)

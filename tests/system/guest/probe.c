@@ -75,7 +75,8 @@ static void
 check_faults(void)
 {
 	static const int sigs[] = {SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGBUS};
-	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	struct sigaction sa = {
+	    .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 	volatile uint8_t *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -94,7 +95,8 @@ check_faults(void)
 	result("straddle", FAULTS(*(volatile uint64_t *)(p + 4092), SIGSEGV,
 			       SEGV_MAPERR, (void *)(p + 4096)));
 	mprotect((void *)p, 4096, PROT_NONE);
-	result("no access", FAULTS(p[7], SIGSEGV, SEGV_ACCERR, (void *)(p + 7)));
+	result(
+	    "no access", FAULTS(p[7], SIGSEGV, SEGV_ACCERR, (void *)(p + 7)));
 	result("kernel", FAULTS(*(volatile char *)0xffffffff81000000ull,
 			     SIGSEGV, SEGV_MAPERR, NULL));
 	result("non-canonical",
