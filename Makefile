@@ -30,13 +30,14 @@ $(BUILD)/build.ninja:
 	$(MESON) setup --prefix=$(PREFIX) $(BUILD)
 
 all: $(BUILD)/build.ninja
-	@$(MESON) compile -C $(BUILD)
+	@ninja -C $(BUILD)
 	@ln -sfn src/cmd/lhyve $(BUILD)/lhyve
 
 $(GUEST)/vmlinuz:
 	@scripts/fetch-kernel $(GUEST)
 
 $(GUEST)/initrd.gz: scripts/make-initramfs scripts/guest-init
+	@scripts/deps run
 	@scripts/make-initramfs $@
 
 guest: $(KERNEL) $(INITRD)
@@ -74,7 +75,7 @@ build-asan/build.ninja:
 	    build-asan
 
 asan: build-asan/build.ninja
-	@$(MESON) compile -C build-asan
+	@ninja -C build-asan
 	@ln -sfn src/cmd/lhyve build-asan/lhyve
 
 check-asan: asan
