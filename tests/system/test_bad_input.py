@@ -112,7 +112,7 @@ def test_unreadable_kernel(files, tmp_path):
 
 
 def test_long_command_line(files):
-    check(command(files, "-o", "cmdline=" + "x" * 70000), "cmdline")
+    check(command(files, "-o", "cmdline=" + "x" * 10000), "cmdline")
 
 
 # initramfs
@@ -171,24 +171,38 @@ def test_malformed_variable(files, value):
     check(command(files, "-o", value), "-o", value)
 
 
-@pytest.mark.parametrize("slot", ["3,frobnicator", "32,hostbridge",
-                                  "0:9,hostbridge", "1:0:0,hostbridge", "x",
-                                  "3", "3,", ""])
-def test_bad_slot(files, slot):
-    check(command(files, "-s", slot), "-s", slot)
+@pytest.mark.parametrize("slot, culprit", [
+    ("3,frobnicator", "frobnicator"), ("32,hostbridge", "32"),
+    ("0:9,hostbridge", "0:9"), ("1:0:0,hostbridge", "1:0:0"),
+    ("x,hostbridge", "x"), ("x", "-s x"), ("3", "-s 3"), ("3,", "-s 3,"),
+    ("", "-s")])
+def test_bad_slot(files, slot, culprit):
+    check(command(files, "-s", slot), culprit)
 
 
 def test_occupied_slot(files):
     check(command(files, "-s", "0,hostbridge"), "-s", "0,hostbridge")
 
 
-@pytest.mark.parametrize("lpc", ["com9,stdio", "frobnicator", "com1",
-                                 "com2,/nonexistent/tty", "com2,stdio", ""])
-def test_bad_lpc_device(files, lpc):
-    check(command(files, "-l", lpc), "-l", lpc)
+@pytest.mark.parametrize("lpc, culprit", [
+    ("com9,stdio", "com9"), ("frobnicator", "frobnicator"),
+    ("com1", "com1"), ("com1,", "com1"),
+    ("com2,/nonexistent/tty", "/nonexistent/tty"),
+    ("com2,stdio", "com2"), ("", "-l")])
+def test_bad_lpc_device(files, lpc, culprit):
+    check(command(files, "-l", lpc), culprit)
 
 
-@pytest.mark.parametrize("cpus", ["0", "2", "x", "-1", "",
+@pytest.mark.parametrize("cpus", ["0", "2", "x", "-1",
                                   "sockets=2", "frobs=1"])
 def test_processors(files, cpus):
-    check(command(files, "-c", cpus), "-c", cpus)
+    check(command(files, "-c", cpus), "-c")
+
+
+@pytest.mark.parametrize("option", ["-S", "-C", "-w"])
+def test_options_of_later(files, option):
+    """bhyve has it, lhyve not yet: it must not be taken and ignored.
+
+    An option goes from this list when it does something.
+    """
+    check(command(files, option), option)
