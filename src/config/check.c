@@ -17,13 +17,13 @@ struct check {
 static const char *
 how(char buf[200], const char *path, const char *value, char origin)
 {
-	if (origin == 'o' || origin == '\0')
-		(void)snprintf(buf, 200, "%s%.80s=%.80s",
-		    origin == 'o' ? "-o " : "", path, value);
-	else if (origin == 'c')
-		(void)snprintf(buf, 200, "-c %.80s=%.80s", path, value);
+	if (origin == '\0')
+		(void)snprintf(buf, 200, "%.80s=%.80s", path, value);
+	else if (origin == 'm')
+		(void)snprintf(buf, 200, "-m %.80s", value);
 	else
-		(void)snprintf(buf, 200, "-%c %.80s", origin, value);
+		(void)snprintf(
+		    buf, 200, "-%c %.80s=%.80s", origin, path, value);
 	return (buf);
 }
 

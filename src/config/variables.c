@@ -200,6 +200,11 @@ config_unknown_var(const char *path, const char *value,
 	char name[NAME_MAX_LEN + 1];
 	size_t len = strlen(path);
 
+	if (strncmp(path, "pci.", 4) == 0)
+		return (config_fail(err,
+		    "-o %.80s=%.80s: not a PCI slot; use "
+		    "pci.BUS.SLOT.FUNCTION.device",
+		    path, value));
 	/* Further away than this it is another word. */
 	n.distance = len < 4 ? 2 : len < 8 ? 3 : 4;
 	for (v = config_vars; v->name != NULL; v++)
