@@ -11,9 +11,11 @@
 #include "firmware/le.h"
 #include "gmem/gmem.h"
 
-#define RSDP_SIZE  36u
-#define FACS_SIZE  64u
-#define FADT_SIZE  268u /* revision 5 */
+#define RSDP_SIZE 36u
+#define FACS_SIZE 64u
+/* bhyve's is revision 5, 268 bytes; iasl of 2020 takes that for cut off, and
+ * revision 6 only adds a name. */
+#define FADT_SIZE  276u
 #define HPET_SIZE  56u
 #define LAPIC_BASE 0xfee00000u
 
@@ -140,7 +142,7 @@ build_fadt(struct tables *t)
 	uint64_t gpa;
 	uint8_t *p;
 
-	p = table_new(t, "FACP", 5, "BVFACP  ", FADT_SIZE, &gpa);
+	p = table_new(t, "FACP", 6, "BVFACP  ", FADT_SIZE, &gpa);
 	if (p == NULL)
 		return;
 	le32_put(p + 36, (uint32_t)t->facs);
@@ -173,12 +175,12 @@ build_fadt(struct tables *t)
 	le32_put(p + 112, 0x00081525);
 	gas(p + 116, 1, 1, 1, ACPI_RESET_PORT);
 	p[128] = ACPI_RESET_VALUE;
-	p[131] = 1; /* minor version */
 	le64_put(p + 132, t->facs);
 	le64_put(p + 140, t->dsdt);
 	gas(p + 148, 1, 4, 2, ACPI_PM1_EVT);
 	gas(p + 172, 1, 2, 2, ACPI_PM1_CNT);
 	gas(p + 208, 1, 4, 3, ACPI_PM_TIMER);
+	memcpy(p + 268, "LHYVE", 5); /* hypervisor vendor identity */
 	table_done(p);
 	list_add(t, gpa);
 }

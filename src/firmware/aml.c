@@ -344,7 +344,6 @@ aml_name_eisaid(struct aml *a, const char *path, const char *id)
 	static const char hex[] = "0123456789ABCDEF";
 	const char *digit;
 	uint32_t val = 0;
-	uint8_t raw[5];
 	unsigned i;
 
 	aml_name(a, path);
@@ -365,9 +364,7 @@ aml_name_eisaid(struct aml *a, const char *path, const char *id)
 			      (uint32_t)(digit != NULL ? digit - hex : 0);
 		}
 	}
-	raw[0] = OP_DWORD;
-	le32_put(raw + 1, __builtin_bswap32(val));
-	aml_bytes(a, raw, sizeof(raw));
+	aml_int(a, __builtin_bswap32(val));
 }
 
 void

@@ -128,6 +128,8 @@ routing(struct aml *a, const struct acpi_config *cfg)
 {
 	size_t i;
 
+	if (cfg->nprt == 0)
+		return;
 	aml_name(a, "APRT");
 	aml_package(a, (unsigned)cfg->nprt);
 	for (i = 0; i < cfg->nprt; i++) {
