@@ -76,12 +76,11 @@ pci_bar_size(const struct pci_dev *dev, unsigned idx)
 static uint64_t
 pci_bar_wanted(const struct pci_bar *bar)
 {
-	uint32_t cmd = pci_cfg_get(bar->dev, PCIR_COMMAND, 2);
-	uint32_t need =
-	    bar->type == PCI_BAR_IO ? PCI_CMD_IO : PCI_CMD_MEM;
+	uint32_t need = bar->type == PCI_BAR_IO ? PCI_CMD_IO : PCI_CMD_MEM;
 	uint64_t addr;
 
-	if (bar->type == PCI_BAR_NONE || (cmd & need) == 0)
+	if (bar->type == PCI_BAR_NONE ||
+	    (pci_cfg_get(bar->dev, PCIR_COMMAND, 2) & need) == 0)
 		return (0);
 	addr = pci_bar_addr(bar->dev, bar->idx);
 	/* All ones while the guest sizes it: the top is nobody's place. */

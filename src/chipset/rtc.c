@@ -302,13 +302,9 @@ rtc_write_b(struct rtc *r, uint8_t val, uint64_t now)
 {
 	uint8_t old = r->ram[RTC_B];
 
-	if (r->running)
-		rtc_to_ram(r, rtc_time(r, now));
 	/* SET going high clears UIE (datasheet, Register B). */
 	if ((val & RTC_B_SET) && !(old & RTC_B_SET))
 		val &= (uint8_t)~RTC_B_UIE;
-	if (r->running && (val & RTC_B_SET))
-		rtc_run(r, now, 0);
 	r->ram[RTC_B] = val;
 	/* A clock that goes on shows the time in the new format; one that
 	 * stands has the bytes that were written. */

@@ -51,7 +51,8 @@ struct chardev_stdio_config {
 	int in_fd, out_fd; /* not owned; usually 0 and 1; in_fd -1: no input */
 	/* Interpret Ctrl-A (x: leave, h: help, a or Ctrl-A: itself). */
 	bool escape;
-	/* Ctrl-A x; in the event loop's thread. NULL: it does nothing. */
+	/* Ctrl-A x, in the event loop's thread, or where chardev_read() is
+	 * called if the input is a file. NULL: it does nothing. */
 	void (*quit)(void *arg);
 	void *arg;
 };
