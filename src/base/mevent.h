@@ -19,6 +19,8 @@ void mevent_loop_destroy(struct mevent_loop *loop);
 int mevent_run(struct mevent_loop *loop);
 /* Makes mevent_run() return. Any thread, also a signal handler. */
 void mevent_stop(struct mevent_loop *loop);
+/* True in the thread that is inside mevent_run(). */
+bool mevent_in_loop(const struct mevent_loop *loop);
 
 #define MEVENT_READ 1u
 #define MEVENT_WRITE 2u

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_BACKEND_CHARDEV_H
+#define LHYVE_BACKEND_CHARDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mevent_loop;
+
+/*
+ * A character backend: the host's end of a serial line. Output is taken as
+ * it comes; input is fetched by the device (chardev_read) when it has room,
+ * and is announced by the ready handler.
+ */
+struct chardev;
+
+struct chardev_ops {
+	const char *name;
+	size_t (*write)(struct chardev *cd, const uint8_t *buf, size_t len);
+	size_t (*read)(struct chardev *cd, uint8_t *buf, size_t len);
+	void (*start)(struct chardev *cd);
+	void (*destroy)(struct chardev *cd);
+};
+
+/* The part of every backend that the front knows; comes first in it. */
+struct chardev {
+	const struct chardev_ops *ops;
+	void (*ready)(void *arg);
+	void *arg;
+};
+
+/* Sends bytes; returns how many were taken. May wait for a slow receiver,
+ * never for one that is gone (bytes are dropped then). Any thread, with no
+ * lock held that the event loop takes. */
+size_t chardev_write(struct chardev *cd, const void *buf, size_t len);
+/* Fetches what has arrived, at most len bytes; 0: nothing now. Never waits.
+ * Any thread. */
+size_t chardev_read(struct chardev *cd, void *buf, size_t len);
+/* Sets who hears of input, and starts it. `ready` is called in the event
+ * loop's thread with no lock held, when there is input after there was
+ * none, or again at any time. Call once, before the machine runs. */
+void chardev_start(struct chardev *cd, void (*ready)(void *arg), void *arg);
+void chardev_destroy(struct chardev *cd);
+
+/* Swallows output, has no input. 0 or -errno. */
+int chardev_null_create(struct chardev **out);
+
+struct chardev_stdio_config {
+	struct mevent_loop *loop;
+	int in_fd, out_fd; /* not owned; usually 0 and 1; in_fd -1: no input */
+	/* Interpret Ctrl-A (x: leave, h: help, a or Ctrl-A: itself). */
+	bool escape;
+	/* Ctrl-A x, in the event loop's thread, or where chardev_read() is
+	 * called if the input is a file. NULL: it does nothing. */
+	void (*quit)(void *arg);
+	void *arg;
+};
+/* The terminal (or pipe, or file, ...) of the process. If in_fd is a
+ * terminal it becomes raw until destroy, exit or chardev_stdio_restore().
+ * One at a time: -EBUSY. 0 or -errno. */
+int chardev_stdio_create(
+    struct chardev **out, const struct chardev_stdio_config *cfg);
+/* Puts the terminal back as it was. Async-signal-safe, may be called at any
+ * time and more than once; also done by atexit. */
+void chardev_stdio_restore(void);
+
+#endif

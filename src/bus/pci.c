@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/pci_impl.h"
+
+#define PCI_ADDR_ENABLE 0x80000000u
+#define PCI_ADDR_MASK 0x80fffffcu
+#define PCI_STATUS_CAP 0x0010u
+#define PCI_CAP_FIRST 0x40u
+#define PCI_ECAM_SIZE (256ull << 20)
+/* Commands a guest can write: bhyve's, bits 0-6 and 8-10. */
+#define PCI_CMD_WRITABLE 0x077fu
+
+uint32_t
+pci_cfg_get(const struct pci_dev *dev, unsigned off, unsigned size)
+{
+	uint32_t val = 0;
+	unsigned i;
+
+	for (i = 0; i < size && off + i < PCI_CFG_SIZE; i++)
+		val |= (uint32_t)dev->cfg[off + i] << (i * 8);
+	return (val);
+}
+
+static void
+pci_bytes(uint8_t *bytes, unsigned off, unsigned size, uint32_t val)
+{
+	unsigned i;
+
+	for (i = 0; i < size && off + i < PCI_CFG_SIZE; i++)
+		bytes[off + i] = (uint8_t)(val >> (i * 8));
+}
+
+void
+pci_cfg_set(struct pci_dev *dev, unsigned off, unsigned size, uint32_t val)
+{
+	pci_bytes(dev->cfg, off, size, val);
+}
+
+void
+pci_cfg_writable(
+    struct pci_dev *dev, unsigned off, unsigned size, uint32_t mask)
+{
+	pci_bytes(dev->wmask, off, size, mask);
+}
+
+void
+pci_cfg_w1c(struct pci_dev *dev, unsigned off, unsigned size, uint32_t mask)
+{
+	pci_bytes(dev->w1c, off, size, mask);
+}
+
+void *
+pci_dev_priv(struct pci_dev *dev)
+{
+	return (dev->priv);
+}
+
+const struct pci_device_ops *
+pci_dev_ops(const struct pci_dev *dev)
+{
+	return (dev->ops);
+}
+
+unsigned
+pci_dev_slot(const struct pci_dev *dev)
+{
+	return (dev->slot);
+}
+
+unsigned
+pci_dev_func(const struct pci_dev *dev)
+{
+	return (dev->func);
+}
+
+struct pci_dev *
+pci_at(struct pci_bus *bus, unsigned slot, unsigned func)
+{
+	if (slot >= PCI_SLOTS || func >= PCI_FUNCS)
+		return (NULL);
+	return (bus->dev[slot][func]);
+}
+
+const struct pci_device_ops *
+pci_find(const struct pci_device_ops *const *list, const char *name)
+{
+	for (; *list != NULL; list++)
+		if (strcmp((*list)->name, name) == 0)
+			return (*list);
+	return (NULL);
+}
+
+/* A function's header type says whether its slot holds several. */
+static void
+pci_multifunc(struct pci_bus *bus, unsigned slot)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < PCI_FUNCS; i++)
+		n += bus->dev[slot][i] != NULL;
+	for (i = 0; i < PCI_FUNCS; i++) {
+		struct pci_dev *dev = bus->dev[slot][i];
+		uint8_t bit = n > 1 ? PCI_HDR_MULTIFUNC : 0;
+
+		if (dev == NULL)
+			continue;
+		dev->cfg[PCIR_HDRTYPE] =
+		    (uint8_t)((dev->cfg[PCIR_HDRTYPE] & 0x7f) | bit);
+		dev->power_on[PCIR_HDRTYPE] = dev->cfg[PCIR_HDRTYPE];
+	}
+}
+
+/* One aligned access to a function's header; NULL: nobody there. */
+static uint32_t
+pci_cfg_read(struct pci_bus *bus, struct pci_dev *dev, unsigned off,
+    unsigned size)
+{
+	uint32_t val;
+
+	if (dev == NULL || off % size != 0 || off >= PCI_CFG_SIZE) {
+		/* An empty list of extended capabilities. */
+		if (dev != NULL && off >= 0x100 && off + size <= 0x104)
+			return (0);
+		return ((uint32_t)bus_ones(size));
+	}
+	pthread_mutex_lock(&bus->lock);
+	val = pci_cfg_get(dev, off, size);
+	pthread_mutex_unlock(&bus->lock);
+	if (dev->ops->cfg_read != NULL)
+		dev->ops->cfg_read(dev, off, size, &val);
+	return (val);
+}
+
+static void
+pci_cfg_write(struct pci_bus *bus, struct pci_dev *dev, unsigned off,
+    unsigned size, uint32_t val)
+{
+	unsigned i;
+
+	if (dev == NULL || off % size != 0 || off >= PCI_CFG_SIZE)
+		return;
+	pthread_mutex_lock(&bus->lock);
+	for (i = 0; i < size; i++) {
+		uint8_t new = (uint8_t)(val >> (i * 8));
+		uint8_t mask = dev->wmask[off + i];
+		uint8_t *byte = &dev->cfg[off + i];
+
+		*byte = (uint8_t)((*byte & ~mask) | (new & mask));
+		*byte &= (uint8_t)~(new & dev->w1c[off + i]);
+	}
+	if (off < PCIR_BAR0 + PCI_BARS * 4u)
+		pci_bar_update(dev);
+	pthread_mutex_unlock(&bus->lock);
+	if (dev->ops->cfg_write != NULL)
+		dev->ops->cfg_write(dev, off, size, val);
+}
+
+/* Configuration mechanism #1 (PCI 3.0, section 3.2.2.3.2). */
+static void
+pci_addr_read(void *arg, uint64_t offset, unsigned size, uint64_t *val)
+{
+	struct pci_bus *bus = arg;
+
+	(void)offset;
+	(void)size;
+	pthread_mutex_lock(&bus->lock);
+	*val = bus->addr;
+	pthread_mutex_unlock(&bus->lock);
+}
+
+static void
+pci_addr_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
+{
+	struct pci_bus *bus = arg;
+
+	(void)offset;
+	(void)size;
+	pthread_mutex_lock(&bus->lock);
+	bus->addr = (uint32_t)val & PCI_ADDR_MASK;
+	pthread_mutex_unlock(&bus->lock);
+}
+
+/* The function that CONFIG_ADDRESS selects, and the register. */
+static struct pci_dev *
+pci_selected(struct pci_bus *bus, uint64_t offset, unsigned *off)
+{
+	uint32_t addr;
+
+	pthread_mutex_lock(&bus->lock);
+	addr = bus->addr;
+	pthread_mutex_unlock(&bus->lock);
+	*off = (addr & 0xfc) + (unsigned)offset;
+	if ((addr & PCI_ADDR_ENABLE) == 0 || (addr >> 16 & 0xff) != 0)
+		return (NULL);
+	return (bus->dev[addr >> 11 & 0x1f][addr >> 8 & 7]);
+}
+
+static void
+pci_data_read(void *arg, uint64_t offset, unsigned size, uint64_t *val)
+{
+	struct pci_dev *dev;
+	unsigned off;
+
+	dev = pci_selected(arg, offset, &off);
+	*val = pci_cfg_read(arg, dev, off, size);
+}
+
+static void
+pci_data_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
+{
+	struct pci_dev *dev;
+	unsigned off;
+
+	dev = pci_selected(arg, offset, &off);
+	pci_cfg_write(arg, dev, off, size, (uint32_t)val);
+}
+
+static struct pci_dev *
+pci_ecam_dev(struct pci_bus *bus, uint64_t offset)
+{
+	if (offset >> 20 != 0)
+		return (NULL);
+	return (bus->dev[offset >> 15 & 0x1f][offset >> 12 & 7]);
+}
+
+static void
+pci_ecam_read(void *arg, uint64_t offset, unsigned size, uint64_t *val)
+{
+	*val = pci_cfg_read(
+	    arg, pci_ecam_dev(arg, offset), (unsigned)offset & 0xfff, size);
+}
+
+static void
+pci_ecam_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
+{
+	pci_cfg_write(arg, pci_ecam_dev(arg, offset),
+	    (unsigned)offset & 0xfff, size, (uint32_t)val);
+}
+
+/* CONFIG_ADDRESS is a dword only: its other bytes are other ports, 0xcf9
+ * is reset control. */
+static const struct bus_ops pci_addr_ops = {
+	.sizes = 4,
+	.overhang = true,
+	.read = pci_addr_read,
+	.write = pci_addr_write,
+};
+static const struct bus_ops pci_data_ops = {
+	.sizes = 1 | 2 | 4,
+	.read = pci_data_read,
+	.write = pci_data_write,
+};
+static const struct bus_ops pci_ecam_ops = {
+	.sizes = 1 | 2 | 4,
+	.read = pci_ecam_read,
+	.write = pci_ecam_write,
+};
+
+int
+pci_bus_create(struct pci_bus **out, const struct pci_config *cfg)
+{
+	struct pci_bus *bus;
+	int error;
+
+	bus = calloc(1, sizeof(*bus));
+	if (bus == NULL)
+		return (-ENOMEM);
+	bus->cfg = *cfg;
+	pthread_mutex_init(&bus->lock, NULL);
+	bus->next_io = 0x2000; /* bhyve */
+	bus->next_mem32 = cfg->mem32_base;
+	bus->next_mem64 = cfg->mem64_base;
+	error = bus_add(
+	    cfg->ports, "pci address", 0xcf8, 1, &pci_addr_ops, bus);
+	if (error != 0)
+		goto fail;
+	error = bus_add(cfg->ports, "pci data", 0xcfc, 4, &pci_data_ops, bus);
+	if (error != 0)
+		goto fail_addr;
+	if (cfg->ecam_base != 0) {
+		error = bus_add(cfg->mmio, "pci ecam", cfg->ecam_base,
+		    PCI_ECAM_SIZE, &pci_ecam_ops, bus);
+		if (error != 0)
+			goto fail_data;
+	}
+	*out = bus;
+	return (0);
+fail_data:
+	bus_remove(cfg->ports, 0xcfc);
+fail_addr:
+	bus_remove(cfg->ports, 0xcf8);
+fail:
+	pthread_mutex_destroy(&bus->lock);
+	free(bus);
+	return (error);
+}
+
+static void
+pci_dev_free(struct pci_dev *dev)
+{
+	if (dev == NULL)
+		return;
+	pci_bar_unmap(dev);
+	if (dev->ops->fini != NULL)
+		dev->ops->fini(dev);
+	free(dev->priv);
+	free(dev);
+}
+
+void
+pci_bus_destroy(struct pci_bus *bus)
+{
+	unsigned i;
+
+	if (bus == NULL)
+		return;
+	bus_remove(bus->cfg.ports, 0xcf8);
+	bus_remove(bus->cfg.ports, 0xcfc);
+	if (bus->cfg.ecam_base != 0)
+		bus_remove(bus->cfg.mmio, bus->cfg.ecam_base);
+	for (i = 0; i < PCI_SLOTS * PCI_FUNCS; i++)
+		pci_dev_free(bus->dev[i / PCI_FUNCS][i % PCI_FUNCS]);
+	pthread_mutex_destroy(&bus->lock);
+	free(bus);
+}
+
+void
+pci_bus_reset(struct pci_bus *bus)
+{
+	unsigned i;
+
+	pthread_mutex_lock(&bus->lock);
+	bus->addr = 0;
+	pthread_mutex_unlock(&bus->lock);
+	for (i = 0; i < PCI_SLOTS * PCI_FUNCS; i++) {
+		struct pci_dev *dev = bus->dev[i / PCI_FUNCS][i % PCI_FUNCS];
+
+		if (dev == NULL)
+			continue;
+		pthread_mutex_lock(&bus->lock);
+		memcpy(dev->cfg, dev->power_on, sizeof(dev->cfg));
+		pci_bar_update(dev);
+		pthread_mutex_unlock(&bus->lock);
+		if (dev->ops->reset != NULL)
+			dev->ops->reset(dev);
+	}
+}
+
+int
+pci_add(struct pci_bus *bus, unsigned slot, unsigned func,
+    const struct pci_device_ops *ops, void *conf, struct pci_dev **out)
+{
+	struct pci_dev *dev;
+	int error;
+
+	if (slot >= PCI_SLOTS || func >= PCI_FUNCS)
+		return (-EINVAL);
+	if (bus->dev[slot][func] != NULL)
+		return (-EEXIST);
+	dev = calloc(1, sizeof(*dev));
+	if (dev == NULL)
+		return (-ENOMEM);
+	dev->bus = bus;
+	dev->ops = ops;
+	dev->slot = slot;
+	dev->func = func;
+	dev->cap_end = PCI_CAP_FIRST;
+	dev->priv = calloc(1, ops->priv_size ? ops->priv_size : 1);
+	if (dev->priv == NULL) {
+		free(dev);
+		return (-ENOMEM);
+	}
+	pci_cfg_set(dev, PCIR_VENDOR, 2, ops->vendor);
+	pci_cfg_set(dev, PCIR_DEVICE, 2, ops->device);
+	pci_cfg_set(dev, PCIR_REVID, 1, ops->revid);
+	pci_cfg_set(dev, PCIR_PROGIF, 1, ops->progif);
+	pci_cfg_set(dev, PCIR_SUBCLASS, 1, ops->subclass);
+	pci_cfg_set(dev, PCIR_CLASS, 1, ops->class);
+	pci_cfg_set(dev, PCIR_COMMAND, 2,
+	    PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
+	pci_cfg_writable(dev, PCIR_COMMAND, 2, PCI_CMD_WRITABLE);
+	pci_cfg_set(dev, PCIR_INTLINE, 1, 0xff);
+	pci_cfg_writable(dev, PCIR_INTLINE, 1, 0xff);
+	error = ops->init != NULL ? ops->init(dev, conf) : 0;
+	if (error != 0) {
+		pci_dev_free(dev);
+		return (error);
+	}
+	memcpy(dev->power_on, dev->cfg, sizeof(dev->cfg));
+	pthread_mutex_lock(&bus->lock);
+	bus->dev[slot][func] = dev;
+	pci_multifunc(bus, slot);
+	pci_bar_update(dev);
+	pthread_mutex_unlock(&bus->lock);
+	if (out != NULL)
+		*out = dev;
+	return (0);
+}
+
+int
+pci_cap_add(struct pci_dev *dev, uint8_t id, const void *body, unsigned len)
+{
+	unsigned off = dev->cap_end;
+
+	if (len < 2 || len > PCI_CFG_SIZE - off)
+		return (-ENOSPC);
+	memcpy(&dev->cfg[off], body, len);
+	dev->cfg[off] = id;
+	dev->cfg[off + 1] = 0;
+	dev->cfg[dev->cap_last ? dev->cap_last + 1 : PCIR_CAPPTR] =
+	    (uint8_t)off;
+	dev->cfg[PCIR_STATUS] |= PCI_STATUS_CAP;
+	dev->cap_last = off;
+	dev->cap_end = (off + len + 3) & ~3u;
+	return ((int)off);
+}
+
+void
+pci_dump(struct pci_bus *bus, FILE *out)
+{
+	unsigned i, j;
+
+	for (i = 0; i < PCI_SLOTS * PCI_FUNCS; i++) {
+		struct pci_dev *dev = bus->dev[i / PCI_FUNCS][i % PCI_FUNCS];
+
+		if (dev == NULL)
+			continue;
+		fprintf(out, "pci.%u.%u.name = %s\n", dev->slot, dev->func,
+		    dev->ops->name);
+		fprintf(out, "pci.%u.%u.cfg = ", dev->slot, dev->func);
+		pthread_mutex_lock(&bus->lock);
+		for (j = 0; j < PCI_CFG_SIZE; j++)
+			fprintf(out, "%02x", dev->cfg[j]);
+		pthread_mutex_unlock(&bus->lock);
+		fputc('\n', out);
+		if (dev->ops->state != NULL)
+			state_dump(out, dev->ops->state, dev->priv);
+	}
+}

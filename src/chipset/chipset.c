@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "chipset/chipset.h"
+#include "chipset/hpet.h"
+#include "chipset/i8042.h"
+#include "chipset/ioapic.h"
+#include "chipset/pic.h"
+#include "chipset/pit.h"
+#include "chipset/pm.h"
+#include "chipset/rtc.h"
+#include "chipset/uart.h"
+
+struct chipset {
+	struct chipset_config cfg;
+	struct pic_dev *pic;
+	struct ioapic_dev *ioapic;
+	struct pit_dev *pit;
+	struct rtc_dev *rtc;
+	struct hpet_dev *hpet;
+	struct pm_dev *pm;
+	struct reset_dev *reset;
+	struct i8042_dev *i8042;
+	struct uart_dev *uart[CHIPSET_UARTS];
+	atomic_bool hpet_legacy; /* the HPET has IRQ0 and IRQ8 */
+};
+
+static void
+chipset_irq0(void *arg)
+{
+	struct chipset *cs = arg;
+
+	if (!atomic_load(&cs->hpet_legacy))
+		irq_pulse(cs->cfg.irqs, 0);
+}
+
+static void
+chipset_hpet_legacy(void *arg, bool on)
+{
+	struct chipset *cs = arg;
+
+	atomic_store(&cs->hpet_legacy, on);
+	rtc_dev_mute(cs->rtc, on);
+}
+
+/* ISA interrupts reach both controllers, the others the IOAPIC; IRQ0 is
+ * its pin 2, the PIC's cascade being nobody's. */
+static int
+chipset_connect(struct chipset *cs)
+{
+	unsigned line;
+	int error = 0;
+
+	for (line = 0; line < IRQ_LINES && error == 0; line++) {
+		if (line == 2)
+			continue;
+		if (line < 16)
+			error = irq_connect(cs->cfg.irqs, line,
+			    pic_dev_set_pin, cs->pic, line);
+		if (error == 0)
+			error = irq_connect(cs->cfg.irqs, line,
+			    ioapic_dev_set_pin, cs->ioapic,
+			    line == 0 ? 2 : line);
+	}
+	return (error);
+}
+
+static int
+chipset_create_uarts(struct chipset *cs)
+{
+	static const struct {
+		const char *name;
+		uint16_t base;
+		uint8_t irq;
+	} com[CHIPSET_UARTS] = {
+		{ "com1", 0x3f8, 4 },
+		{ "com2", 0x2f8, 3 },
+		{ "com3", 0x3e8, 4 },
+		{ "com4", 0x2e8, 3 },
+	};
+	unsigned i;
+	int error = 0;
+
+	for (i = 0; i < CHIPSET_UARTS && error == 0; i++)
+		if (cs->cfg.com[i] != NULL)
+			error = uart_dev_create(&cs->uart[i], com[i].name,
+			    cs->cfg.ports, com[i].base, cs->cfg.irqs,
+			    com[i].irq, cs->cfg.com[i]);
+	return (error);
+}
+
+int
+chipset_create(struct chipset **out, const struct chipset_config *cfg)
+{
+	struct msi_sink msi = { cfg->msi, cfg->arg };
+	struct chipset *cs;
+	int error;
+
+	cs = calloc(1, sizeof(*cs));
+	if (cs == NULL)
+		return (-ENOMEM);
+	cs->cfg = *cfg;
+	error = pic_dev_create(&cs->pic, cfg->ports, cfg->extint, cfg->arg);
+	if (error == 0)
+		error = ioapic_dev_create(
+		    &cs->ioapic, cfg->mmio, CHIPSET_IOAPIC_BASE, &msi);
+	if (error == 0)
+		error = chipset_connect(cs);
+	if (error == 0)
+		error = pit_dev_create(
+		    &cs->pit, cfg->ports, cfg->vclock, chipset_irq0, cs);
+	if (error == 0)
+		error = rtc_dev_create(&cs->rtc, cfg->ports, cfg->irqs,
+		    cfg->vclock, cfg->wall_time, cfg->lowmem, cfg->highmem);
+	if (error == 0)
+		error = hpet_dev_create(&cs->hpet, cfg->mmio,
+		    CHIPSET_HPET_BASE, cfg->irqs, &msi, cfg->vclock,
+		    chipset_hpet_legacy, cs);
+	if (error == 0)
+		error = pm_dev_create(&cs->pm, cfg->ports, cfg->irqs,
+		    cfg->vclock, cfg->poweroff, cfg->arg);
+	if (error == 0)
+		error = reset_dev_create(
+		    &cs->reset, cfg->ports, cfg->reset, cfg->arg);
+	if (error == 0)
+		error = i8042_dev_create(&cs->i8042, cfg->ports, cfg->irqs,
+		    cfg->reset, cfg->arg);
+	if (error == 0)
+		error = chipset_create_uarts(cs);
+	if (error != 0) {
+		chipset_destroy(cs);
+		return (error);
+	}
+	*out = cs;
+	return (0);
+}
+
+void
+chipset_destroy(struct chipset *cs)
+{
+	unsigned i;
+
+	if (cs == NULL)
+		return;
+	/* Whoever drives lines before whoever listens to them. */
+	for (i = 0; i < CHIPSET_UARTS; i++)
+		uart_dev_destroy(cs->uart[i]);
+	i8042_dev_destroy(cs->i8042);
+	reset_dev_destroy(cs->reset);
+	pm_dev_destroy(cs->pm);
+	hpet_dev_destroy(cs->hpet);
+	rtc_dev_destroy(cs->rtc);
+	pit_dev_destroy(cs->pit);
+	ioapic_dev_destroy(cs->ioapic);
+	pic_dev_destroy(cs->pic);
+	free(cs);
+}
+
+void
+chipset_reset(struct chipset *cs)
+{
+	unsigned i;
+
+	for (i = 0; i < CHIPSET_UARTS; i++)
+		if (cs->uart[i] != NULL)
+			uart_dev_reset(cs->uart[i]);
+	i8042_dev_reset(cs->i8042);
+	reset_dev_reset(cs->reset);
+	pm_dev_reset(cs->pm);
+	hpet_dev_reset(cs->hpet);
+	rtc_dev_reset(cs->rtc);
+	pit_dev_reset(cs->pit);
+	ioapic_dev_reset(cs->ioapic);
+	pic_dev_reset(cs->pic);
+}
+
+int
+chipset_intr_ack(struct chipset *cs)
+{
+	return (pic_dev_ack(cs->pic));
+}
+
+void
+chipset_eoi(struct chipset *cs, uint8_t vector)
+{
+	ioapic_dev_eoi(cs->ioapic, vector);
+}
+
+bool
+chipset_power_button(struct chipset *cs)
+{
+	return (pm_dev_power_button(cs->pm));
+}
+
+void
+chipset_dump(struct chipset *cs, FILE *out)
+{
+	unsigned i;
+
+	pic_dev_dump(cs->pic, out);
+	ioapic_dev_dump(cs->ioapic, out);
+	pit_dev_dump(cs->pit, out);
+	rtc_dev_dump(cs->rtc, out);
+	hpet_dev_dump(cs->hpet, out);
+	pm_dev_dump(cs->pm, out);
+	i8042_dev_dump(cs->i8042, out);
+	for (i = 0; i < CHIPSET_UARTS; i++)
+		if (cs->uart[i] != NULL)
+			uart_dev_dump(cs->uart[i], out);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_CHIPSET_CHIPSET_H
+#define LHYVE_CHIPSET_CHIPSET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "bus/irq.h"
+#include "bus/pci.h"
+#include "bus/space.h"
+
+struct chardev;
+struct vclock;
+
+/*
+ * The chips of the board, put together: PIC, PIT, IOAPIC, RTC, PM, reset
+ * control, i8042, UARTs, POST, HPET, at bhyve's addresses, and the
+ * interrupt lines between them.
+ */
+struct chipset;
+
+#define CHIPSET_UARTS 4
+#define CHIPSET_IOAPIC_BASE 0xfec00000u
+#define CHIPSET_HPET_BASE 0xfed00000u
+/* Event Timer Block ID of the HPET, for its ACPI table. */
+#define CHIPSET_HPET_ID 0x80868701u
+#define CHIPSET_SCI_IRQ 9
+
+struct chipset_config {
+	struct bus_space *ports, *mmio;
+	struct irq_lines *irqs; /* unconnected; the chipset connects them */
+	struct vclock *vclock;
+	/* The guest's wall clock at virtual time 0, as seconds since 1970 of
+	 * the time to show (local time already converted as if UTC). */
+	int64_t wall_time;
+	uint64_t lowmem, highmem; /* bytes below and above 4 GiB, for CMOS */
+	struct chardev *com[CHIPSET_UARTS]; /* COM1-4; NULL: not there */
+
+	/* The world outside. Called from any thread with no lock held that
+	 * the chipset takes on the way in, but may not call back into it. */
+	void *arg;
+	void (*extint)(void *arg, bool level); /* PIC INTR: vm_extint() */
+	void (*msi)(void *arg, uint64_t addr, uint32_t data); /* vm_msi() */
+	void (*reset)(void *arg);    /* vm_suspend(VM_SUSPEND_RESET) */
+	void (*poweroff)(void *arg); /* vm_suspend(VM_SUSPEND_POWEROFF) */
+};
+
+/* 0 or -errno; the configuration is copied. */
+int chipset_create(struct chipset **out, const struct chipset_config *cfg);
+void chipset_destroy(struct chipset *cs);
+/* Every chip as after RESET (CMOS contents and time stay). */
+void chipset_reset(struct chipset *cs);
+/* INTA cycle, for vmm_io_ops.intr_ack: the vector, or -1 if the line fell. */
+int chipset_intr_ack(struct chipset *cs);
+/* EOI broadcast of a level-triggered vector, for vmm_io_ops.eoi. */
+void chipset_eoi(struct chipset *cs, uint8_t vector);
+/* Presses the power button. False if the guest has not enabled ACPI, so
+ * that nobody would notice. Any thread; not a signal handler. */
+bool chipset_power_button(struct chipset *cs);
+/* State of every chip, from the state tables. */
+void chipset_dump(struct chipset *cs, FILE *out);
+
+/* PCI devices that belong to the chipset: for pci_add() and pci_find().
+ * NULL-terminated. */
+extern const struct pci_device_ops pci_hostbridge;
+extern const struct pci_device_ops pci_lpc;
+extern const struct pci_device_ops *const chipset_pci_devices[];
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "chipset/pm.h"
+
+#define PM1_PWRBTN 0x0100u
+#define PM1_GBL 0x0020u
+/* Status bits that a one clears: WAK, RTC, SLPBTN, PWRBTN, BM. */
+#define PM1_STATUS_W1C 0x8710u
+/* ACPICA complains about an enable bit that does not stick, and about
+ * events that have no status: these two. */
+#define PM1_ENABLE_MASK (PM1_PWRBTN | PM1_GBL)
+#define PM1_SCI_EN 0x0001u
+#define PM1_SLP_EN 0x2000u
+#define PM1_SLP_TYP(c) ((c) >> 10 & 7u)
+#define PM1_CONTROL_MASK 0x1ffcu /* without SCI_EN, BM_RLD, SLP_EN */
+#define PM1_S5 5u /* \_S5 in the DSDT */
+
+static const struct state_field pm_fields[] = {
+	STATE_FIELD(struct pm, status, 1),
+	STATE_FIELD(struct pm, enable, 1),
+	STATE_FIELD(struct pm, control, 1),
+	STATE_FIELD(struct pm, gpe_status, 1),
+	STATE_FIELD(struct pm, gpe_enable, 1),
+	STATE_END,
+};
+const struct state_table pm_state = { "pm", 1, pm_fields };
+
+void
+pm_reset(struct pm *pm)
+{
+	memset(pm, 0, sizeof(*pm));
+}
+
+bool
+pm_sci(const struct pm *pm)
+{
+	return ((pm->control & PM1_SCI_EN) != 0 &&
+	    ((pm->status & pm->enable) != 0 ||
+		(pm->gpe_status & pm->gpe_enable) != 0));
+}
+
+uint32_t
+pm_timer(uint64_t now)
+{
+	return (
+	    (uint32_t)((unsigned __int128)now * PM_TIMER_HZ / 1000000000u));
+}
+
+uint8_t
+pm_read(const struct pm *pm, unsigned offset)
+{
+	unsigned shift = (offset & 1) * 8;
+
+	switch (offset) {
+	case PM1_STATUS:
+	case PM1_STATUS + 1:
+		return ((uint8_t)(pm->status >> shift));
+	case PM1_ENABLE:
+	case PM1_ENABLE + 1:
+		return ((uint8_t)(pm->enable >> shift));
+	case PM1_CONTROL:
+	case PM1_CONTROL + 1:
+		return ((uint8_t)(pm->control >> shift));
+	case PM_GPE0_STATUS:
+		return (pm->gpe_status);
+	case PM_GPE0_ENABLE:
+		return (pm->gpe_enable);
+	default:
+		return (0xff);
+	}
+}
+
+/* One byte of a 16-bit register, as far as the mask lets it. */
+static uint16_t
+pm_merge(uint16_t old, unsigned shift, uint8_t val, uint16_t mask)
+{
+	mask &= (uint16_t)(0xffu << shift);
+	return ((uint16_t)((old & ~mask) | ((unsigned)val << shift & mask)));
+}
+
+bool
+pm_write(struct pm *pm, unsigned offset, uint8_t val)
+{
+	unsigned shift = (offset & 1) * 8;
+
+	switch (offset) {
+	case PM1_STATUS:
+	case PM1_STATUS + 1:
+		pm->status &=
+		    (uint16_t)~((unsigned)val << shift & PM1_STATUS_W1C);
+		break;
+	case PM1_ENABLE:
+	case PM1_ENABLE + 1:
+		pm->enable = pm_merge(pm->enable, shift, val, PM1_ENABLE_MASK);
+		break;
+	case PM1_CONTROL:
+	case PM1_CONTROL + 1:
+		pm->control =
+		    pm_merge(pm->control, shift, val, PM1_CONTROL_MASK);
+		/* SLP_EN is write-only. */
+		return (((unsigned)val << shift & PM1_SLP_EN) != 0 &&
+		    PM1_SLP_TYP(pm->control) == PM1_S5);
+	case PM_GPE0_STATUS:
+		pm->gpe_status &= (uint8_t)~val;
+		break;
+	case PM_GPE0_ENABLE:
+		pm->gpe_enable = val;
+		break;
+	default:
+		break;
+	}
+	return (false);
+}
+
+void
+pm_smi_command(struct pm *pm, uint8_t val)
+{
+	if (val == PM_ACPI_ENABLE)
+		pm->control |= PM1_SCI_EN;
+	else if (val == PM_ACPI_DISABLE)
+		pm->control &= (uint16_t)~PM1_SCI_EN;
+}
+
+bool
+pm_power_button(struct pm *pm)
+{
+	if (!(pm->control & PM1_SCI_EN))
+		return (false);
+	pm->status |= PM1_PWRBTN;
+	return (true);
+}
+
+void
+pm_gpe(struct pm *pm, unsigned gpe)
+{
+	pm->gpe_status |= (uint8_t)(1u << (gpe & 7));
+}
