@@ -43,8 +43,14 @@ static int
 port_write(
     void *arg, struct vcpu *vcpu, uint16_t port, unsigned size, uint32_t val)
 {
-	(void)vcpu;
-	log_io(arg, true, true, size, port, val);
+	struct gvm *g = arg;
+
+	if (port == GVM_STOP_PORT) {
+		g->stopped = true;
+		vcpu_kick(vcpu);
+		return (0);
+	}
+	log_io(g, true, true, size, port, val);
 	return (0);
 }
 
@@ -189,9 +195,10 @@ build_tables(struct gvm *g)
 	v = 104;
 	memcpy(tss + 102, &v, 2); /* no I/O bitmap */
 	gvm_write(g, GVM_TSS, tss, sizeof(tss));
-	(void)gmem_set(g->gm, GVM_STUBS, 0xf4, 4096);
-	for (unsigned i = 0; i < 256; i++)
+	for (unsigned i = 0; i < 256; i++) {
+		gvm_write(g, GVM_STUBS + 16 * i, GVM_STOP_CODE, GVM_STOP_LEN);
 		gvm_gate(g, i, GVM_STUBS + 16 * i, 1, 3);
+	}
 	for (uint64_t a = 0; a < GVM_PAGES; a += 4096)
 		gvm_map(g, a, a, PTE_P | PTE_W);
 }
@@ -334,30 +341,35 @@ gvm_start_user(struct gvm *g, uint64_t rip, uint64_t rsp)
 }
 
 int
-gvm_run(struct gvm *g, struct vm_exit *e)
+gvm_run(struct gvm *g, struct vm_exit *e, uint64_t *stop)
 {
 	int error;
 
-	g->hung = false;
+	*stop = 0;
+	g->hung = g->stopped = false;
 	g->run++;
 	g->running = true;
 	do {
 		memset(e, 0, sizeof(*e));
 		error = vcpu_run(g->cpu, e);
-	} while (error == 0 && e->exitcode == VM_EXITCODE_BOGUS && !g->hung);
+	} while (error == 0 && e->exitcode == VM_EXITCODE_BOGUS &&
+	    !g->hung && !g->stopped);
 	g->running = false;
+	if (error == 0 && g->stopped) {
+		*stop = gvm_get(g, VM_REG_RIP) - 2;
+		return (0);
+	}
 	if (error == 0 && g->hung)
 		error = -ETIMEDOUT;
 	return (error);
 }
 
 int
-gvm_stub(const struct vm_exit *e)
+gvm_stub(uint64_t stop)
 {
-	if (e->exitcode != VM_EXITCODE_HLT || e->rip < GVM_STUBS ||
-	    e->rip >= GVM_STUBS + 4096 || e->rip % 16 != 0)
+	if (stop < GVM_STUBS || stop >= GVM_STUBS + 4096 || stop % 16 != 0)
 		return (-1);
-	return ((int)(e->rip - GVM_STUBS) / 16);
+	return ((int)(stop - GVM_STUBS) / 16);
 }
 
 /* SDM volume 3, table 6-1. */

@@ -14,13 +14,19 @@
 /*
  * A small virtual machine for tests, put straight into long mode: page
  * tables, GDT, IDT and TSS are there, the first MiB is mapped one to one for
- * the supervisor, every vector goes to a HLT of its own on a stack of its
+ * the supervisor, every vector goes to a stop of its own on a stack of its
  * own (IST1), and ports and I/O memory are written down.
+ *
+ * A guest stops with GVM_STOP_CODE: a byte to port 0xf4 makes vcpu_run()
+ * return, and the guest waits for it in a jump to itself.
  */
+#define GVM_STOP_PORT 0xf4
+#define GVM_STOP_CODE "\xe6\xf4\xeb\xfe"
+#define GVM_STOP_LEN 4
 #define GVM_GDT 0x1000ull
 #define GVM_IDT 0x2000ull
 #define GVM_TSS 0x3000ull
-#define GVM_STUBS 0x4000ull	/* 16 bytes a vector, starts with HLT */
+#define GVM_STUBS 0x4000ull	/* 16 bytes a vector: GVM_STOP_CODE */
 #define GVM_IST1_TOP 0x8000ull
 #define GVM_STACK_TOP 0xc000ull /* RSP0 and the first RSP */
 #define GVM_TABLES 0x10000ull
@@ -70,6 +76,7 @@ struct gvm {
 	struct vtimer watchdog;
 	volatile uint64_t run, seen;
 	volatile bool running, hung;
+	bool stopped;
 };
 
 int gvm_create(struct gvm **out, unsigned ncpus, unsigned options);
@@ -95,15 +102,16 @@ uint64_t gvm_get(struct gvm *g, enum vm_reg reg);
 void gvm_set(struct gvm *g, enum vm_reg reg, uint64_t val);
 void gvm_set_seg_base(struct gvm *g, enum vm_segreg seg, uint64_t base);
 
-/* Runs until a HLT or another exit; 0 or -errno, -ETIMEDOUT after 2 s. */
-int gvm_run(struct gvm *g, struct vm_exit *e);
+/* Runs until GVM_STOP_CODE (then *stop is its address) or an exit (*stop is
+ * 0 and *e says which); 0 or -errno, -ETIMEDOUT after 1 to 2 s. */
+int gvm_run(struct gvm *g, struct vm_exit *e, uint64_t *stop);
 
 /* The frame that the last exception to a stub left on IST1. */
 struct gvm_frame {
 	uint64_t error, rip, cs, rflags, rsp, ss;
 };
-/* Vector whose stub the exit is at, or -1. */
-int gvm_stub(const struct vm_exit *e);
+/* Vector whose stub the guest stopped in, or -1. */
+int gvm_stub(uint64_t stop);
 bool gvm_has_error(unsigned vector);
 void gvm_frame(struct gvm *g, unsigned vector, struct gvm_frame *f);
 

@@ -193,5 +193,5 @@ gen_chain(const struct forms *fs, const struct diff_layout *lay,
 		}
 	}
 	t->code_len = c.len;
-	t->code[c.len] = 0xf4;
+	gen_stop(t);
 }

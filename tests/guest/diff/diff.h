@@ -52,7 +52,7 @@ struct diff_test {
 	uint64_t seed;	     /* of this test alone */
 	uint32_t form;	     /* which form it is about */
 	uint32_t code_off;   /* in the code pages */
-	uint32_t code_len;   /* without the final HLT */
+	uint32_t code_len;   /* without what gen_stop() adds */
 	uint64_t undef;	     /* flags that are undefined at the end */
 	uint8_t code[DIFF_CODE_MAX + 16];
 	uint8_t mem[DIFF_MEM];
@@ -126,6 +126,8 @@ struct gen {
 	uint32_t assigned; /* GPRs whose value matters to an address */
 };
 void gen_state(struct gen *g);
+/* Ends the code: OUT, which is #GP to a user, and a jump to itself. */
+void gen_stop(struct diff_test *t);
 void gen_single(const struct forms *fs, const struct diff_layout *lay,
     struct diff_test *t, uint32_t form, uint64_t seed);
 void gen_chain(const struct forms *fs, const struct diff_layout *lay,

@@ -430,7 +430,7 @@ try_single(struct gen *g, const struct form *f)
 	t->st.rip = pc;
 	t->code_len = i.d.length;
 	memcpy(t->code, i.bytes, i.d.length);
-	t->code[t->code_len] = 0xf4;
+	gen_stop(t);
 	t->undef = i.d.cpu_flags != NULL ? i.d.cpu_flags->undefined : 0;
 	return (true);
 }
@@ -450,7 +450,7 @@ gen_single(const struct forms *fs, const struct diff_layout *lay,
 	t->code_off = 0;
 	t->st.rip = DIFF_CODE;
 	t->code[0] = 0x90;
-	t->code[1] = 0xf4;
 	t->code_len = 1;
+	gen_stop(t);
 	t->undef = 0;
 }

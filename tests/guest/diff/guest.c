@@ -71,7 +71,7 @@ load_test(struct guest *n, const struct diff_test *t)
 {
 	for (unsigned i = 0; i < DIFF_DATA_PAGES; i++)
 		gvm_write(n->g, n->data[i], t->mem + i * 4096, 4096);
-	write_code(n, t->code_off, t->code, t->code_len + 1);
+	write_code(n, t->code_off, t->code, t->code_len + GVM_STOP_LEN);
 	for (unsigned i = 0; i < 16; i++)
 		gvm_set(n->g, (enum vm_reg)(VM_REG_RAX + i), t->st.gpr[i]);
 	gvm_set(n->g, VM_REG_RIP, t->st.rip);
@@ -84,15 +84,15 @@ load_test(struct guest *n, const struct diff_test *t)
 
 static int
 save_result(struct guest *n, const struct diff_test *t,
-    const struct vm_exit *e, struct diff_result *res)
+    uint64_t stop, struct diff_result *res)
 {
 	struct gvm_frame f;
 	uint32_t len = DIFF_XSAVE_SIZE;
-	int vector = gvm_stub(e);
+	int vector = gvm_stub(stop);
 
 	for (unsigned i = 0; i < 16; i++)
 		res->st.gpr[i] = gvm_get(n->g, (enum vm_reg)(VM_REG_RAX + i));
-	res->st.rip = e->rip;
+	res->st.rip = stop;
 	res->st.rflags = gvm_get(n->g, VM_REG_RFLAGS);
 	res->vector = DIFF_NO_VECTOR;
 	res->error = 0;
@@ -104,9 +104,9 @@ save_result(struct guest *n, const struct diff_test *t,
 		res->st.rip = f.rip;
 		res->st.rflags = f.rflags;
 		res->st.gpr[G_RSP] = f.rsp;
-	} else if (e->rip != t->st.rip + t->code_len) {
-		snprintf(res->why, sizeof(res->why), "halted at %#llx",
-		    (unsigned long long)e->rip);
+	} else if (stop != t->st.rip + t->code_len) {
+		snprintf(res->why, sizeof(res->why), "stopped at %#llx",
+		    (unsigned long long)stop);
 		res->died = true;
 	}
 	for (unsigned i = 0; i < DIFF_DATA_PAGES; i++)
@@ -130,13 +130,14 @@ int
 guest_run(struct guest *n, const struct diff_test *t, struct diff_result *res)
 {
 	struct vm_exit e;
+	uint64_t stop;
 	int error;
 
 	res->died = false;
 	load_test(n, t);
-	error = gvm_run(n->g, &e);
-	if (error == 0 && e.exitcode == VM_EXITCODE_HLT)
-		return (save_result(n, t, &e, res));
+	error = gvm_run(n->g, &e, &stop);
+	if (error == 0 && stop != 0)
+		return (save_result(n, t, stop, res));
 	res->died = true;
 	if (error != 0)
 		snprintf(res->why, sizeof(res->why), "vcpu_run: %s",

@@ -212,8 +212,8 @@ narrow(struct session *s, const struct diff_test *whole)
 		if (d.info.meta.category == ZYDIS_CATEGORY_COND_BR)
 			continue;
 		memcpy(t->code, whole->code, off);
-		t->code[off] = 0xf4;
 		t->code_len = off;
+		gen_stop(t);
 		t->undef = d.info.cpu_flags ? d.info.cpu_flags->undefined : 0;
 		if (native_run(s->native, 1) != 0)
 			return;
@@ -313,6 +313,8 @@ run_batch(struct session *s, uint64_t first, unsigned n)
 static void
 summary(struct session *s)
 {
+	unsigned column = 0;
+
 	printf("%llu tests (%llu end in an exception), %llu failed\n",
 	    (unsigned long long)s->nrun, (unsigned long long)s->nexceptions,
 	    (unsigned long long)s->nfailed);
@@ -331,10 +333,12 @@ summary(struct session *s)
 			n += s->failed[k];
 		}
 		if (s->failed[i] != 0 && n != 0)
-			printf("  %6u %s\n", n,
+			printf("  %s %u%s",
 			    ZydisMnemonicGetString(
-				(ZydisMnemonic)s->fs.f[i].mnemonic));
+				(ZydisMnemonic)s->fs.f[i].mnemonic), n,
+			    ++column % 8 == 0 ? "\n" : "");
 	}
+	printf("\n");
 }
 
 static int

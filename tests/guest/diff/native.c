@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Runs tests on the host's processor. A child process goes from test to test
- * inside signal handlers: the HLT behind each test's code faults, the handler
+ * inside signal handlers: the OUT behind each test's code faults, the handler
  * takes the state out of the signal frame, puts the next test's state there,
  * and sigreturn(2) loads all of it.
  */
@@ -102,7 +102,7 @@ load_test(struct native *n, ucontext_t *uc)
 		memcpy(fp + n->lay->off[i], t->st.xsave + n->lay->off[i],
 		    n->lay->size[i]);
 	memcpy(n->data_rw, t->mem, DIFF_MEM);
-	memcpy((uint8_t *)DIFF_CODE + t->code_off, t->code, t->code_len + 1);
+	memcpy((uint8_t *)DIFF_CODE + t->code_off, t->code, t->code_len + 4);
 	if (n->lay->fsgsbase) {
 		__asm__ volatile("wrgsbase %0" ::"r"(t->st.gsbase));
 		__asm__ volatile("wrfsbase %0" ::"r"(t->st.fsbase));

@@ -263,6 +263,12 @@ gen_state(struct gen *g)
 	g->assigned = 0;
 }
 
+void
+gen_stop(struct diff_test *t)
+{
+	memcpy(t->code + t->code_len, "\xe6\xf4\xeb\xfe", 4);
+}
+
 /*
  * A linear address for an access of `size` bytes. Mostly good; sometimes
  * across lines and pages, in the page that is read-only, or nowhere. safe:
