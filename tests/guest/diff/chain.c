@@ -20,6 +20,33 @@ reserved(const struct chain *c, int reg)
 	return (reg == G_RSP || reg == c->ptr[0] || reg == c->ptr[1]);
 }
 
+/* Extensions that few processors have: #UD would end the chain. */
+static bool
+rare(const struct insn *i)
+{
+	const char *name = ZydisMnemonicGetString(i->d.mnemonic);
+
+	switch (i->d.meta.isa_ext) {
+	case ZYDIS_ISA_EXT_AMD3DNOW:
+	case ZYDIS_ISA_EXT_FMA4:
+	case ZYDIS_ISA_EXT_KNC:
+	case ZYDIS_ISA_EXT_KNCE:
+	case ZYDIS_ISA_EXT_KNCV:
+	case ZYDIS_ISA_EXT_MCOMMIT:
+	case ZYDIS_ISA_EXT_SSE4A:
+	case ZYDIS_ISA_EXT_TBM:
+	case ZYDIS_ISA_EXT_XOP:
+		return (true);
+	default:
+		/* AVX512ER, AVX512PF, VP2INTERSECT, 4FMAPS */
+		return (strstr(name, "28") != NULL ||
+		    strstr(name, "pf") != NULL ||
+		    strncmp(name, "vp2", 3) == 0 ||
+		    strncmp(name, "v4", 2) == 0 ||
+		    strncmp(name, "vp4", 3) == 0);
+	}
+}
+
 /* Instructions whose addresses depend on what ran before. */
 static bool
 suitable(const struct insn *i)
@@ -47,7 +74,8 @@ suitable(const struct insn *i)
 	case ZYDIS_MNEMONIC_FRSTOR:
 		return (false);
 	default:
-		return (i->d.meta.category != ZYDIS_CATEGORY_STRINGOP);
+		return (i->d.meta.category != ZYDIS_CATEGORY_STRINGOP &&
+		    !rare(i));
 	}
 }
 

@@ -157,5 +157,7 @@ int guest_run(
 unsigned diff_compare(const struct diff_layout *lay,
     const struct diff_test *t, const struct diff_result *want,
     const struct diff_result *got, void *out);
+bool diff_tolerable(const struct diff_layout *lay, const struct diff_test *t,
+    const struct diff_result *want, const struct diff_result *got);
 
 #endif

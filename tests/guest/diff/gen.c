@@ -161,7 +161,10 @@ solve_operand(struct gen *g, struct insn *i, unsigned n, uint64_t target,
     uint64_t rip_next)
 {
 	ZydisDecodedOperand *op = &i->op[n];
-	bool a32 = i->d.address_width == 32;
+	/* The stack's width is its own. */
+	bool a32 = i->d.address_width == 32 &&
+	    (op->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT ||
+		op->mem.base != ZYDIS_REGISTER_RSP);
 	bool vsib = op->mem.type == ZYDIS_MEMOP_TYPE_VSIB;
 	uint64_t ea = target - seg_base(g, op);
 
