@@ -6,7 +6,6 @@
 #include "vmm/lapic.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define APICBASE_BSP (1ull << 8)
 #define APICBASE_EXTD (1ull << 10)
@@ -151,13 +150,13 @@ software_enabled(const struct lapic *l)
 static void
 power_up(struct lapic *l)
 {
-	uint64_t apicbase = l->apicbase;
-	uint32_t id = l->id, extint = l->extint;
-
-	memset(l, 0, sizeof(*l));
-	l->apicbase = apicbase;
-	l->id = id;
-	l->extint = extint;
+	for (unsigned i = 0; i < 8; i++)
+		l->irr[i] = l->isr[i] = l->tmr[i] = 0;
+	l->tsc_deadline = l->timer_start = 0;
+	l->tpr = l->ldr = l->esr = l->esr_pending = 0;
+	l->icr_lo = l->icr_hi = 0;
+	l->timer_icr = l->timer_dcr = 0;
+	l->nmi_pending = 0;
 	l->timer_deadline = UINT64_MAX;
 	l->dfr = 0xffffffff;
 	l->svr = 0xff;
@@ -623,7 +622,7 @@ lapic_mmio_write(struct lapic *l, uint32_t offset, uint32_t val, uint64_t now,
 {
 	unsigned reg = (offset >> 4) & 0xff;
 
-	memset(act, 0, sizeof(*act));
+	*act = (struct lapic_action){ 0 };
 	if (!lapic_enabled(l) || lapic_is_x2apic(l) || (offset & 0xf) != 0)
 		return;
 	if (reg >= R_COUNT || (reg_access[reg] & (X_R | X_W)) == 0) {
@@ -715,7 +714,7 @@ lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t val, uint64_t now,
 {
 	unsigned reg = msr - 0x800;
 
-	memset(act, 0, sizeof(*act));
+	*act = (struct lapic_action){ 0 };
 	if (msr == 0x1b)
 		return (write_apicbase(l, val, act));
 	if (msr == 0x6e0) {
