@@ -54,7 +54,7 @@ machine_devices_init(struct machine_devices *md)
 static void
 on_quit(void *arg)
 {
-	machine_end(arg, MACHINE_POWEROFF);
+	machine_stop(arg);
 }
 
 static int
@@ -64,7 +64,7 @@ add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
 	struct chardev_stdio_config sc = {
 	    .loop = m->loop,
 	    .in_fd = STDIN_FILENO,
-	    .out_fd = STDOUT_FILENO,
+	    .out_fd = m->out_fd,
 	    .escape = isatty(STDIN_FILENO) == 1,
 	    .quit = on_quit,
 	    .arg = m,
