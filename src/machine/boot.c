@@ -34,7 +34,7 @@ build_tables(struct machine *m, uint64_t *rsdp)
 	    .hpet_base = CHIPSET_HPET_BASE,
 	    .hpet_id = CHIPSET_HPET_ID,
 	    .gpe0 = true,
-    .i8042 = true,
+	    .i8042 = true,
 	    .mem32_base = m->mem32_base,
 	    .mem32_limit = m->mem32_limit,
 	    .mem64_base = m->mem64_base,

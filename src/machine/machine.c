@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <cpuid.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,19 +16,7 @@
 #define MEM64_SIZE  (UINT64_C(32) << 30)
 
 #define PORTS_LIMIT 0x10000u
-
-void
-machine_end(struct machine *m, enum machine_status status)
-{
-	int none = -1;
-
-	if (!atomic_compare_exchange_strong(&m->status, &none, (int)status))
-		return;
-	/* An error has no counterpart among the guest's own reasons. */
-	(void)vm_suspend(m->vm, status == MACHINE_ERROR
-				    ? VM_SUSPEND_POWEROFF
-				    : (enum vm_suspend_how)status);
-}
+#define GRACE_NS    UINT64_C(1000000000)
 
 /* Upcalls of the engine. */
 static int
@@ -208,6 +195,7 @@ create_vm(struct machine *m, struct config_error *err)
 		vc.engine = VM_ENGINE_KVM;
 	error = vm_create(&m->vm, &vc);
 	if (error != 0) {
+		m->vm = NULL;
 		(void)config_fail(err,
 		    "-o engine=%s: cannot be used here (%s); use "
 		    "-o engine=soft",
@@ -320,6 +308,7 @@ machine_create(
 	m->cfg = cfg;
 	m->ncpus = 1;
 	m->sigfd = -1;
+	m->out_fd = -1;
 	atomic_store(&m->status, -1);
 
 	error = set_traces(m, err);
@@ -329,6 +318,12 @@ machine_create(
 		error = mevent_loop_create(&m->loop);
 	if (error == 0)
 		error = vclock_create(&m->vclock, m->loop);
+	if (error == 0) {
+		vtimer_init(&m->grace, m->vclock, machine_grace, m);
+		m->out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (m->out_fd < 0)
+			error = -errno;
+	}
 	if (error == 0)
 		error = bus_space_create(&m->ports, "ports", PORTS_LIMIT);
 	if (error == 0)
@@ -361,55 +356,6 @@ machine_create(
 	return (0);
 }
 
-static void
-on_signal(void *arg, unsigned ready)
-{
-	struct machine *m = arg;
-	struct signalfd_siginfo si;
-
-	(void)ready;
-	if (read(m->sigfd, &si, sizeof(si)) == sizeof(si))
-		machine_end(m, MACHINE_POWEROFF);
-}
-
-static int
-watch_signals(struct machine *m)
-{
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGHUP);
-	m->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (m->sigfd < 0)
-		return (-errno);
-	return (mevent_add(
-	    m->loop, m->sigfd, MEVENT_READ, on_signal, m, &m->sigev));
-}
-
-enum machine_status
-machine_run(struct machine *m)
-{
-	int error;
-
-	error = watch_signals(m);
-	if (error == 0)
-		error = machine_start_cpus(m);
-	if (error == 0)
-		error = mevent_run(m->loop);
-	if (error != 0) {
-		log_error("the machine cannot run: %s", strerror(-error));
-		machine_end(m, MACHINE_ERROR);
-	}
-	machine_join_cpus(m);
-	if (m->sigev != NULL)
-		mevent_remove(m->sigev);
-	m->sigev = NULL;
-	chardev_stdio_restore();
-	return ((enum machine_status)atomic_load(&m->status));
-}
-
 void
 machine_destroy(struct machine *m)
 {
@@ -432,14 +378,18 @@ machine_destroy(struct machine *m)
 		bus_space_destroy(m->mmio);
 	if (m->ports != NULL)
 		bus_space_destroy(m->ports);
-	if (m->vclock != NULL)
+	if (m->vclock != NULL) {
+		vtimer_cancel(&m->grace);
 		vclock_destroy(m->vclock);
+	}
 	if (m->loop != NULL)
 		mevent_loop_destroy(m->loop);
 	if (m->gmem != NULL)
 		gmem_destroy(m->gmem);
 	if (m->sigfd >= 0)
 		(void)close(m->sigfd);
+	if (m->out_fd >= 0)
+		(void)close(m->out_fd);
 	free(m->cpus);
 	free(m);
 }

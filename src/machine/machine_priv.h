@@ -50,13 +50,18 @@ struct machine {
 	atomic_uint halted;  /* of them, in HLT with interrupts off */
 	atomic_int status;   /* -1: not ended yet; the first reason wins */
 
+	int out_fd; /* the console's, a duplicate of stdout */
+	struct vtimer grace;
 	int sigfd;
 	struct mevent *sigev;
-	struct log_rate msr_rate;
 };
 
 /* Ends the machine; any thread. The first status wins. */
 void machine_end(struct machine *m, enum machine_status status);
+
+/* The same on the user's behalf, in the event loop's thread. */
+void machine_stop(struct machine *m);
+void machine_grace(void *arg); /* the timer's */
 
 /* devices.c: COM ports and PCI slots as configured. */
 int machine_add_coms(struct machine *m, struct config_error *err);

@@ -79,7 +79,8 @@ emit_vex(struct tr *t, const struct fields *f)
 	e1(t, b1);
 	e1(t, b2);
 	e1(t, t->in.opcode);
-	modrm(t, f);
+	if (t->in.attributes & ZYDIS_ATTRIB_HAS_MODRM) /* not VZEROUPPER */
+		modrm(t, f);
 	trailer(t);
 }
 

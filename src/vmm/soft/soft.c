@@ -243,6 +243,8 @@ take_interrupt(struct soft_cpu *cpu)
 	cpu->lapic.extint = atomic_load(&cpu->vm->extint);
 	v = lapic_pending(&cpu->lapic);
 	cpu->irq_waiting = v >= 0;
+	trace(TRACE_intr, "pending %d if %d", v,
+	    (cpu->rflags & FL_IF) != 0);
 	if (v < 0 || !(cpu->rflags & FL_IF)) {
 		soft_unlock(&cpu->lapic_lock);
 		return (false);
@@ -324,7 +326,9 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		soft_deliver_exception(cpu);
 		return (true);
 	}
-	if (!cpu->shadow && atomic_load(&cpu->irq_req) &&
+	if (!cpu->shadow &&
+	    (atomic_load(&cpu->irq_req) ||
+		(cpu->irq_waiting && (cpu->rflags & FL_IF))) &&
 	    take_interrupt(cpu))
 		return (true);
 	if (cpu->halted)

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The board as the machine sees it: ports in, interrupts out. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backend/chardev/chardev.h"
+#include "base/mevent.h"
+#include "base/vclock.h"
+#include "chipset/chipset.h"
+
+#define IOAPIC 0xfec00000ull
+#define HPET 0xfed00000ull
+
+struct board {
+	struct mevent_loop *loop;
+	struct vclock *vc;
+	struct bus_space *ports, *mmio;
+	struct irq_lines *irqs;
+	struct chardev *com;
+	struct chipset *cs;
+	pthread_t thread;
+	atomic_bool extint;
+	atomic_uint msis, resets, poweroffs;
+	_Atomic uint64_t msi_addr;
+	atomic_uint msi_data;
+};
+
+static void
+on_extint(void *arg, bool level)
+{
+	atomic_store(&((struct board *)arg)->extint, level);
+}
+
+static void
+on_msi(void *arg, uint64_t addr, uint32_t data)
+{
+	struct board *b = arg;
+
+	b->msi_addr = addr;
+	b->msi_data = data;
+	atomic_fetch_add(&b->msis, 1);
+}
+
+static void
+on_reset(void *arg)
+{
+	atomic_fetch_add(&((struct board *)arg)->resets, 1);
+}
+
+static void
+on_poweroff(void *arg)
+{
+	atomic_fetch_add(&((struct board *)arg)->poweroffs, 1);
+}
+
+static void *
+run(void *arg)
+{
+	return ((void *)(intptr_t)mevent_run(arg));
+}
+
+static int
+setup(void **state)
+{
+	struct board *b = calloc(1, sizeof(*b));
+	struct chipset_config cfg = { .wall_time = 1700000000,
+		.lowmem = 64 << 20, .arg = b, .extint = on_extint,
+		.msi = on_msi, .reset = on_reset, .poweroff = on_poweroff };
+
+	assert_int_equal(mevent_loop_create(&b->loop), 0);
+	assert_int_equal(vclock_create(&b->vc, b->loop), 0);
+	assert_int_equal(bus_space_create(&b->ports, "io", 0x10000), 0);
+	assert_int_equal(bus_space_create(&b->mmio, "mem", 1ull << 52), 0);
+	assert_int_equal(irq_lines_create(&b->irqs), 0);
+	assert_int_equal(chardev_null_create(&b->com), 0);
+	cfg.vclock = b->vc;
+	cfg.ports = b->ports;
+	cfg.mmio = b->mmio;
+	cfg.irqs = b->irqs;
+	cfg.com[0] = b->com;
+	assert_int_equal(chipset_create(&b->cs, &cfg), 0);
+	pthread_create(&b->thread, NULL, run, b->loop);
+	*state = b;
+	return (0);
+}
+
+static int
+teardown(void **state)
+{
+	struct board *b = *state;
+
+	mevent_stop(b->loop);
+	pthread_join(b->thread, NULL);
+	chipset_destroy(b->cs);
+	chardev_destroy(b->com);
+	irq_lines_destroy(b->irqs);
+	bus_space_destroy(b->ports);
+	bus_space_destroy(b->mmio);
+	vclock_destroy(b->vc);
+	mevent_loop_destroy(b->loop);
+	free(b);
+	return (0);
+}
+
+static void
+out(struct board *b, uint16_t port, unsigned val)
+{
+	assert_int_equal(bus_write(b->ports, port, 1, val), 0);
+}
+
+static unsigned
+in(struct board *b, uint16_t port)
+{
+	uint64_t val;
+
+	assert_int_equal(bus_read(b->ports, port, 1, &val), 0);
+	return ((unsigned)val);
+}
+
+static void
+init_pic(struct board *b)
+{
+	static const uint16_t base[] = { 0x20, 0xa0 };
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		out(b, base[i], 0x11);
+		out(b, (uint16_t)(base[i] + 1), 0x20 + i * 8);
+		out(b, (uint16_t)(base[i] + 1), i ? 2 : 4);
+		out(b, (uint16_t)(base[i] + 1), 1);
+	}
+}
+
+static void
+wait_extint(struct board *b)
+{
+	int i;
+
+	for (i = 0; i < 20000 && !b->extint; i++)
+		usleep(100);
+	assert_true(b->extint);
+}
+
+static void
+test_pit_pic(void **state)
+{
+	struct board *b = *state;
+	int i;
+
+	init_pic(b);
+	out(b, 0x43, 0x34);
+	out(b, 0x40, 0x9c); /* 11932: 100 Hz */
+	out(b, 0x40, 0x2e);
+	for (i = 0; i < 3; i++) {
+		wait_extint(b);
+		assert_int_equal(chipset_intr_ack(b->cs), 0x20);
+		assert_false(b->extint);
+		assert_int_equal(chipset_intr_ack(b->cs), -1);
+		out(b, 0x20, 0x20);
+	}
+	/* A word to a byte port is two bytes; odd sizes hurt nobody. */
+	assert_int_equal(bus_write(b->ports, 0x40, 4, 0), 0);
+}
+
+static void
+test_uart_irq(void **state)
+{
+	struct board *b = *state;
+	uint64_t val;
+
+	init_pic(b);
+	out(b, 0x3f9, 0x02); /* THRE */
+	assert_true(b->extint);
+	assert_int_equal(chipset_intr_ack(b->cs), 0x24);
+	assert_int_equal(in(b, 0x3fa), 0x02);
+	out(b, 0x20, 0x20);
+	assert_false(b->extint);
+	assert_int_equal(bus_read(b->ports, 0x2f8, 1, &val), -2);
+}
+
+static void
+test_ioapic_hpet(void **state)
+{
+	struct board *b = *state;
+	uint64_t val;
+	int i;
+
+	/* Legacy replacement: HPET timer 0 on pin 2, and the PIT silent. */
+	bus_write(b->mmio, IOAPIC, 4, 0x14);
+	bus_write(b->mmio, IOAPIC + 0x10, 4, 0x30);
+	out(b, 0x43, 0x34);
+	bus_write(b->mmio, HPET + 0x10, 8, 3);
+	out(b, 0x40, 0x10);
+	out(b, 0x40, 0x10);
+	usleep(20000);
+	assert_int_equal(b->msis, 0);
+	bus_write(b->mmio, HPET + 0x100, 8, 0x4);
+	bus_read(b->mmio, HPET + 0xf0, 4, &val);
+	bus_write(b->mmio, HPET + 0x108, 4, val + 10000); /* 1 ms */
+	for (i = 0; i < 20000 && b->msis == 0; i++)
+		usleep(100);
+	assert_int_equal(b->msis, 1);
+	assert_true(b->msi_addr == 0xfee00000);
+	assert_int_equal(b->msi_data, 0x4030);
+	bus_read(b->mmio, HPET, 8, &val);
+	assert_true(val == 0x05f5e10080868701ull);
+}
+
+static void
+test_power(void **state)
+{
+	struct board *b = *state;
+	uint64_t val;
+
+	assert_false(chipset_power_button(b->cs));
+	out(b, 0xb2, 0xa0);
+	bus_write(b->ports, 0x402, 2, 0x100);
+	/* SCI: pin 9, level. */
+	bus_write(b->mmio, IOAPIC, 4, 0x22);
+	bus_write(b->mmio, IOAPIC + 0x10, 4, 0x8049);
+	assert_true(chipset_power_button(b->cs));
+	assert_int_equal(b->msis, 1);
+	assert_int_equal(b->msi_data, 0xc049);
+	chipset_eoi(b->cs, 0x49);
+	assert_int_equal(b->msis, 2); /* still asserted */
+	bus_write(b->ports, 0x400, 2, 0x100);
+	chipset_eoi(b->cs, 0x49);
+	assert_int_equal(b->msis, 2);
+	bus_write(b->ports, 0x404, 2, 0x3401);
+	assert_int_equal(b->poweroffs, 1);
+	/* The three ways to reset. */
+	out(b, 0xcf9, 0x02);
+	assert_int_equal(b->resets, 0);
+	out(b, 0xcf9, 0x06);
+	assert_int_equal(in(b, 0xcf9), 0x06);
+	out(b, 0x64, 0xfe);
+	out(b, 0x92, 0x03);
+	assert_int_equal(b->resets, 3);
+	assert_int_equal(in(b, 0x84), 0xff);
+	out(b, 0x80, 0x42);
+	assert_int_equal(bus_read(b->ports, 0x408, 4, &val), 0);
+	assert_true(val < 3579545u * 60u);
+}
+
+/* Random accesses, every size, every port and register: nothing may
+ * happen but answers. */
+static void
+test_noise(void **state)
+{
+	struct board *b = *state;
+	uint64_t x = 88172645463325252ull, val, addr;
+	unsigned i, size;
+
+	for (i = 0; i < 200000; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		size = 1u << (x >> 8 & 3);
+		if (x & 1) {
+			addr = (x >> 16 & 1 ? HPET : IOAPIC) +
+			    (x >> 17 & 0x3ff);
+			if (x & 2)
+				bus_write(b->mmio, addr, size, x >> 32);
+			else
+				bus_read(b->mmio, addr, size, &val);
+			continue;
+		}
+		addr = x >> 16 & 0x4ff;
+		size = size > 4 ? 4 : size;
+		if (x & 2)
+			bus_write(b->ports, addr, size, x >> 32);
+		else
+			bus_read(b->ports, addr, size, &val);
+		if (x & 4)
+			chipset_eoi(b->cs, (uint8_t)(x >> 40));
+		if (x & 8)
+			chipset_intr_ack(b->cs);
+	}
+	chipset_reset(b->cs);
+	assert_false(b->extint);
+}
+
+static void
+test_pci(void **state)
+{
+	struct board *b = *state;
+	struct pci_config cfg = { .ports = b->ports, .mmio = b->mmio,
+		.irqs = b->irqs };
+	struct pci_bus *bus;
+	uint64_t val;
+
+	assert_int_equal(pci_bus_create(&bus, &cfg), 0);
+	assert_ptr_equal(
+	    pci_find(chipset_pci_devices, "hostbridge"), &pci_hostbridge);
+	assert_null(pci_find(chipset_pci_devices, "host"));
+	assert_int_equal(pci_add(bus, 0, 0, &pci_hostbridge, NULL, NULL), 0);
+	assert_int_equal(pci_add(bus, 31, 0, &pci_lpc, NULL, NULL), 0);
+	bus_write(b->ports, 0xcf8, 4, 0x8000f808);
+	bus_read(b->ports, 0xcfc, 4, &val);
+	assert_true(val == 0x06010000);
+	bus_write(b->ports, 0xcf8, 4, 0x8000f860);
+	bus_write(b->ports, 0xcfc, 1, 0x7b);
+	bus_read(b->ports, 0xcfc, 4, &val);
+	assert_true(val == 0x8080800b);
+	pci_bus_destroy(bus);
+}
+
+static void
+test_dump(void **state)
+{
+	struct board *b = *state;
+	char *buf = NULL;
+	size_t len;
+	FILE *f = open_memstream(&buf, &len);
+
+	chipset_dump(b->cs, f);
+	fclose(f);
+	assert_non_null(strstr(buf, "pic.imr = 0000\n"));
+	assert_non_null(strstr(buf, "uart.dll = 0c\n"));
+	free(buf);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		TEST(test_pit_pic),
+		TEST(test_uart_irq),
+		TEST(test_ioapic_hpet),
+		TEST(test_power),
+		TEST(test_noise),
+		TEST(test_pci),
+		TEST(test_dump),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "chipset/pm.h"
+
+static void
+test_timer(void **state)
+{
+	(void)state;
+	assert_int_equal(pm_timer(0), 0);
+	assert_int_equal(pm_timer(1000000000), 3579545);
+	assert_int_equal(pm_timer(279), 0);
+	assert_int_equal(pm_timer(280), 1);
+	/* Wraps at 32 bits, after 1199.86 s; exact after ten years. */
+	assert_true(pm_timer(1199864031882ull) == 0);
+	assert_true(pm_timer(1199864031881ull) == UINT32_MAX);
+	assert_true(pm_timer(315360000000000000ull) ==
+	    (uint32_t)(315360000ull * 3579545));
+}
+
+static void
+test_pm1(void **state)
+{
+	struct pm pm;
+
+	(void)state;
+	pm_reset(&pm);
+	assert_false(pm_power_button(&pm)); /* no ACPI yet */
+	assert_int_equal(pm_read(&pm, PM1_STATUS + 1), 0);
+	pm_smi_command(&pm, PM_ACPI_ENABLE);
+	assert_int_equal(pm_read(&pm, PM1_CONTROL), 0x01);
+	/* The OS cannot change SCI_EN; S5 is type 5 with SLP_EN. */
+	assert_false(pm_write(&pm, PM1_CONTROL, 0x00));
+	assert_int_equal(pm_read(&pm, PM1_CONTROL), 0x01);
+	assert_false(pm_write(&pm, PM1_CONTROL + 1, 0x14));
+	assert_false(pm_write(&pm, PM1_CONTROL + 1, 0x20)); /* type 0 */
+	assert_true(pm_write(&pm, PM1_CONTROL + 1, 0x34));
+	assert_int_equal(pm_read(&pm, PM1_CONTROL + 1), 0x14);
+	/* Only the power button and GBL can be enabled. */
+	pm_write(&pm, PM1_ENABLE, 0xff);
+	pm_write(&pm, PM1_ENABLE + 1, 0xff);
+	assert_int_equal(pm_read(&pm, PM1_ENABLE), 0x20);
+	assert_int_equal(pm_read(&pm, PM1_ENABLE + 1), 0x01);
+	assert_false(pm_sci(&pm));
+	assert_true(pm_power_button(&pm));
+	assert_true(pm_sci(&pm));
+	pm_write(&pm, PM1_STATUS + 1, 0x01);
+	assert_false(pm_sci(&pm));
+	pm_gpe(&pm, 0);
+	assert_false(pm_sci(&pm));
+	pm_write(&pm, PM_GPE0_ENABLE, 0x01);
+	assert_true(pm_sci(&pm));
+	pm_smi_command(&pm, PM_ACPI_DISABLE);
+	assert_false(pm_sci(&pm));
+	pm_smi_command(&pm, PM_ACPI_ENABLE);
+	pm_write(&pm, PM_GPE0_STATUS, 0x01);
+	assert_false(pm_sci(&pm));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_timer),
+		cmocka_unit_test(test_pm1),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
