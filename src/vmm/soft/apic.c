@@ -23,15 +23,22 @@ soft_unlock(atomic_flag *lock)
 	atomic_flag_clear_explicit(lock, memory_order_release);
 }
 
+/* Makes translated code leave at the next block, at the latest. */
+void
+soft_break(struct soft_cpu *cpu)
+{
+	/* Pairs with soft_jc_flush(): poll first, then the keys. */
+	atomic_store(&cpu->poll, 1);
+	for (unsigned m = 0; m < MMU_MODES; m++)
+		atomic_store(&cpu->jc_key[m], JC_KEY_KICK);
+}
+
 /* Any thread: makes the vcpu look at what is asked of it. */
 void
 soft_request(struct soft_cpu *cpu)
 {
 	atomic_store(&cpu->irq_req, 1);
-	/* Pairs with soft_jc_flush(): poll first, then the keys. */
-	atomic_store(&cpu->poll, 1);
-	for (unsigned m = 0; m < MMU_MODES; m++)
-		atomic_store(&cpu->jc_key[m], 1ull << 10);
+	soft_break(cpu);
 	atomic_fetch_add(&cpu->wake, 1);
 	syscall(SYS_futex, &cpu->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }

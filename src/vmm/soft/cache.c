@@ -112,9 +112,6 @@ soft_cache_flush(struct soft_vm *vm)
 	vm->cpus[0]->stat.flushes++;
 }
 
-/* An impossible key: low bits that the index would have told apart. */
-#define JC_KEY_KICK (1ull << 10)
-
 void
 soft_jc_flush(struct soft_cpu *cpu, unsigned m)
 {

@@ -190,6 +190,7 @@ respell(struct tr *t, struct fields *f)
 	if (op >= 0xa0 && op <= 0xa3) { /* MOV moffs: 8A/8B, 88/89 with rAX */
 		t->in.opcode = (uint8_t)((op & 1) | (op & 2 ? 0x88 : 0x8a));
 		t->in.raw.modrm.reg = 0;
+		t->in.raw.rex.R = 0;
 		t->in.attributes |= ZYDIS_ATTRIB_HAS_MODRM;
 		t->in.raw.imm[0].size = 0;
 		return (true);
@@ -231,12 +232,31 @@ unit_of(struct tr *t)
 		return (UNIT_MMX);
 	case ZYDIS_MNEMONIC_LDMXCSR:
 	case ZYDIS_MNEMONIC_STMXCSR:
+	case ZYDIS_MNEMONIC_CVTSS2SI: /* from memory: no vector register, */
+	case ZYDIS_MNEMONIC_CVTSD2SI: /* but rounding and flags of MXCSR */
+	case ZYDIS_MNEMONIC_CVTTSS2SI:
+	case ZYDIS_MNEMONIC_CVTTSD2SI:
 		return (UNIT_SSE);
 	case ZYDIS_MNEMONIC_VLDMXCSR:
 	case ZYDIS_MNEMONIC_VSTMXCSR:
 	case ZYDIS_MNEMONIC_VZEROALL:
 	case ZYDIS_MNEMONIC_VZEROUPPER:
 		return (UNIT_AVX);
+	case ZYDIS_MNEMONIC_VCVTSS2SI:
+	case ZYDIS_MNEMONIC_VCVTSD2SI:
+	case ZYDIS_MNEMONIC_VCVTTSS2SI:
+	case ZYDIS_MNEMONIC_VCVTTSD2SI:
+	case ZYDIS_MNEMONIC_VCVTSS2USI:
+	case ZYDIS_MNEMONIC_VCVTSD2USI:
+	case ZYDIS_MNEMONIC_VCVTTSS2USI:
+	case ZYDIS_MNEMONIC_VCVTTSD2USI:
+	case ZYDIS_MNEMONIC_VCVTSH2SI:
+	case ZYDIS_MNEMONIC_VCVTTSH2SI:
+	case ZYDIS_MNEMONIC_VCVTSH2USI:
+	case ZYDIS_MNEMONIC_VCVTTSH2USI:
+		return (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ?
+			UNIT_AVX512 :
+			UNIT_AVX);
 	default:
 		break;
 	}
@@ -305,6 +325,18 @@ unit_fault(struct tr *t, enum unit u)
 	return (true);
 }
 
+static bool
+x87_no_wait(ZydisMnemonic mn)
+{
+	switch (mn) {
+	case ZYDIS_MNEMONIC_FNSTCW:
+	case ZYDIS_MNEMONIC_FNSTSW:
+		return (true);
+	default:
+		return (false);
+	}
+}
+
 /* A general register that is an explicit operand, and what it becomes. */
 struct greg {
 	const ZydisDecodedOperand *op;
@@ -348,27 +380,106 @@ implicit_rcx(struct tr *t, bool *reads, bool *writes)
 	}
 }
 
-static uint32_t
-access_kind(struct tr *t, const ZydisDecodedOperand *op)
+/* Classes of exceptions that promise faults only for elements that the mask
+ * selects (SDM volume 2, 2.8): those without NF. */
+static bool
+suppresses_faults(const struct tr *t)
 {
-	uint32_t what = op->size / 8u;
+	switch (t->in.meta.exception_class) {
+	case ZYDIS_EXCEPTION_CLASS_E1:
+	case ZYDIS_EXCEPTION_CLASS_E2:
+	case ZYDIS_EXCEPTION_CLASS_E3:
+	case ZYDIS_EXCEPTION_CLASS_E4:
+	case ZYDIS_EXCEPTION_CLASS_E5:
+	case ZYDIS_EXCEPTION_CLASS_E6:
+	case ZYDIS_EXCEPTION_CLASS_E10:
+	case ZYDIS_EXCEPTION_CLASS_E11:
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+/* An AVX-512 access under a mask whose bits are those of its elements. */
+static uint32_t
+masked(struct tr *t, const ZydisDecodedOperand *op)
+{
+	const ZydisDecodedOperand *dst = &t->op[0];
+	uint32_t what;
+	unsigned n;
+
+	if (t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX ||
+	    t->in.avx.mask.mode < ZYDIS_MASK_MODE_MERGING ||
+	    t->in.avx.mask.reg <= ZYDIS_REGISTER_K0 ||
+	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t))
+		return (0);
+	what = ACCESS_MASKED |
+	    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
+		<< ACCESS_K_SHIFT |
+	    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
+		<< ACCESS_ELEM_SHIFT;
+	n = dst->element_count;
+	if (dst->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    ZydisRegisterGetClass(dst->reg.value) == ZYDIS_REGCLASS_MASK)
+		n = t->in.avx.vector_length / op->element_size;
+	if (t->in.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID)
+		/* One access for all: none if no element wants it. */
+		return (what | ACCESS_BCAST |
+		    (uint32_t)(t->in.avx.vector_length /
+			(dst->element_size ? dst->element_size :
+					     op->element_size))
+			<< ACCESS_COUNT_SHIFT);
+	if (op->element_count == 1)
+		return (what); /* scalar: bit 0 */
+	return (n == op->element_count ? what : 0);
+}
+
+/* Must the operand be aligned? (SDM volume 2, 2.4 and 2.8.) */
+static bool
+needs_alignment(const struct tr *t, const ZydisDecodedOperand *op)
+{
+	switch (t->in.meta.exception_class) {
+	case ZYDIS_EXCEPTION_CLASS_AVX1:
+	case ZYDIS_EXCEPTION_CLASS_E1:
+	case ZYDIS_EXCEPTION_CLASS_E1NF:
+	case ZYDIS_EXCEPTION_CLASS_SSE1:
+		return (true);
+	case ZYDIS_EXCEPTION_CLASS_SSE2:
+	case ZYDIS_EXCEPTION_CLASS_SSE4:
+		break;
+	default:
+		return (t->in.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B);
+	}
+	switch (t->in.mnemonic) {
+	case ZYDIS_MNEMONIC_MOVUPS:
+	case ZYDIS_MNEMONIC_MOVUPD:
+	case ZYDIS_MNEMONIC_MOVDQU:
+	case ZYDIS_MNEMONIC_LDDQU:
+	case ZYDIS_MNEMONIC_PCMPESTRI:
+	case ZYDIS_MNEMONIC_PCMPESTRM:
+	case ZYDIS_MNEMONIC_PCMPISTRI:
+	case ZYDIS_MNEMONIC_PCMPISTRM:
+		return (false);
+	default:
+		return (op->size == 128);
+	}
+}
+
+static uint32_t
+access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
+{
+	uint32_t what = op->size / 8u | tr_stack(op);
 
 	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
 		what |= ACCESS_READ;
 	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
 		what |= ACCESS_WRITE;
-	if (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX &&
-	    t->in.avx.mask.mode >= ZYDIS_MASK_MODE_MERGING &&
-	    t->in.avx.mask.reg > ZYDIS_REGISTER_K0 &&
-	    !t->in.avx.broadcast.mode && op->element_count > 1)
-		what |= ACCESS_MASKED |
-		    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
-			<< ACCESS_K_SHIFT |
-		    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
-			<< ACCESS_ELEM_SHIFT;
-	/* A store under a mask must not touch the elements masked off. */
-	if ((what & ACCESS_WRITE) && t->in.avx.mask.reg > ZYDIS_REGISTER_K0)
+	/* A store that may not happen, or not to every byte. */
+	if ((what & ACCESS_WRITE) &&
+	    (unit == UNIT_X87 || t->in.avx.mask.reg > ZYDIS_REGISTER_K0))
 		what |= ACCESS_READ;
+	if (needs_alignment(t, op))
+		what |= ACCESS_ALIGNED;
 	switch (t->in.mnemonic) {
 	case ZYDIS_MNEMONIC_VPCOMPRESSB: /* elements are not where the mask */
 	case ZYDIS_MNEMONIC_VPCOMPRESSW: /* bits are: docs/quirks.md */
@@ -382,20 +493,20 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op)
 	case ZYDIS_MNEMONIC_VPEXPANDQ:
 	case ZYDIS_MNEMONIC_VEXPANDPS:
 	case ZYDIS_MNEMONIC_VEXPANDPD:
-		what &= ~(ACCESS_MASKED | 7u << ACCESS_K_SHIFT |
-		    3u << ACCESS_ELEM_SHIFT);
-		break;
+		return (what);
 	case ZYDIS_MNEMONIC_VMASKMOVPS:
 	case ZYDIS_MNEMONIC_VMASKMOVPD:
 	case ZYDIS_MNEMONIC_VPMASKMOVD:
 	case ZYDIS_MNEMONIC_VPMASKMOVQ:
-		if (what & ACCESS_WRITE)
-			what |= ACCESS_READ;
-		break;
+		/* The mask is the operand in the middle. */
+		return (what | ACCESS_READ | ACCESS_VMASK |
+		    (uint32_t)(ZydisRegisterGetId(t->op[1].reg.value) & 15)
+			<< ACCESS_K_SHIFT |
+		    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
+			<< ACCESS_ELEM_SHIFT);
 	default:
-		break;
+		return (what | masked(t, op));
 	}
-	return (what);
 }
 
 static void
@@ -421,9 +532,10 @@ emit_insn(struct tr *t, const struct fields *f)
  * register is rotated by 8 into scratch.
  */
 static void
-copy_high(struct tr *t, struct fields *f, struct greg *g, unsigned n)
+copy_high(
+    struct tr *t, struct fields *f, struct greg *g, unsigned n, bool cx)
 {
-	bool cx = false, wr = false;
+	bool wr = false;
 
 	for (unsigned i = 0; i < n; i++) {
 		int *field = field_of(f, g[i].op);
@@ -502,12 +614,17 @@ tr_copy(struct tr *t)
 	implicit_rcx(t, &cx_in, &cx_out);
 	if (high && mem == NULL) {
 		(void)respell(t, &f);
-		copy_high(t, &f, g, ng);
+		copy_high(t, &f, g, ng, cx_in);
 		return (true);
 	}
 	if (mem != NULL) {
+		/* A pending x87 exception comes before a fault of the operand
+		 * (SDM volume 1, 8.6); FN* instructions do not look. */
+		if ((unit == UNIT_X87 || unit == UNIT_MMX) &&
+		    !x87_no_wait(t->in.mnemonic))
+			e1(t, 0x9b);
 		tr_ea(t, mem, true, 0);
-		tr_access(t, access_kind(t, mem), &a);
+		tr_access(t, access_kind(t, mem, unit), &a);
 		f.mem = true;
 	} else {
 		scratch[nscratch++] = T0;

@@ -36,6 +36,7 @@ soft_h_syscall(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	flat(cpu, VM_SEG_CS, cs, CODE | VM_SEG_L | VM_SEG_G);
 	flat(cpu, VM_SEG_SS, (uint16_t)(cs + 8), DATA | VM_SEG_DB | VM_SEG_G);
 	cpu->cpl = 0;
+	cpu->tf_step = (cpu->rflags & FL_TF) != 0;
 	soft_update_mode(cpu);
 }
 
@@ -91,6 +92,7 @@ soft_h_sysenter(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	    CODE | VM_SEG_G | (lma ? VM_SEG_L : VM_SEG_DB));
 	flat(cpu, VM_SEG_SS, (uint16_t)(cs + 8), DATA | VM_SEG_DB | VM_SEG_G);
 	cpu->cpl = 0;
+	cpu->tf_step = (cpu->rflags & FL_TF) != 0;
 	soft_update_mode(cpu);
 }
 

@@ -83,7 +83,7 @@ push_reg(struct tr *t, unsigned guest, unsigned size)
 	int h;
 
 	stack_ea(t, -(int)size);
-	tr_access(t, size | ACCESS_WRITE, &a);
+	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK, &a);
 	h = tr_get(t, guest, T2);
 	store(t, size, h);
 	stack_move(t, -(int)size);
@@ -96,7 +96,7 @@ push_imm(struct tr *t, uint64_t v, unsigned size, uint32_t extra)
 	struct access a;
 
 	stack_ea(t, -(int)size);
-	tr_access(t, size | ACCESS_WRITE | extra, &a);
+	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK | extra, &a);
 	if (size != 8 || v == (uint64_t)(int32_t)v) {
 		if (size == 2)
 			e1(t, 0x66);
@@ -123,7 +123,7 @@ push_tmp(struct tr *t, unsigned size, uint32_t extra)
 	struct access a;
 
 	stack_ea(t, -(int)size);
-	tr_access(t, size | ACCESS_WRITE | extra, &a);
+	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK | extra, &a);
 	e_ld_env(t, 1, T2, CPU_TMP);
 	store(t, size, T2);
 	stack_move(t, -(int)size);
@@ -137,7 +137,7 @@ load_tmp(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 	struct access a;
 
 	tr_ea(t, op, true, 0);
-	tr_access(t, size | ACCESS_READ, &a);
+	tr_access(t, size | ACCESS_READ | tr_stack(op), &a);
 	load(t, size, T2);
 	e_st_env(t, 1, CPU_TMP, T2);
 	tr_access_end(t, &a);
@@ -206,14 +206,14 @@ pop(struct tr *t)
 	bool high;
 
 	stack_ea(t, 0);
-	tr_access(t, size | ACCESS_READ, &a);
+	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	load(t, size, T2);
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		e_st_env(t, 1, CPU_TMP, T2);
 		tr_access_end(t, &a);
 		/* An address with rSP is that of after the pop. */
 		tr_ea(t, op, true, (int)size);
-		tr_access(t, size | ACCESS_WRITE, &a);
+		tr_access(t, size | ACCESS_WRITE | tr_stack(op), &a);
 		e_ld_env(t, 1, T2, CPU_TMP);
 		store(t, size, T2);
 		stack_move(t, (int)size);
@@ -247,7 +247,7 @@ leave(struct tr *t)
 		return (false);
 	e_mov(t, w == 64, T0, H_BP);
 	tr_add_seg(t, VM_SEG_SS);
-	tr_access(t, size | ACCESS_READ, &a);
+	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	load(t, size, T2);
 	e_lea(t, w == 64, H_R10, H_BP, -1, 0, (int)size);
 	put_sized(t, R_BP, size);
@@ -266,7 +266,7 @@ enter(struct tr *t)
 	if (w == 16 || size == 2 || (t->op[1].imm.value.u & 31) != 0)
 		return (false);
 	stack_ea(t, -(int)size);
-	tr_access(t, size | ACCESS_WRITE, &a);
+	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK, &a);
 	store(t, size, H_BP);
 	e_lea(t, w == 64, H_BP, H_R10, -1, 0, -(int)size);
 	e_lea(t, w == 64, H_R10, H_R10, -1, 0, -(int)size - n);
@@ -284,7 +284,7 @@ target(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		tr_ea(t, op, true, 0);
-		tr_access(t, size | ACCESS_READ, &a);
+		tr_access(t, size | ACCESS_READ | tr_stack(op), &a);
 		load(t, size, T0);
 		tr_access_end(t, &a);
 		return;
@@ -355,7 +355,7 @@ ret(struct tr *t)
 	    t->op[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
 		n += (int)(t->op[0].imm.value.u & 0xffff);
 	stack_ea(t, 0);
-	tr_access(t, size | ACCESS_READ, &a);
+	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	load(t, size, T0);
 	stack_move(t, n);
 	tr_access_end(t, &a);

@@ -137,8 +137,10 @@ soft_update_mode(struct soft_cpu *cpu)
 		if ((cpu->xcr0 & 0xe0) == 0xe0)
 			f |= BF_AVX512;
 	}
-	if ((cpu->rflags & FL_TF) || cpu->vm->one_insn)
+	if (cpu->vm->one_insn)
 		f |= BF_ONE;
+	if (cpu->rflags & FL_TF)
+		f |= BF_TF;
 	cpu->flags = f;
 	if (cpu->jc_flags[m] != f || (f & BF_SEGMENTED)) {
 		soft_jc_flush(cpu, m);
@@ -359,6 +361,7 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	if (!(type & 1))
 		cpu->rflags &= ~FL_IF;
 	cpu->rip = g.offset;
+	cpu->tf_step = false;
 	soft_update_mode(cpu);
 }
 

@@ -185,35 +185,69 @@ soft_st(
 
 /* ---- the slow path of translated accesses ---- */
 
-/* The bytes that an AVX-512 instruction with mask register k accesses. */
-static uint64_t
-byte_mask(uint32_t what)
-{
-	unsigned size = what & ACCESS_SIZE, k, elem, n;
-	uint64_t kv = 0, mask = 0;
+#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define EACH16(X)                                                              \
+	EACH(X) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 
-	if (!(what & ACCESS_MASKED))
-		return (~0ull >> (64 - size));
-	k = (what >> ACCESS_K_SHIFT) & 7;
-	elem = 1u << ((what >> ACCESS_ELEM_SHIFT) & 3);
+static uint64_t
+opmask(unsigned k)
+{
+	uint64_t v = 0;
+
 	switch (k) {
 #define K(n)                                                                   \
 	case n:                                                                \
-		__asm__ volatile("kmovq %%k" #n ", %0" : "=r"(kv));            \
-		break
-		K(1);
-		K(2);
-		K(3);
-		K(4);
-		K(5);
-		K(6);
-		K(7);
+		__asm__ volatile("kmovq %%k" #n ", %0" : "=r"(v));             \
+		break;
+		EACH(K)
 #undef K
 	default:
 		break;
 	}
-	n = size / elem;
-	for (unsigned i = 0; i < n; i++)
+	return (v);
+}
+
+/* Sign bits of the elements of a vector register. */
+static uint64_t
+signs(unsigned r, bool wide)
+{
+	uint32_t v = 0;
+
+	switch (r << 1 | wide) {
+#define V(n)                                                                   \
+	case (n) << 1:                                                         \
+		__asm__ volatile("vmovmskps %%ymm" #n ", %0" : "=r"(v));       \
+		break;                                                         \
+	case (n) << 1 | 1:                                                     \
+		__asm__ volatile("vmovmskpd %%ymm" #n ", %0" : "=r"(v));       \
+		break;
+		EACH16(V)
+#undef V
+	default:
+		break;
+	}
+	return (v);
+}
+
+/* The bytes that an instruction with a mask accesses. The FPU state is in:
+ * the instruction needs it. */
+static uint64_t
+byte_mask(uint32_t what)
+{
+	unsigned size = what & ACCESS_SIZE, elem;
+	unsigned k = (what >> ACCESS_K_SHIFT) & 15;
+	uint64_t all = ~0ull >> (64 - size), kv, mask = 0;
+
+	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
+		return (all);
+	elem = 1u << ((what >> ACCESS_ELEM_SHIFT) & 3);
+	kv = what & ACCESS_VMASK ? signs(k, elem == 8) : opmask(k);
+	if (what & ACCESS_BCAST) {
+		unsigned n = what >> ACCESS_COUNT_SHIFT;
+
+		return (kv & (~0ull >> (64 - n)) ? all : 0);
+	}
+	for (unsigned i = 0; i < size / elem; i++)
 		if ((kv >> i) & 1)
 			mask |= ((1ull << elem) - 1) << i * elem;
 	return (mask);
@@ -239,8 +273,13 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 		cpu->stat.slow_stores++;
 	else
 		cpu->stat.slow_loads++;
+	if ((what & ACCESS_ALIGNED) && (va & (size - 1)))
+		soft_raise_err(cpu, EXC_GP, 0);
 	n = in_page(va, size);
-	if (n == size && !(what & ACCESS_MASKED)) {
+	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
+		soft_check_canonical(
+		    cpu, va, size, (what & ACCESS_STACK) != 0);
+	if (n == size && !(what & (ACCESS_MASKED | ACCESS_VMASK))) {
 		p = soft_translate_va(cpu, va, acc, m, &gpa);
 		if (p != NULL) {
 			struct code_page *cp = cpu->vm->pages[gpa >> 12];

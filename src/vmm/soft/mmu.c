@@ -303,6 +303,14 @@ canonical(const struct soft_cpu *cpu, uint64_t va)
 	    (uint64_t)((int64_t)(va << 16) >> 16) == va);
 }
 
+void
+soft_check_canonical(
+    struct soft_cpu *cpu, uint64_t va, unsigned len, bool stack)
+{
+	if (!canonical(cpu, va) || !canonical(cpu, va + len - 1))
+		soft_raise_err(cpu, stack ? EXC_SS : EXC_GP, 0);
+}
+
 uint8_t *
 soft_translate_va(
     struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa)

@@ -23,17 +23,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct sigaction old_action[64];
 static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
 
-/* x87 exceptions that are unmasked and pending: #MF, else #XM. */
+/* The host's vector is the guest's: #DE, #MF or #XM. */
 static unsigned
-fpe_vector(const siginfo_t *info, const ucontext_t *uc)
+fpe_vector(const ucontext_t *uc)
 {
-	const struct _libc_fpstate *fp = uc->uc_mcontext.fpregs;
-
-	if (info->si_code == FPE_INTDIV || info->si_code == FPE_INTOVF)
-		return (EXC_DE);
-	if (fp != NULL && (fp->swd & ~fp->cwd & 0x3f) != 0)
-		return (EXC_MF);
-	return (EXC_XM);
+	return ((unsigned)uc->uc_mcontext.gregs[REG_TRAPNO] & 31);
 }
 
 static void
@@ -99,7 +93,7 @@ handler(int sig, siginfo_t *info, void *ctx)
 	cpu->exc.error = 0;
 	switch (sig) {
 	case SIGFPE:
-		cpu->exc.vector = (uint8_t)fpe_vector(info, uc);
+		cpu->exc.vector = (uint8_t)fpe_vector(uc);
 		break;
 	case SIGILL:
 		cpu->exc.vector = EXC_UD;

@@ -54,7 +54,7 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	memset(&cpu->exc, 0, sizeof(cpu->exc));
 	cpu->delivering = -1;
 	cpu->nmi_blocked = cpu->halted = cpu->shadow = false;
-	cpu->irq_waiting = false;
+	cpu->irq_waiting = cpu->tf_step = false;
 	cpu->msr_wait = 0;
 	cpu->host_ret = 0;
 	atomic_store(&cpu->irq_req, 0);
@@ -123,7 +123,9 @@ static void soft_destroy(void *priv);
 static int
 soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 {
+	struct cpuid_dynamic dyn = { 0 };
 	struct soft_vm *vm;
+	uint32_t leaf[4];
 	int error;
 
 	if (!host_fits()) {
@@ -147,7 +149,8 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->one_insn = cfg->soft_one_insn;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
 	cpuid_policy_init(&vm->cpuid, cfg->ncpus);
-	vm->intel = vm->cpuid.leaf[0].ebx == signature_INTEL_ebx;
+	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
+	vm->intel = leaf[1] == signature_INTEL_ebx;
 	error = soft_cache_create(vm);
 	if (error != 0)
 		goto fail;
@@ -322,6 +325,17 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		exit->exitcode = VM_EXITCODE_BOGUS;
 		return (false);
 	}
+	if (cpu->tf_step) {
+		/* Trap after the instruction (SDM volume 3, 17.3.1.4), unless
+		 * it ended in a fault. */
+		cpu->tf_step = false;
+		if (!cpu->exc.pending) {
+			cpu->dr6 |= 0x4000;
+			cpu->exc.pending = true;
+			cpu->exc.vector = EXC_DB;
+			cpu->exc.has_error = false;
+		}
+	}
 	if (cpu->exc.pending) {
 		soft_deliver_exception(cpu);
 		return (true);
@@ -335,18 +349,15 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		return (halt(cpu, exit));
 	rearm_keys(cpu);
 	cpu->shadow = false;
-	cpu->tf_step = (cpu->rflags & FL_TF) != 0;
 	b = soft_find_block(cpu);
 	if (b == NULL)
 		return (!cpu->exit_now);
-	soft_enter(cpu, b->code);
-	if (cpu->tf_step && !cpu->exc.pending) {
-		/* Trap after the instruction (SDM volume 3, 17.3.1.4). */
-		cpu->dr6 |= 0x4000;
-		cpu->exc.pending = true;
-		cpu->exc.vector = EXC_DB;
-		cpu->exc.has_error = false;
+	if (cpu->rflags & FL_TF) {
+		/* One instruction: every way on looks at poll. */
+		cpu->tf_step = true;
+		soft_break(cpu);
 	}
+	soft_enter(cpu, b->code);
 	return (true);
 }
 
@@ -475,6 +486,8 @@ soft_set_reg(void *priv, unsigned id, enum vm_reg reg, uint64_t val)
 		cpu->shadow = val != 0;
 	else
 		return (-EINVAL);
+	if (reg == VM_REG_RIP)
+		cpu->halted = false;
 	if (reg == VM_REG_CR0 || reg == VM_REG_CR3 || reg == VM_REG_CR4 ||
 	    reg == VM_REG_EFER) {
 		/* LMA is what PG and LME make it. */

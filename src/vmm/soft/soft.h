@@ -102,7 +102,8 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_OSFXSR 0x400u
 #define BF_AVX 0x800u	  /* OSXSAVE and XCR0 AVX */
 #define BF_AVX512 0x1000u
-#define BF_ONE 0x2000u	  /* one instruction a block (TF, or asked for) */
+#define BF_ONE 0x2000u	  /* one instruction a block, as asked for */
+#define BF_TF 0x4000u	  /* the same, and leave the code after it */
 
 struct tlb_entry {
 	uint64_t ntag[3]; /* minus the page's address, for R, W, X */
@@ -113,6 +114,9 @@ struct jc_entry {
 	uint64_t nkey; /* minus (pc + generation << 48) */
 	const void *code;
 };
+
+/* An impossible key: low bits that the index would have told apart. */
+#define JC_KEY_KICK (1ull << 10)
 
 #define TLB_FILL_MAX 8192
 
@@ -168,7 +172,7 @@ struct soft_cpu {
 	int delivering; /* vector, -1: none; for double faults */
 	bool nmi_blocked;
 	bool halted;
-	bool tf_step; /* TF was set when the instruction began */
+	bool tf_step; /* #DB is due after the instruction that runs */
 	bool shadow;  /* no interrupts before the next instruction */
 	jmp_buf unwind;
 
@@ -404,13 +408,21 @@ void soft_phys_write(
     struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t v);
 
 /* Slow path of translated accesses; ACCESS_* in `what`. */
-#define ACCESS_SIZE 0xffu
+#define ACCESS_SIZE 0x7fu	    /* bytes */
+#define ACCESS_FLOW 0x80u	    /* part of a jump: never resume behind it */
 #define ACCESS_READ 0x100u
 #define ACCESS_WRITE 0x200u
-#define ACCESS_MASKED 0x400u	  /* AVX-512 mask: k in 14:12, element log2 in 17:16 */
-#define ACCESS_FLOW 0x800u	  /* part of a jump: never resume behind it */
-#define ACCESS_K_SHIFT 12
-#define ACCESS_ELEM_SHIFT 16
+#define ACCESS_STACK 0x400u	    /* by SS: #SS rather than #GP */
+#define ACCESS_ALIGNED 0x800u	    /* #GP unless naturally aligned */
+#define ACCESS_MASKED 0x100000u	    /* AVX-512: mask register K */
+#define ACCESS_VMASK 0x200000u	    /* AVX: mask in vector register K */
+#define ACCESS_BCAST 0x400000u	    /* one element for COUNT of them */
+#define ACCESS_K_SHIFT 12	    /* 4 bits */
+#define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits */
+#define ACCESS_COUNT_SHIFT 24	    /* 7 bits */
+/* #GP(0), or #SS(0) for the stack, unless [va, va+len) is canonical. */
+void soft_check_canonical(
+    struct soft_cpu *cpu, uint64_t va, unsigned len, bool stack);
 void soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what);
 void soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
 
@@ -456,6 +468,7 @@ bool soft_is_lapic(struct soft_cpu *cpu, uint64_t gpa);
 uint64_t soft_lapic_mmio_read(struct soft_cpu *cpu, uint64_t gpa);
 void soft_lapic_mmio_write(struct soft_cpu *cpu, uint64_t gpa, uint32_t val);
 void soft_lapic_timer(void *arg);
+void soft_break(struct soft_cpu *cpu);
 void soft_request(struct soft_cpu *cpu); /* look at interrupts, any thread */
 void soft_lock(atomic_flag *lock);
 void soft_unlock(atomic_flag *lock);
@@ -488,6 +501,8 @@ soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_popf, soft_h_stac, soft_h_clac, soft_h_pause, soft_h_set_df;
 /* string.c */
 soft_helper soft_h_string;
+/* gather.c */
+soft_helper soft_h_gather;
 /* fpu.c */
 soft_helper soft_h_xgetbv, soft_h_xsetbv, soft_h_xsave, soft_h_xrstor,
     soft_h_fxsave, soft_h_fxrstor, soft_h_fenv;

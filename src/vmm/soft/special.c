@@ -102,7 +102,7 @@ load_rm16(struct tr *t, const ZydisDecodedOperand *op)
 
 	if (mem) {
 		tr_ea(t, op, true, 0);
-		tr_access(t, 2 | ACCESS_READ, &a);
+		tr_access(t, 2 | ACCESS_READ | tr_stack(op), &a);
 		e1(t, 0x47); /* movzx r14d, word [T0 + T1] */
 		e1(t, 0x0f);
 		e1(t, 0xb7);
@@ -210,7 +210,7 @@ mov_system(struct tr *t)
 
 		if (d->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 			tr_ea(t, d, true, 0);
-			tr_access(t, 2 | ACCESS_WRITE, &a);
+			tr_access(t, 2 | ACCESS_WRITE | tr_stack(d), &a);
 		}
 		e1(t, 0x41); /* movzx ecx, word [sel] */
 		e1(t, 0x0f);
@@ -302,7 +302,7 @@ bit_string(struct tr *t)
 {
 	unsigned size = t->op[0].size / 8u, g;
 	unsigned lg = size == 8 ? 6 : size == 4 ? 5 : 4;
-	uint32_t what = size | ACCESS_READ;
+	uint32_t what = size | ACCESS_READ | tr_stack(&t->op[0]);
 	struct access a;
 	bool high;
 	int h;
@@ -443,12 +443,20 @@ static bool
 maskmov(struct tr *t)
 {
 	bool w = t->in.address_width == 64,
-	     mmx = t->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
+	     mmx = t->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ,
+	     vex = t->in.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU;
 	struct access a;
 
-	if (t->flags & (BF_TS | BF_EM))
-		return (false);
+	if ((t->flags & (BF_TS | BF_EM)) || (!mmx && !(t->flags & BF_OSFXSR)) ||
+	    (vex && !(t->flags & BF_AVX))) {
+		tr_exception(t,
+		    !(t->flags & BF_EM) && (t->flags & BF_TS) ? EXC_NM : EXC_UD,
+		    false);
+		return (true);
+	}
 	tr_need_fpu(t);
+	if (mmx) /* #MF now: not while rDI is an address of the host */
+		e1(t, 0x9b);
 	e_mov(t, w, T0, H_DI);
 	for (unsigned i = 0; i < t->in.operand_count; i++)
 		if (t->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
@@ -469,6 +477,98 @@ maskmov(struct tr *t)
 	}
 	e_mov(t, 1, H_DI, T2);
 	tr_access_end(t, &a);
+	return (true);
+}
+
+/* Number of a vector register, 0 to 31. */
+static unsigned
+vreg(ZydisRegister r)
+{
+	return ((unsigned)ZydisRegisterGetId(r));
+}
+
+/* VSIB addressing: see soft_h_gather() for what T0 says. */
+static bool
+gather(struct tr *t)
+{
+	const ZydisDecodedOperand *mem = NULL, *vec = NULL, *vmask = NULL;
+	bool evex = t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX, scatter;
+	unsigned mask, elem, ielem, n, ni;
+	uint64_t a;
+	bool high;
+	int base;
+
+	if (t->in.meta.category != ZYDIS_CATEGORY_AVX2GATHER &&
+	    t->in.meta.category != ZYDIS_CATEGORY_GATHER &&
+	    t->in.meta.category != ZYDIS_CATEGORY_SCATTER)
+		return (false);
+	scatter = t->in.operand_count > 0 &&
+	    t->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+	for (unsigned i = 0; i < t->in.operand_count; i++) {
+		const ZydisDecodedOperand *op = &t->op[i];
+
+		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY)
+			mem = op;
+		else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    ZydisRegisterGetClass(op->reg.value) !=
+			ZYDIS_REGCLASS_MASK) {
+			if (vec == NULL)
+				vec = op;
+			else
+				vmask = op;
+		}
+	}
+	if (mem == NULL || vec == NULL || (!evex && vmask == NULL))
+		return (false);
+	mask = evex ? vreg(t->in.avx.mask.reg) : vreg(vmask->reg.value);
+	if ((t->flags & BF_TS) || !(t->flags & (evex ? BF_AVX512 : BF_AVX)) ||
+	    (!scatter && vreg(vec->reg.value) == vreg(mem->mem.index)) ||
+	    (evex ? mask == 0 :
+		    mask == vreg(vec->reg.value) ||
+				mask == vreg(mem->mem.index))) {
+		tr_exception(t,
+		    (t->flags & BF_TS) &&
+			    (t->flags & (evex ? BF_AVX512 : BF_AVX)) ?
+			EXC_NM :
+			EXC_UD,
+		    false);
+		return (true);
+	}
+	elem = vec->element_size / 8u;
+	switch (t->in.mnemonic) {
+	case ZYDIS_MNEMONIC_VPGATHERDD:
+	case ZYDIS_MNEMONIC_VPGATHERDQ:
+	case ZYDIS_MNEMONIC_VGATHERDPS:
+	case ZYDIS_MNEMONIC_VGATHERDPD:
+	case ZYDIS_MNEMONIC_VPSCATTERDD:
+	case ZYDIS_MNEMONIC_VPSCATTERDQ:
+	case ZYDIS_MNEMONIC_VSCATTERDPS:
+	case ZYDIS_MNEMONIC_VSCATTERDPD:
+		ielem = 4;
+		break;
+	default:
+		ielem = 8;
+		break;
+	}
+	/* As many elements as both the data and the indices have. */
+	n = t->in.avx.vector_length / 8u / elem;
+	ni = t->in.avx.vector_length / 8u / ielem;
+	if (ni < n)
+		n = ni;
+	base = tr_gpr(mem->mem.base, &high);
+	a = vreg(vec->reg.value) | (uint64_t)vreg(mem->mem.index) << 5 |
+	    (uint64_t)mask << 10 | (uint64_t)elem << 15 |
+	    (uint64_t)ielem << 19 | (uint64_t)n << 23 |
+	    (uint64_t)(base < 0 ? 16 : base) << 36 |
+	    (uint64_t)mem->mem.scale << 41 |
+	    (uint64_t)(mem->mem.segment - ZYDIS_REGISTER_ES) << 45 |
+	    (uint64_t)(t->in.address_width == 32) << 48 |
+	    (uint64_t)evex << 49 | (uint64_t)scatter << 50;
+	e_mov_imm(t, T0, a);
+	e_mov_imm(t, T1,
+	    (uint64_t)(mem->mem.disp.has_displacement ? mem->mem.disp.value :
+							0));
+	tr_call(t, soft_h_gather);
 	return (true);
 }
 
@@ -555,7 +655,6 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_WAITPKG:
 	case ZYDIS_ISA_EXT_ENQCMD:
 	case ZYDIS_ISA_EXT_MOVDIR:
-	case ZYDIS_ISA_EXT_CLDEMOTE:
 	case ZYDIS_ISA_EXT_PCONFIG:
 	case ZYDIS_ISA_EXT_AMX_BF16:
 	case ZYDIS_ISA_EXT_AMX_INT8:
@@ -579,6 +678,30 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_PADLOCK:
 	case ZYDIS_ISA_EXT_VMFUNC:
 		return (true);
+	case ZYDIS_ISA_EXT_AVX512EVEX:
+		switch (t->in.meta.isa_set) {
+		case ZYDIS_ISA_SET_AVX512ER_512:
+		case ZYDIS_ISA_SET_AVX512ER_SCALAR:
+		case ZYDIS_ISA_SET_AVX512PF_512:
+		case ZYDIS_ISA_SET_AVX512_4FMAPS_512:
+		case ZYDIS_ISA_SET_AVX512_4FMAPS_SCALAR:
+		case ZYDIS_ISA_SET_AVX512_4VNNIW_512:
+		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_128:
+		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_256:
+		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_512:
+			return (true);
+		default:
+			return (false);
+		}
+	case ZYDIS_ISA_EXT_SSE4A:
+	case ZYDIS_ISA_EXT_XOP:
+	case ZYDIS_ISA_EXT_FMA4:
+	case ZYDIS_ISA_EXT_TBM:
+	case ZYDIS_ISA_EXT_AMD3DNOW:
+	case ZYDIS_ISA_EXT_CLZERO:
+		/* The host's #UD would do, but it comes after a fault of the
+		 * memory operand. */
+		return (t->vm->intel);
 	default:
 		return (false);
 	}
@@ -589,6 +712,10 @@ tr_special(struct tr *t)
 {
 	uint16_t mn = (uint16_t)t->in.mnemonic;
 
+	if (not_offered(t)) {
+		tr_exception(t, EXC_UD, false);
+		return (true);
+	}
 	switch (mn) {
 	case ZYDIS_MNEMONIC_MOV:
 		return (mov_system(t));
@@ -622,6 +749,7 @@ tr_special(struct tr *t)
 		return (xlat(t));
 	case ZYDIS_MNEMONIC_MASKMOVQ:
 	case ZYDIS_MNEMONIC_MASKMOVDQU:
+	case ZYDIS_MNEMONIC_VMASKMOVDQU:
 		return (maskmov(t));
 	case ZYDIS_MNEMONIC_CLD:
 		e_mov_imm(t, T0, 0);
@@ -667,17 +795,15 @@ tr_special(struct tr *t)
 	/* CET and MPX took encodings that are NOPs without them. */
 	if (t->in.meta.isa_ext == ZYDIS_ISA_EXT_MPX ||
 	    t->in.meta.isa_ext == ZYDIS_ISA_EXT_CET ||
-	    t->in.meta.category == ZYDIS_CATEGORY_PREFETCH ||
+	    mn == ZYDIS_MNEMONIC_CLDEMOTE ||
+	    (t->in.meta.category == ZYDIS_CATEGORY_PREFETCH &&
+		t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY) ||
 	    t->in.meta.category == ZYDIS_CATEGORY_NOP ||
 	    t->in.meta.category == ZYDIS_CATEGORY_WIDENOP)
 		return (true);
-	if (not_offered(t)) {
-		tr_exception(t, EXC_UD, false);
-		return (true);
-	}
 	if (specials[mn].fn != NULL) {
 		call_special(t, &specials[mn]);
 		return (true);
 	}
-	return (string(t));
+	return (gather(t) || string(t));
 }

@@ -273,6 +273,8 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		leave_if_dead(&s, next);
 		return;
 	}
+	if (s.aw == 32) /* even if it does nothing */
+		set_reg(&s, R_CX, reg(&s, R_CX));
 	while ((n = reg(&s, R_CX)) != 0) {
 		uint64_t done = 0;
 

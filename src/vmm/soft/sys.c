@@ -423,6 +423,8 @@ soft_h_pushf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 	uint64_t sp = cpu->gpr[R_SP] - size;
 
 	(void)next;
+	soft_check_canonical(
+	    cpu, stack_linear(cpu, sp), (unsigned)size, true);
 	soft_st(cpu, stack_linear(cpu, sp), (unsigned)size,
 	    cpu->flags & BF_MMU, soft_get_rflags(cpu) & ~(FL_RF | FL_VM));
 	set_sp(cpu, sp);
@@ -432,10 +434,12 @@ void
 soft_h_popf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 {
 	uint64_t sp = cpu->gpr[R_SP];
-	uint64_t v = soft_ld(cpu, stack_linear(cpu, sp), (unsigned)size,
-	    cpu->flags & BF_MMU);
-	uint64_t mask = soft_flags_mask(cpu, (unsigned)size);
+	uint64_t mask = soft_flags_mask(cpu, (unsigned)size), v;
 
+	soft_check_canonical(
+	    cpu, stack_linear(cpu, sp), (unsigned)size, true);
+	v = soft_ld(cpu, stack_linear(cpu, sp), (unsigned)size,
+	    cpu->flags & BF_MMU);
 	set_sp(cpu, sp + size);
 	soft_set_rflags(cpu,
 	    ((soft_get_rflags(cpu) & ~mask) | (v & mask)) & ~FL_RF);

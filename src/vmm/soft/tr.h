@@ -190,6 +190,9 @@ void tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
 /* T0 := T0 + base of the segment, if it can be other than 0. */
 void tr_add_seg(struct tr *t, unsigned seg);
 
+/* ACCESS_STACK if the operand is addressed through SS. */
+uint32_t tr_stack(const ZydisDecodedOperand *op);
+
 struct access {
 	uint8_t *patch, *hit;
 	uint32_t what;

@@ -150,6 +150,12 @@ seg_of(ZydisRegister reg)
 	}
 }
 
+uint32_t
+tr_stack(const ZydisDecodedOperand *op)
+{
+	return (op->mem.segment == ZYDIS_REGISTER_SS ? ACCESS_STACK : 0);
+}
+
 void
 tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
     int rsp_adjust)
@@ -167,6 +173,12 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
 		goto seg;
 	}
 	gb = tr_gpr(op->mem.base, &high);
+	/* Zydis 4.0.0 names a base where mod 0 with SIB.base 5 has none, if
+	 * REX.B is set and the address size is 32 bits. */
+	if (op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
+	    t->in.raw.modrm.mod == 0 && t->in.raw.modrm.rm == 4 &&
+	    t->in.raw.sib.base == 5 && aw != 16)
+		gb = -1;
 	gi = tr_gpr(op->mem.index, &high);
 	if (gb == R_SP)
 		disp += rsp_adjust;
@@ -377,7 +389,7 @@ tr_goto(struct tr *t, uint64_t pc)
 	struct link *l;
 	struct ool *o;
 
-	if (t->vm->no_link || (pc >> 12) != (t->b->pc >> 12) ||
+	if (t->vm->no_link || (t->flags & BF_TF) || (pc >> 12) != (t->b->pc >> 12) ||
 	    t->nlinks == TR_MAX_LINKS) {
 		goto_far(t, pc);
 		return;
@@ -547,7 +559,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 {
 	struct soft_vm *vm = cpu->vm;
 	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
-	unsigned max = (cpu->flags & BF_ONE) ? 1 : BLOCK_MAX_INSNS;
+	unsigned max = cpu->flags & (BF_ONE | BF_TF) ? 1 : BLOCK_MAX_INSNS;
 	struct tr *t, tr_;
 
 	if (vm->code_used + CODE_MARGIN > CODE_CACHE_SIZE ||
