@@ -19,7 +19,7 @@ struct fixture {
 	struct mevent *ev;
 	int p[2];
 	atomic_int calls;
-	unsigned ready;
+	atomic_uint ready;
 	atomic_bool in_loop;
 };
 
