@@ -26,6 +26,13 @@ chardev_start(struct chardev *cd, void (*ready)(void *arg), void *arg)
 }
 
 void
+chardev_hangup(struct chardev *cd)
+{
+	if (cd->ops->hangup != NULL)
+		cd->ops->hangup(cd);
+}
+
+void
 chardev_destroy(struct chardev *cd)
 {
 	if (cd != NULL)

@@ -33,7 +33,7 @@ struct stdio {
 	bool paused; /* buffer full */
 	bool eof;
 	bool escaped; /* Ctrl-A was the last byte */
-	atomic_bool closing, dead;
+	atomic_bool dead; /* nobody will read the output */
 };
 
 /*
@@ -103,11 +103,8 @@ stdio_write(struct chardev *cd, const uint8_t *buf, size_t len)
 		/* The descriptor may be blocking or not, as it was given to
 		 * us; poll() serves both. */
 		rc = poll(&pfd, 1, STDIO_POLL_MS);
-		if (rc <= 0) {
-			if (atomic_load(&s->closing))
-				break;
+		if (rc <= 0)
 			continue;
-		}
 		n = len - done < STDIO_CHUNK ? len - done : STDIO_CHUNK;
 		rc = write(s->cfg.out_fd, buf + done, n);
 		if (rc > 0)
@@ -305,11 +302,16 @@ stdio_read(struct chardev *cd, uint8_t *buf, size_t len)
 }
 
 static void
+stdio_hangup(struct chardev *cd)
+{
+	atomic_store(&((struct stdio *)cd)->dead, true);
+}
+
+static void
 stdio_destroy(struct chardev *cd)
 {
 	struct stdio *s = (struct stdio *)cd;
 
-	atomic_store(&s->closing, true);
 	mevent_remove(s->ev);
 	if (s->kickfd >= 0)
 		close(s->kickfd);
@@ -325,6 +327,7 @@ static const struct chardev_ops stdio_ops = {
 	.write = stdio_write,
 	.read = stdio_read,
 	.start = stdio_start,
+	.hangup = stdio_hangup,
 	.destroy = stdio_destroy,
 };
 

@@ -188,6 +188,36 @@ test_slow_output(void **state)
 	close(out[0]);
 }
 
+static void *
+write_big(void *arg)
+{
+	char *buf = calloc(1, 1 << 20);
+	size_t n = chardev_write(arg, buf, 1 << 20);
+
+	free(buf);
+	return ((void *)n);
+}
+
+/* A receiver that never reads does not hold up the end. */
+static void
+test_hangup(void **state)
+{
+	struct fixture f;
+	pthread_t t;
+	int out[2];
+
+	(void)state;
+	assert_int_equal(pipe(out), 0);
+	start(&f, -1, out[1], false);
+	pthread_create(&t, NULL, write_big, f.cd);
+	usleep(10000);
+	chardev_hangup(f.cd);
+	pthread_join(t, NULL);
+	stop(&f);
+	close(out[0]);
+	close(out[1]);
+}
+
 static void
 test_regular_file(void **state)
 {
@@ -277,6 +307,7 @@ main(void)
 		cmocka_unit_test(test_null),
 		cmocka_unit_test(test_pipe),
 		cmocka_unit_test(test_slow_output),
+		cmocka_unit_test(test_hangup),
 		cmocka_unit_test(test_regular_file),
 		cmocka_unit_test(test_terminal),
 	};
