@@ -3,9 +3,9 @@
  * Technical Reference, "Keyboards" and "Mouse". */
 #include "chipset/i8042.h"
 
-#define PS2_ACK 0xfau
+#define PS2_ACK    0xfau
 #define PS2_RESEND 0xfeu
-#define PS2_BAT 0xaau /* self-test passed */
+#define PS2_BAT    0xaau /* self-test passed */
 
 void
 ps2_put(struct ps2 *p, uint8_t byte)
@@ -142,9 +142,8 @@ ps2_aux_reset(struct i8042 *k)
 static void
 ps2_aux_status(struct i8042 *k)
 {
-	ps2_put(&k->aux,
-	    (uint8_t)(k->mouse_remote << 6 | k->aux.enabled << 5 |
-		k->mouse_scale2 << 4));
+	ps2_put(&k->aux, (uint8_t)(k->mouse_remote << 6 | k->aux.enabled << 5 |
+				   k->mouse_scale2 << 4));
 	ps2_put(&k->aux, k->mouse_resolution);
 	ps2_put(&k->aux, k->mouse_rate);
 }

@@ -63,10 +63,10 @@ null_destroy(struct chardev *cd)
 }
 
 static const struct chardev_ops null_ops = {
-	.name = "null",
-	.write = null_write,
-	.read = null_read,
-	.destroy = null_destroy,
+    .name = "null",
+    .write = null_write,
+    .read = null_read,
+    .destroy = null_destroy,
 };
 
 int

@@ -15,10 +15,10 @@
 #include "base/log.h"
 #include "base/mevent.h"
 
-#define STDIO_BUF 65536u
-#define STDIO_CHUNK 512 /* a pipe that is ready takes this much (PIPE_BUF) */
+#define STDIO_BUF     65536u
+#define STDIO_CHUNK   512 /* a pipe that is ready takes this much (PIPE_BUF) */
 #define STDIO_POLL_MS 100
-#define STDIO_ESCAPE 0x01 /* Ctrl-A */
+#define STDIO_ESCAPE  0x01 /* Ctrl-A */
 
 struct stdio {
 	struct chardev cd; /* first */
@@ -32,7 +32,7 @@ struct stdio {
 	bool direct; /* a regular file: read when asked */
 	bool paused; /* buffer full */
 	bool eof;
-	bool escaped; /* Ctrl-A was the last byte */
+	bool escaped;     /* Ctrl-A was the last byte */
 	atomic_bool dead; /* nobody will read the output */
 };
 
@@ -95,7 +95,7 @@ static size_t
 stdio_write(struct chardev *cd, const uint8_t *buf, size_t len)
 {
 	struct stdio *s = (struct stdio *)cd;
-	struct pollfd pfd = { .fd = s->cfg.out_fd, .events = POLLOUT };
+	struct pollfd pfd = {.fd = s->cfg.out_fd, .events = POLLOUT};
 	size_t done = 0, n;
 	ssize_t rc;
 
@@ -174,8 +174,7 @@ stdio_command(struct stdio *s, enum stdio_command cmd)
 	if (cmd == STDIO_QUIT && s->cfg.quit != NULL)
 		s->cfg.quit(s->cfg.arg);
 	else if (cmd == STDIO_HELP)
-		stdio_write(
-		    &s->cd, (const uint8_t *)help, sizeof(help) - 1);
+		stdio_write(&s->cd, (const uint8_t *)help, sizeof(help) - 1);
 }
 
 /* Reads once from the descriptor into the buffer; lock held. */
@@ -220,7 +219,7 @@ static void
 stdio_input(void *arg, unsigned ready)
 {
 	struct stdio *s = arg;
-	struct pollfd pfd = { .fd = s->cfg.in_fd, .events = POLLIN };
+	struct pollfd pfd = {.fd = s->cfg.in_fd, .events = POLLIN};
 	enum stdio_command cmd = STDIO_NONE;
 	bool any;
 
@@ -323,12 +322,12 @@ stdio_destroy(struct chardev *cd)
 }
 
 static const struct chardev_ops stdio_ops = {
-	.name = "stdio",
-	.write = stdio_write,
-	.read = stdio_read,
-	.start = stdio_start,
-	.hangup = stdio_hangup,
-	.destroy = stdio_destroy,
+    .name = "stdio",
+    .write = stdio_write,
+    .read = stdio_read,
+    .start = stdio_start,
+    .hangup = stdio_hangup,
+    .destroy = stdio_destroy,
 };
 
 int
