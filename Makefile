@@ -1,2 +1,89 @@
-# lhyve: a small front to Meson.
-BUILD ?= build
+# lhyve: a small front to Meson, and the guest that `make run` boots.
+#
+#   make           build/lhyve; installs packages only if some are missing
+#   make run       Debian's cloud kernel to a shell prompt
+#   make check     every test
+#   make boot20    twenty boots, each with its seconds
+#   make asan      build-asan/, with address and undefined-behaviour checks
+#   make install   PREFIX=, DESTDIR=
+#   make clean
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+MESON   ?= meson
+# Debian's: another python3 may come first in PATH, without pytest.
+PYTHON  ?= /usr/bin/python3
+
+GUEST   := $(BUILD)/guest
+KERNEL  ?= $(GUEST)/vmlinuz
+INITRD  ?= $(GUEST)/initrd.gz
+MEMORY  ?= 512M
+CMDLINE ?= console=ttyS0
+
+.DEFAULT_GOAL := all
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: all run check boot20 asan check-asan install clean guest
+
+$(BUILD)/build.ninja:
+	@scripts/deps build
+	$(MESON) setup --prefix=$(PREFIX) $(BUILD)
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+	@ln -sfn src/cmd/lhyve $(BUILD)/lhyve
+
+$(GUEST)/vmlinuz:
+	@scripts/fetch-kernel $(GUEST)
+
+$(GUEST)/initrd.gz: scripts/make-initramfs scripts/guest-init
+	@scripts/deps run
+	@scripts/make-initramfs $@
+
+guest: $(KERNEL) $(INITRD)
+
+# A guest that resets (0) or powers off (1) has ended well.
+run:
+	@scripts/deps build run
+	@$(MAKE) --no-print-directory all guest
+	@$(BUILD)/lhyve -A -H -m $(MEMORY) -s 0,hostbridge -s 31,lpc \
+	    -l com1,stdio -o engine=soft -o kernel=$(KERNEL) \
+	    -o initrd=$(INITRD) -o cmdline="$(CMDLINE)" vm0 || [ $$? -eq 1 ]
+
+check: export LHYVE = $(abspath $(BUILD))/lhyve
+check: export LHYVE_GUEST = $(abspath $(GUEST))
+check:
+	@scripts/deps build run check
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(MESON) configure $(BUILD) -Dtests=enabled
+	@$(MAKE) --no-print-directory all guest
+	@status=0; \
+	$(MESON) test -C $(BUILD) --print-errorlogs || status=1; \
+	$(PYTHON) -m pytest tests/lint tests/system || status=1; \
+	exit $$status
+
+boot20: export LHYVE = $(abspath $(BUILD))/lhyve
+boot20: export LHYVE_GUEST = $(abspath $(GUEST))
+boot20:
+	@scripts/deps build run check
+	@$(MAKE) --no-print-directory all guest
+	@$(PYTHON) tests/system/boot20
+
+build-asan/build.ninja:
+	@scripts/deps build
+	$(MESON) setup -Db_sanitize=address,undefined -Db_lundef=false \
+	    build-asan
+
+asan: build-asan/build.ninja
+	@ninja -C build-asan
+	@ln -sfn src/cmd/lhyve build-asan/lhyve
+
+check-asan: asan
+	@$(MESON) test -C build-asan --print-errorlogs
+
+install: all
+	$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)
+	$(MESON) install -C $(BUILD) $(if $(DESTDIR),--destdir=$(DESTDIR))
+
+clean:
+	rm -rf $(BUILD) build-asan

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config/options.h"
+
+struct check {
+	const struct config *cfg;
+	const struct config_devices *devs;
+	struct config_error *err;
+	bool lpc; /* a device of the LPC bridge is configured */
+	char lpc_path[CONFIG_PATH_MAX];
+};
+
+/* How the user wrote the variable. */
+static const char *
+how(char buf[200], const char *path, const char *value, char origin)
+{
+	if (origin == '\0')
+		(void)snprintf(buf, 200, "%.80s=%.80s", path, value);
+	else if (origin == 'm')
+		(void)snprintf(buf, 200, "-m %.80s", value);
+	else
+		(void)snprintf(
+		    buf, 200, "-%c %.80s=%.80s", origin, path, value);
+	return (buf);
+}
+
+static bool
+word_in(const char *words, const char *word)
+{
+	size_t len = strlen(word), n;
+
+	for (; *words != '\0'; words += n + (words[n] != '\0')) {
+		n = strcspn(words, " ");
+		if (n == len && strncmp(words, word, n) == 0)
+			return (true);
+	}
+	return (false);
+}
+
+static int
+check_memory(struct check *c, const char *where, uint64_t size)
+{
+	if (size < CONFIG_MEMORY_MIN)
+		return (config_fail(c->err,
+		    "%s: %" PRIu64 " KiB of memory are too few to boot; give "
+		    "at least %" PRIu64 "M",
+		    where, size >> 10, CONFIG_MEMORY_MIN >> 20));
+	if (size > CONFIG_MEMORY_MAX)
+		return (config_fail(c->err,
+		    "%s: a machine has at most %" PRIu64 "T of memory; give "
+		    "less",
+		    where, CONFIG_MEMORY_MAX >> 40));
+	if (size % 4096 != 0)
+		return (config_fail(c->err,
+		    "%s: not a multiple of 4096 bytes; use the suffix M",
+		    where));
+	return (0);
+}
+
+static int
+check_value(struct check *c, const struct config_var *v, const char *path,
+    const char *value, char origin)
+{
+	char where[200];
+	uint64_t n;
+	bool b;
+	int error = 0;
+
+	how(where, path, value, origin);
+	switch (v->type) {
+	case CONFIG_BOOL:
+		if (config_parse_bool(value, &b) != 0)
+			error = config_fail(c->err,
+			    "%s: not a boolean; use true or false", where);
+		break;
+	case CONFIG_UINT:
+		/* -c sets what it does not give to nothing. */
+		if (value[0] == '\0' && origin == 'c')
+			break;
+		if (config_parse_uint(value, &n) != 0 || n < v->min ||
+		    n > v->max)
+			error = config_fail(c->err,
+			    "%s: not a number from %" PRIu64 " to %" PRIu64,
+			    where, v->min, v->max);
+		break;
+	case CONFIG_SIZE:
+		if (config_parse_size(value, &n) != 0)
+			error = config_fail(c->err,
+			    "%s: invalid memsize; use a number with suffix "
+			    "K, M, G or T",
+			    where);
+		else
+			error = check_memory(c, where, n);
+		break;
+	case CONFIG_WORD:
+		if (!word_in(v->words, value))
+			error = config_fail(c->err,
+			    "%s: no such choice; use one of: %s", where,
+			    v->words);
+		break;
+	case CONFIG_STRING:
+		break;
+	}
+	return (error);
+}
+
+static int
+check_device_opt(struct check *c, const struct config_device *dev,
+    const char *leaf, const char *path, const char *value, char origin)
+{
+	const struct config_var *v;
+	char where[200];
+
+	for (v = dev->opts; v != NULL && v->name != NULL; v++)
+		if (strcmp(v->name, leaf) == 0)
+			return (check_value(c, v, path, value, origin));
+	return (
+	    config_fail(c->err, "%s: %s has no option \"%.80s\"; leave it out",
+		how(where, path, value, origin), dev->name, leaf));
+}
+
+static int
+check_pci(struct check *c, const char *path, const char *value, char origin)
+{
+	const struct config_device *dev;
+	char where[200], device[CONFIG_PATH_MAX];
+	const char *leaf, *emul;
+	unsigned bdf[3];
+
+	how(where, path, value, origin);
+	if (!config_pci_path(path, bdf, &leaf))
+		return (config_fail(c->err,
+		    "%s: not a PCI slot; use pci.BUS.SLOT.FUNCTION.device",
+		    where));
+	(void)snprintf(device, sizeof(device), "pci.%u.%u.%u.device", bdf[0],
+	    bdf[1], bdf[2]);
+	emul = config_get(c->cfg, device);
+	if (emul == NULL)
+		return (config_fail(c->err,
+		    "%s: the slot has no device; set %s", where, device));
+	dev = config_device_find(c->devs->pci, emul);
+	if (dev == NULL)
+		return (config_fail(c->err,
+		    "pci slot %u:%u%s%.0u: unknown device \"%.80s\"; "
+		    "lhyve -s help lists the devices",
+		    bdf[0], bdf[1], bdf[2] != 0 ? ":" : "", bdf[2], emul));
+	if (strcmp(leaf, "device") != 0)
+		return (check_device_opt(c, dev, leaf, path, value, origin));
+	if (bdf[0] != 0)
+		return (config_fail(c->err,
+		    "pci slot %u:%u:%u: there is bus 0 only yet; use bus 0",
+		    bdf[0], bdf[1], bdf[2]));
+	return (0);
+}
+
+static int
+check_lpc(struct check *c, const char *path, const char *value, char origin)
+{
+	const struct config_device *dev;
+	char name[32];
+	size_t len;
+
+	len = strcspn(path + 4, ".");
+	(void)snprintf(
+	    name, sizeof(name), "%.*s", (int)(len < 31 ? len : 31), path + 4);
+	dev = config_device_find(c->devs->lpc, name);
+	if (dev == NULL)
+		return (config_unknown_var(path, value, c->devs, c->err));
+	if (!c->lpc)
+		(void)snprintf(c->lpc_path, sizeof(c->lpc_path), "%s", path);
+	c->lpc = true;
+	return (check_device_opt(c, dev, path + 4 + len + (path[4 + len] != 0),
+	    path, value, origin));
+}
+
+static int
+check_one(void *arg, const char *path, const char *value, char origin)
+{
+	const struct config_var *v;
+	struct check *c = arg;
+
+	if (strncmp(path, "pci.", 4) == 0)
+		return (check_pci(c, path, value, origin));
+	if (strncmp(path, "lpc.", 4) == 0)
+		return (check_lpc(c, path, value, origin));
+	v = config_var_find(path);
+	if (v == NULL)
+		return (config_unknown_var(path, value, c->devs, c->err));
+	return (check_value(c, v, path, value, origin));
+}
+
+/* Counts the slots with the device `name`. */
+struct count {
+	const char *name;
+	unsigned n;
+	char path[CONFIG_PATH_MAX]; /* of the second */
+};
+
+static int
+count_device(void *arg, const char *path, const char *value, char origin)
+{
+	struct count *k = arg;
+	const char *leaf;
+	unsigned bdf[3];
+
+	(void)origin;
+	if (!config_pci_path(path, bdf, &leaf) || strcmp(leaf, "device") != 0)
+		return (0);
+	if (strcasecmp(value, k->name) == 0 && ++k->n == 2)
+		(void)snprintf(k->path, sizeof(k->path), "%s", path);
+	return (0);
+}
+
+static int
+check_singles(struct check *c)
+{
+	const struct config_device *d;
+	struct count k;
+	char where[200];
+
+	for (d = c->devs->pci; d->name != NULL; d++) {
+		k = (struct count){.name = d->name};
+		(void)config_walk(c->cfg, count_device, &k);
+		if (d->single && k.n > 1)
+			return (config_fail(c->err,
+			    "%s=%s: only one %s is allowed; leave one out",
+			    k.path, d->name, d->name));
+		if (strcmp(d->name, "lpc") == 0 && k.n == 0 && c->lpc)
+			return (config_fail(c->err,
+			    "%s: needs the LPC bridge; add -s 31,lpc",
+			    how(where, c->lpc_path,
+				config_get(c->cfg, c->lpc_path), '\0')));
+	}
+	return (0);
+}
+
+/* The number given, or 0. */
+static unsigned
+topology_get(struct check *c, const char *path)
+{
+	const char *s = config_get(c->cfg, path);
+	uint64_t n;
+
+	return (s != NULL && config_parse_uint(s, &n) == 0 ? (unsigned)n : 0);
+}
+
+/*
+ * What is missing follows from what is there: packages first, as bhyve has
+ * it. Unlike bhyve's, "cpus=4,cores=2" is two packages and no error.
+ */
+static int
+check_topology(struct check *c)
+{
+	unsigned cpus = topology_get(c, "cpus");
+	unsigned sockets = topology_get(c, "sockets");
+	unsigned cores = topology_get(c, "cores");
+	unsigned threads = topology_get(c, "threads");
+	uint64_t per, total;
+
+	per = (uint64_t)(cores != 0 ? cores : 1) * (threads != 0 ? threads : 1);
+	if (sockets == 0)
+		sockets =
+		    cpus != 0 && cpus % per == 0 ? (unsigned)(cpus / per) : 1;
+	total = per * sockets;
+	if (cpus != 0 && total != cpus)
+		return (config_fail(c->err,
+		    "-c: topology (%u sockets, %u cores, %u threads) does not "
+		    "match %u cpus; make the product equal",
+		    sockets, cores != 0 ? cores : 1, threads != 0 ? threads : 1,
+		    cpus));
+	if (total != 1)
+		return (config_fail(c->err,
+		    "-c: %" PRIu64 " processors: more than one is not there "
+		    "yet; use -c 1",
+		    total));
+	return (0);
+}
+
+static int
+check_name(struct check *c)
+{
+	const char *name = config_get(c->cfg, "name");
+	const char *p;
+
+	if (config_bool(c->cfg, "config.dump", false))
+		return (0);
+	if (name == NULL || name[0] == '\0')
+		return (config_fail(c->err,
+		    "the machine has no name; give it as the last argument"));
+	/* It will name files and sockets. */
+	if (strlen(name) > 100 || strchr(name, '/') != NULL || name[0] == '.')
+		return (config_fail(c->err,
+		    "name \"%.110s\": not usable as a file's name; use up to "
+		    "100 letters and digits",
+		    name));
+	for (p = name; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return (config_fail(c->err,
+			    "the machine's name has a control character; use "
+			    "letters and digits"));
+	return (0);
+}
+
+int
+config_check(const struct config *cfg, const struct config_devices *devs,
+    struct config_error *err)
+{
+	struct check c = {.cfg = cfg, .devs = devs, .err = err};
+	int error;
+
+	error = config_walk(cfg, check_one, &c);
+	if (error == 0)
+		error = check_singles(&c);
+	if (error == 0)
+		error = check_topology(&c);
+	if (error == 0)
+		error = check_name(&c);
+	return (error);
+}

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct options {
+	struct config *cfg;
+	const struct config_devices *devs;
+	FILE *out;
+	struct config_error *err;
+	char letter; /* the option being parsed */
+	bool done;   /* help or a list was printed */
+};
+
+static int parse_help(struct options *o, const char *arg);
+static int parse_topology(struct options *o, const char *arg);
+static int parse_lpc(struct options *o, const char *arg);
+static int parse_slot(struct options *o, const char *arg);
+static int parse_var(struct options *o, const char *arg);
+
+/* In the order of the alphabet. The letters without help are bhyve's, too;
+ * they are named so that -h and the parser say what is still missing. */
+const struct option_desc option_table[] = {
+    {.letter = 'a'},
+    {.letter = 'A',
+	.var = "acpi_tables",
+	.help = "build ACPI tables (they are always built)",
+	.man = "Turn them off with\n.Fl o Cm acpi_tables=false ."},
+    {.letter = 'b'},
+    {.letter = 'c',
+	.arg = "[[cpus=]n][,sockets=n][,cores=n][,threads=n]",
+	.parse = parse_topology,
+	.help = "number of virtual processors and their topology",
+	.man = "What is not given follows from the rest.\n"
+	       "One processor is what there is now."},
+    {.letter = 'C'},
+    {.letter = 'D'},
+    {.letter = 'e'},
+    {.letter = 'f', .arg = "[name=]name,string|file=data"},
+    {.letter = 'g', .arg = "port"},
+    {.letter = 'G', .arg = "[w][address:]port"},
+    {.letter = 'h', .parse = parse_help, .help = "help"},
+    {.letter = 'H',
+	.var = "x86.vmexit_on_hlt",
+	.help = "leave the guest when it executes HLT",
+	.man = "The virtual processor sleeps then, instead of using up\n"
+	       "a processor of the host."},
+    {.letter = 'I'},
+    {.letter = 'k', .arg = "file"},
+    {.letter = 'K', .arg = "layout"},
+    {.letter = 'l',
+	.arg = "device[,conf]|help",
+	.parse = parse_lpc,
+	.help = "LPC device",
+	.man = "Needs the bridge, as with\n.Fl s Cm 31,lpc .\n"
+	       "The word\n.Cm help\nlists the devices."},
+    {.letter = 'm',
+	.arg = "size[K|M|G|T]",
+	.var = "memory.size",
+	.help = "size of the memory, 256M if not given",
+	.man = "A bare number below 1048576 counts MiB,\n"
+	       "a larger one bytes."},
+    {.letter = 'M'},
+    {.letter = 'n', .arg = "id,size,cpus[,policy]"},
+    {.letter = 'o',
+	.arg = "variable=value",
+	.parse = parse_var,
+	.help = "set a variable",
+	.man = "See\n.Sx VARIABLES ."},
+    {.letter = 'p', .arg = "vcpu:hostcpu"},
+    {.letter = 'P',
+	.var = "x86.vmexit_on_pause",
+	.help = "leave the guest when it executes PAUSE"},
+    {.letter = 'r', .arg = "file"},
+    {.letter = 's',
+	.arg = "slot,device[,conf]|help",
+	.parse = parse_slot,
+	.help = "device of a PCI slot",
+	.man = "The slot is written\n"
+	       ".Ar [bus:]slot[:function] ,\nin decimal.\n"
+	       "The word\n.Cm help\nlists the devices."},
+    {.letter = 'S'},
+    {.letter = 'u'},
+    {.letter = 'U', .arg = "uuid"},
+    {.letter = 'w'},
+    {.letter = 'W'},
+    {.letter = 'x'},
+    {.letter = 'Y'},
+    {.letter = '\0'},
+};
+
+static int
+set_var(struct options *o, const char *path, const char *value)
+{
+	switch (config_set(o->cfg, path, value, o->letter)) {
+	case 0:
+		return (0);
+	case -ENOMEM:
+		return (config_fail(o->err, "out of memory"));
+	default:
+		return (config_fail(o->err,
+		    "-%c %.80s: no variable can have this name; "
+		    "lhyve -h lists them",
+		    o->letter, path));
+	}
+}
+
+static void
+print_devices(FILE *out, const struct config_device *d)
+{
+	for (; d->name != NULL; d++)
+		(void)fprintf(out, "%-16s%s\n", d->name, d->help);
+}
+
+static int
+parse_help(struct options *o, const char *arg)
+{
+	const struct option_desc *d;
+	const struct config_var *v;
+	const char *name;
+
+	(void)arg;
+	(void)fprintf(o->out, "usage: lhyve [-options] name\n");
+	for (d = option_table; d->letter != '\0'; d++) {
+		if (d->help == NULL)
+			continue;
+		name = d->arg != NULL ? d->arg : "";
+		/* A long argument gets a line of its own. */
+		if (strlen(name) > 24)
+			(void)fprintf(o->out, "  -%c %s\n%30s%s\n", d->letter,
+			    name, "", d->help);
+		else
+			(void)fprintf(o->out, "  -%c %-25s%s\n", d->letter,
+			    name, d->help);
+	}
+	(void)fprintf(o->out, "variables for -o:\n");
+	for (v = config_vars; v->name != NULL; v++)
+		(void)fprintf(o->out, "  %-27s %s\n", v->name, v->help);
+	(void)fprintf(o->out, "not there yet:");
+	for (d = option_table; d->letter != '\0'; d++)
+		if (d->help == NULL)
+			(void)fprintf(o->out, " -%c", d->letter);
+	(void)fprintf(o->out, "\n");
+	o->done = true;
+	return (0);
+}
+
+/* "cpus=4,cores=2"; a bare number is cpus. */
+static int
+parse_topology(struct options *o, const char *arg)
+{
+	static const char *const keys[] = {
+	    "cpus", "sockets", "cores", "threads"};
+	char tok[32];
+	const char *p, *key, *val;
+	size_t i, len;
+	int error;
+
+	for (i = 0; i < 4; i++) {
+		error = set_var(o, keys[i], "");
+		if (error != 0)
+			return (error);
+	}
+	/* bhyve: an empty argument is one processor. */
+	for (p = arg; *p != '\0'; p += len + (p[len] != '\0')) {
+		len = strcspn(p, ",");
+		if (len == 0 || len >= sizeof(tok) ||
+		    (p[len] == ',' && p[len + 1] == '\0'))
+			goto bad;
+		memcpy(tok, p, len);
+		tok[len] = '\0';
+		val = strchr(tok, '=');
+		if (val == NULL) {
+			key = keys[0];
+			val = tok;
+		} else {
+			for (i = 0; i < 4; i++)
+				if (strncmp(tok, keys[i],
+					(size_t)(val - tok)) == 0 &&
+				    keys[i][val - tok] == '\0')
+					break;
+			if (i == 4)
+				goto bad;
+			key = keys[i];
+			val++;
+		}
+		if (*val == '\0')
+			goto bad;
+		error = set_var(o, key, val);
+		if (error != 0)
+			return (error);
+	}
+	return (0);
+bad:
+	return (config_fail(o->err,
+	    "-c %.80s: invalid cpu topology; use "
+	    "[[cpus=]n][,sockets=n][,cores=n][,threads=n]",
+	    arg));
+}
+
+/*
+ * The configuration after a device's name: "value" or "name=value", with
+ * commas between. `node` is the device's path.
+ */
+static int
+parse_conf(struct options *o, const char *arg, const char *node,
+    const struct config_device *dev, const char *conf)
+{
+	char path[CONFIG_PATH_MAX], tok[1024];
+	const struct config_var *v;
+	const char *p, *val;
+	size_t len;
+	bool first = true;
+	int error;
+
+	for (p = conf; p != NULL; first = false) {
+		len = strcspn(p, ",");
+		if (len >= sizeof(tok))
+			return (config_fail(o->err,
+			    "-%c %.80s...: the configuration is too long; "
+			    "use less than %zu bytes an item",
+			    o->letter, arg, sizeof(tok)));
+		memcpy(tok, p, len);
+		tok[len] = '\0';
+		p = p[len] == ',' ? p + len + 1 : NULL;
+
+		val = strchr(tok, '=');
+		for (v = dev->opts; v != NULL && v->name != NULL; v++)
+			if (val != NULL &&
+			    strncmp(tok, v->name, (size_t)(val - tok)) == 0 &&
+			    v->name[val - tok] == '\0')
+				break;
+		if (v != NULL && v->name != NULL) {
+			val++;
+		} else if (first && dev->opts != NULL && tok[0] != '\0') {
+			v = dev->opts;
+			val = tok;
+		} else {
+			return (config_fail(o->err,
+			    "-%c %.80s: %s has no option \"%.80s\"; "
+			    "lhyve -%c help lists the devices",
+			    o->letter, arg, dev->name, tok, o->letter));
+		}
+		(void)snprintf(path, sizeof(path), "%s.%s", node, v->name);
+		error = set_var(o, path, val);
+		if (error != 0)
+			return (error);
+	}
+	return (0);
+}
+
+static int
+parse_lpc(struct options *o, const char *arg)
+{
+	const struct config_device *dev;
+	char name[32], node[48];
+	size_t len;
+	char *p;
+
+	if (strcmp(arg, "help") == 0) {
+		print_devices(o->out, o->devs->lpc);
+		o->done = true;
+		return (0);
+	}
+	len = strcspn(arg, ",");
+	dev = NULL;
+	if (len < sizeof(name)) {
+		memcpy(name, arg, len);
+		name[len] = '\0';
+		dev = config_device_find(o->devs->lpc, name);
+	}
+	if (dev == NULL)
+		return (config_fail(o->err,
+		    "invalid lpc device configuration '%.80s'; "
+		    "lhyve -l help lists the devices",
+		    arg));
+	if (dev->needs_conf && (arg[len] == '\0' || arg[len + 1] == '\0'))
+		return (config_fail(o->err,
+		    "-l %.80s: %s needs a %s; use -l %s,%s", arg, dev->name,
+		    dev->opts->name, dev->name, dev->opts->name));
+	(void)snprintf(node, sizeof(node), "lpc.%s", dev->name);
+	for (p = node; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return (parse_conf(
+	    o, arg, node, dev, arg[len] == ',' ? arg + len + 1 : NULL));
+}
+
+/* "[bus:]slot[:func]", where two numbers are slot and function. */
+static int
+parse_bdf(const char *s, size_t len, unsigned bdf[3])
+{
+	static const unsigned max[3] = {255, 31, 7};
+	unsigned v[3], n = 0, i;
+	const char *end = s + len;
+
+	for (;;) {
+		if (n == 3 || s == end || !isdigit((unsigned char)*s))
+			return (-EINVAL);
+		for (v[n] = 0; s < end && isdigit((unsigned char)*s); s++) {
+			v[n] = v[n] * 10 + (unsigned)(*s - '0');
+			if (v[n] > 255)
+				return (-EINVAL);
+		}
+		n++;
+		if (s == end)
+			break;
+		if (*s++ != ':')
+			return (-EINVAL);
+	}
+	bdf[0] = n == 3 ? v[0] : 0;
+	bdf[1] = n == 3 ? v[1] : v[0];
+	bdf[2] = n == 3 ? v[2] : n == 2 ? v[1] : 0;
+	for (i = 0; i < 3; i++)
+		if (bdf[i] > max[i])
+			return (-EINVAL);
+	return (0);
+}
+
+static int
+parse_slot(struct options *o, const char *arg)
+{
+	const struct config_device *dev;
+	char name[32] = "", node[32], path[48];
+	const char *emul;
+	unsigned bdf[3];
+	size_t len;
+	int error;
+
+	if (strcmp(arg, "help") == 0) {
+		print_devices(o->out, o->devs->pci);
+		o->done = true;
+		return (0);
+	}
+	len = strcspn(arg, ",");
+	if (arg[len] != ',' || arg[len + 1] == '\0' || arg[len + 1] == ',')
+		return (config_fail(o->err,
+		    "-s %.80s: no device is named; use "
+		    "-s slot,device, -s help lists them",
+		    arg));
+	if (parse_bdf(arg, len, bdf) != 0)
+		return (config_fail(o->err,
+		    "-s %.80s: invalid PCI slot \"%.*s\"; use "
+		    "[bus:]slot[:function] with bus 0-255, slot 0-31, "
+		    "function 0-7",
+		    arg, (int)(len < 40 ? len : 40), arg));
+	emul = arg + len + 1;
+	len = strcspn(emul, ",");
+	dev = NULL;
+	if (len < sizeof(name)) {
+		memcpy(name, emul, len);
+		name[len] = '\0';
+		dev = config_device_find(o->devs->pci, name);
+	}
+	if (dev == NULL)
+		return (config_fail(o->err,
+		    "pci slot %u:%u%s%.0u: unknown device \"%.*s\"; "
+		    "lhyve -s help lists the devices",
+		    bdf[0], bdf[1], bdf[2] != 0 ? ":" : "", bdf[2],
+		    (int)(len < 80 ? len : 80), emul));
+	(void)snprintf(
+	    node, sizeof(node), "pci.%u.%u.%u", bdf[0], bdf[1], bdf[2]);
+	(void)snprintf(path, sizeof(path), "%s.device", node);
+	if (config_get(o->cfg, path) != NULL)
+		return (config_fail(o->err,
+		    "-s %.80s: pci slot %u:%u:%u already occupied by %s; "
+		    "choose another slot",
+		    arg, bdf[0], bdf[1], bdf[2], config_get(o->cfg, path)));
+	error = set_var(o, path, dev->name);
+	if (error != 0)
+		return (error);
+	return (parse_conf(
+	    o, arg, node, dev, emul[len] == ',' ? emul + len + 1 : NULL));
+}
+
+/* Does -o know the name? Leaves below a slot are checked with its device,
+ * once that is known. */
+static bool
+var_known(struct options *o, const char *path)
+{
+	const struct config_device *d;
+	const struct config_var *v;
+	const char *leaf;
+	unsigned bdf[3];
+	size_t len;
+
+	if (strncmp(path, "pci.", 4) == 0)
+		return (config_pci_path(path, bdf, &leaf));
+	if (config_var_find(path) != NULL)
+		return (true);
+	if (strncmp(path, "lpc.", 4) != 0)
+		return (false);
+	path += 4;
+	for (d = o->devs->lpc; d->name != NULL; d++) {
+		len = strlen(d->name);
+		if (strncasecmp(path, d->name, len) != 0 || path[len] != '.')
+			continue;
+		for (v = d->opts; v != NULL && v->name != NULL; v++)
+			if (strcmp(path + len + 1, v->name) == 0)
+				return (true);
+	}
+	return (false);
+}
+
+static int
+parse_var(struct options *o, const char *arg)
+{
+	char path[CONFIG_PATH_MAX];
+	const char *eq;
+	size_t len;
+
+	eq = strchr(arg, '=');
+	len = eq != NULL ? (size_t)(eq - arg) : 0;
+	if (eq == NULL || len == 0 || eq[1] == '\0' || len >= sizeof(path))
+		return (config_fail(o->err,
+		    "-o %.80s: invalid configuration option; use "
+		    "-o variable=value",
+		    arg));
+	memcpy(path, arg, len);
+	path[len] = '\0';
+	if (!var_known(o, path))
+		return (config_unknown_var(path, eq + 1, o->devs, o->err));
+	return (set_var(o, path, eq + 1));
+}
+
+static int
+parse_one(struct options *o, const struct option_desc *d, const char *arg)
+{
+	o->letter = d->letter;
+	if (d->help == NULL)
+		return (config_fail(o->err,
+		    "-%c%s%.80s: not there yet; leave it out", d->letter,
+		    arg != NULL ? " " : "", arg != NULL ? arg : ""));
+	if (d->parse != NULL)
+		return (d->parse(o, arg));
+	return (set_var(o, d->var, d->arg != NULL ? arg : "true"));
+}
+
+/* Options end at the first word that is none, as getopt(3) on FreeBSD has
+ * it. Returns the index of that word, or -EINVAL. */
+static int
+parse_argv(struct options *o, int argc, char *const argv[])
+{
+	const struct option_desc *d;
+	const char *p, *arg;
+	int i, error;
+
+	for (i = 1; i < argc && !o->done; i++) {
+		p = argv[i];
+		if (p[0] != '-' || p[1] == '\0')
+			return (i);
+		if (strcmp(p, "--") == 0)
+			return (i + 1);
+		while (*++p != '\0' && !o->done) {
+			for (d = option_table; d->letter != '\0'; d++)
+				if (d->letter == *p)
+					break;
+			if (d->letter == '\0')
+				return (config_fail(o->err,
+				    "-%c: unknown option; lhyve -h lists the "
+				    "options",
+				    *p));
+			arg = NULL;
+			if (d->arg != NULL) {
+				arg = p[1] != '\0' ? p + 1 : argv[++i];
+				if (arg == NULL)
+					return (config_fail(o->err,
+					    "-%c: its argument is missing; "
+					    "use -%c %s",
+					    *p, *p, d->arg));
+			}
+			error = parse_one(o, d, arg);
+			if (error != 0)
+				return (error);
+			if (arg != NULL)
+				break;
+		}
+	}
+	return (i);
+}
+
+static int
+set_defaults(struct options *o)
+{
+	const struct config_var *v;
+	int error = 0;
+
+	o->letter = '\0';
+	for (v = config_vars; v->name != NULL && error == 0; v++)
+		if (v->dflt != NULL)
+			error = set_var(o, v->name, v->dflt);
+	return (error);
+}
+
+int
+options_parse(struct config *cfg, int argc, char *const argv[],
+    const struct config_devices *devs, FILE *out, struct config_error *err)
+{
+	struct options o = {.cfg = cfg, .devs = devs, .out = out, .err = err};
+	int i, error;
+
+	error = set_defaults(&o);
+	if (error != 0)
+		return (error);
+	i = parse_argv(&o, argc, argv);
+	if (i < 0)
+		return (i);
+	if (o.done)
+		return (1);
+	if (argc - i > 1)
+		return (config_fail(err,
+		    "\"%.80s\": one name only; options go before the "
+		    "machine's name",
+		    argv[i + 1]));
+	if (i < argc) {
+		o.letter = '\0';
+		error = set_var(&o, "name", argv[i]);
+		if (error != 0)
+			return (error);
+	}
+	error = config_expand(cfg, err);
+	if (error != 0)
+		return (error);
+	return (config_check(cfg, devs, err));
+}

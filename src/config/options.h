@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_CONFIG_OPTIONS_H
+#define LHYVE_CONFIG_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "config/config.h"
+
+/* The kinds of values a variable takes. */
+enum config_type {
+	CONFIG_STRING,
+	CONFIG_BOOL,
+	CONFIG_UINT, /* min..max */
+	CONFIG_SIZE, /* of memory */
+	CONFIG_WORD, /* one of `words` */
+};
+
+/* A variable that -o may set. */
+struct config_var {
+	const char *name; /* '#': a decimal number */
+	enum config_type type;
+	const char *dflt;  /* NULL: unset */
+	const char *help;  /* one line */
+	const char *words; /* CONFIG_WORD: separated by blanks */
+	uint64_t min, max; /* CONFIG_UINT */
+};
+
+/* What -s or -l may name. */
+struct config_device {
+	const char *name;
+	const char *help; /* one line */
+	/* Variables below the device's node; ends with a NULL name, NULL:
+	 * none. A configuration without "name=" sets the first. */
+	const struct config_var *opts;
+	bool needs_conf; /* the first of opts must be given */
+	bool single;     /* one a machine */
+};
+
+/* The lists that the parser knows; each ends with a NULL name. */
+struct config_devices {
+	const struct config_device *pci;
+	const struct config_device *lpc;
+};
+
+/* A command-line option: the parser, lhyve -h and the manual use this. */
+struct options;
+struct option_desc {
+	char letter;
+	const char *arg;  /* its argument, as the help names it; NULL: none */
+	const char *help; /* one line; NULL: bhyve's, not there yet */
+	const char *man;  /* more for the manual, in mdoc; or NULL */
+	const char *var;  /* set to the argument, or to true without one */
+	int (*parse)(struct options *o, const char *arg);
+};
+extern const struct option_desc option_table[]; /* ends with letter 0 */
+extern const struct config_var config_vars[];   /* ends with name NULL */
+
+/*
+ * Reads a command line into cfg: defaults, options in their order, the
+ * machine's name; then expands and checks everything. Returns 0 to go on, 1
+ * when all is done (help or a list was printed to out), or -EINVAL with
+ * *err saying why.
+ */
+int options_parse(struct config *cfg, int argc, char *const argv[],
+    const struct config_devices *devs, FILE *out, struct config_error *err);
+
+/* Checks names, values, slots and sizes of a whole configuration. */
+int config_check(const struct config *cfg, const struct config_devices *devs,
+    struct config_error *err);
+/* The variable of the table that path names, or NULL. */
+const struct config_var *config_var_find(const char *path);
+/* The device with the name, in either case, or NULL. */
+const struct config_device *config_device_find(
+    const struct config_device *list, const char *name);
+/* Is path "pci.BUS.SLOT.FUNC.LEAF"? Gives the numbers and the leaf. */
+bool config_pci_path(const char *path, unsigned bdf[3], const char **leaf);
+/* Fails with the nearest known name of a variable that does not exist. */
+int config_unknown_var(const char *path, const char *value,
+    const struct config_devices *devs, struct config_error *err);
+
+/* The least and the most memory of a machine, in bytes. */
+#define CONFIG_MEMORY_MIN (UINT64_C(16) << 20)
+#define CONFIG_MEMORY_MAX (UINT64_C(1) << 40)
+
+#endif

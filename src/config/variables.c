@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config/options.h"
+
+/* The first half is bhyve_config(5)'s, the second our own. */
+const struct config_var config_vars[] = {
+    {.name = "name", .help = "the machine's name"},
+    {.name = "cpus",
+	.type = CONFIG_UINT,
+	.min = 1,
+	.max = 65535,
+	.help = "virtual processors (1 if nothing is said)"},
+    {.name = "sockets",
+	.type = CONFIG_UINT,
+	.min = 1,
+	.max = 65535,
+	.help = "processor packages"},
+    {.name = "cores",
+	.type = CONFIG_UINT,
+	.min = 1,
+	.max = 65535,
+	.help = "cores of a package"},
+    {.name = "threads",
+	.type = CONFIG_UINT,
+	.min = 1,
+	.max = 65535,
+	.help = "threads of a core"},
+    {.name = "memory.size",
+	.type = CONFIG_SIZE,
+	.dflt = "256M",
+	.help = "memory; below 1048576 in MiB, else bytes, or with "
+		"suffix K, M, G, T"},
+    {.name = "acpi_tables",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "build the ACPI tables"},
+    {.name = "x86.vmexit_on_hlt",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "leave the guest when it executes HLT"},
+    {.name = "x86.vmexit_on_pause",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "leave the guest when it executes PAUSE"},
+    {.name = "pci.#.#.#.device",
+	.help = "the device of a PCI slot (bus, slot, function)"},
+    {.name = "config.dump",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "print the variables and exit with status 1"},
+    {.name = "engine",
+	.type = CONFIG_WORD,
+	.dflt = "auto",
+	.words = "auto soft kvm",
+	.help = "what runs the processors: auto, soft or kvm"},
+    {.name = "kernel",
+	.help = "kernel to start: a Linux bzImage or an ELF file"},
+    {.name = "initrd", .help = "initial RAM disk for the kernel"},
+    {.name = "cmdline", .help = "the kernel's command line"},
+    {.name = "trace", .help = "trace groups to enable, or all"},
+    {.name = "soft.link",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "soft engine: direct links between blocks"},
+    {.name = "soft.tlb",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "soft engine: look-ups of addresses in line"},
+    {.name = "soft.oneinsn",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "soft engine: one instruction a block"},
+    {.name = NULL},
+};
+
+static bool
+name_matches(const char *pattern, const char *path)
+{
+	for (; *pattern != '\0'; pattern++) {
+		if (*pattern != '#') {
+			if (*path++ != *pattern)
+				return (false);
+			continue;
+		}
+		if (!isdigit((unsigned char)*path))
+			return (false);
+		while (isdigit((unsigned char)*path))
+			path++;
+	}
+	return (*path == '\0');
+}
+
+const struct config_var *
+config_var_find(const char *path)
+{
+	const struct config_var *v;
+
+	for (v = config_vars; v->name != NULL; v++)
+		if (name_matches(v->name, path))
+			return (v);
+	return (NULL);
+}
+
+const struct config_device *
+config_device_find(const struct config_device *list, const char *name)
+{
+	for (; list->name != NULL; list++)
+		if (strcasecmp(list->name, name) == 0)
+			return (list);
+	return (NULL);
+}
+
+bool
+config_pci_path(const char *path, unsigned bdf[3], const char **leaf)
+{
+	static const unsigned max[3] = {255, 31, 7};
+	unsigned i, v;
+
+	if (strncmp(path, "pci.", 4) != 0)
+		return (false);
+	path += 4;
+	for (i = 0; i < 3; i++) {
+		/* bhyve's names are unpadded: 0.3.0, not 00.03.0. */
+		if (!isdigit((unsigned char)*path) ||
+		    (path[0] == '0' && path[1] != '.'))
+			return (false);
+		for (v = 0; isdigit((unsigned char)*path); path++) {
+			v = v * 10 + (unsigned)(*path - '0');
+			if (v > max[i])
+				return (false);
+		}
+		if (*path++ != '.')
+			return (false);
+		bdf[i] = v;
+	}
+	*leaf = path;
+	return (*path != '\0');
+}
+
+/* Edit distance with swaps of neighbours; names are short. */
+#define NAME_MAX_LEN 48
+static unsigned
+name_distance(const char *a, const char *b)
+{
+	unsigned row[3][NAME_MAX_LEN + 1], *prev2, *prev, *cur, best;
+	size_t la = strlen(a), lb = strlen(b), i, j;
+
+	if (la > NAME_MAX_LEN || lb > NAME_MAX_LEN)
+		return (NAME_MAX_LEN);
+	for (j = 0; j <= lb; j++)
+		row[0][j] = (unsigned)j;
+	for (i = 1; i <= la; i++) {
+		cur = row[i % 3];
+		prev = row[(i + 2) % 3];
+		prev2 = row[(i + 1) % 3];
+		cur[0] = (unsigned)i;
+		for (j = 1; j <= lb; j++) {
+			best = prev[j - 1] + (a[i - 1] != b[j - 1]);
+			if (prev[j] + 1 < best)
+				best = prev[j] + 1;
+			if (cur[j - 1] + 1 < best)
+				best = cur[j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1] && prev2[j - 2] + 1 < best)
+				best = prev2[j - 2] + 1;
+			cur[j] = best;
+		}
+	}
+	return (row[la % 3][lb]);
+}
+
+struct nearest {
+	const char *path;
+	unsigned distance;
+	char name[NAME_MAX_LEN + 1];
+};
+
+static void
+nearest_try(struct nearest *n, const char *name)
+{
+	unsigned d = name_distance(n->path, name);
+
+	if (d < n->distance) {
+		n->distance = d;
+		(void)snprintf(n->name, sizeof(n->name), "%s", name);
+	}
+}
+
+int
+config_unknown_var(const char *path, const char *value,
+    const struct config_devices *devs, struct config_error *err)
+{
+	struct nearest n = {.path = path};
+	const struct config_device *d;
+	const struct config_var *v;
+	char name[NAME_MAX_LEN + 1];
+	size_t len = strlen(path);
+
+	if (strncmp(path, "pci.", 4) == 0)
+		return (config_fail(err,
+		    "-o %.80s=%.80s: not a PCI slot; use "
+		    "pci.BUS.SLOT.FUNCTION.device",
+		    path, value));
+	/* Further away than this it is another word. */
+	n.distance = len < 4 ? 2 : len < 8 ? 3 : 4;
+	for (v = config_vars; v->name != NULL; v++)
+		nearest_try(&n, v->name);
+	for (d = devs->lpc; d->name != NULL; d++) {
+		for (v = d->opts; v != NULL && v->name != NULL; v++) {
+			(void)snprintf(
+			    name, sizeof(name), "lpc.%s.%s", d->name, v->name);
+			nearest_try(&n, name);
+		}
+	}
+	if (n.name[0] != '\0')
+		return (config_fail(err,
+		    "-o %.80s=%.80s: unknown variable; did you mean \"%s\"?",
+		    path, value, n.name));
+	return (config_fail(err,
+	    "-o %.80s=%.80s: unknown variable; lhyve -h lists them", path,
+	    value));
+}

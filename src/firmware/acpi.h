@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_FIRMWARE_ACPI_H
+#define LHYVE_FIRMWARE_ACPI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gmem;
+
+/* Where the tables lie, as in bhyve: the root pointer at the beginning, on
+ * a multiple of 16 between 0xe0000 and 0xfffff, where it is looked for. */
+#define ACPI_BASE 0xf2400u
+#define ACPI_SIZE 0xdc00u
+
+#define ACPI_COMS 4
+
+/* A PCI interrupt pin (0: INTA#) and the GSI that it is wired to. */
+struct acpi_prt {
+	uint8_t slot, pin;
+	uint32_t gsi;
+};
+
+/* What the tables tell of the machine. */
+struct acpi_config {
+	unsigned ncpus;
+	bool x2apic;          /* local APICs start in x2APIC mode */
+	uint32_t ioapic_base; /* its first GSI is 0 */
+	uint8_t sci_irq;
+	bool gpe0;          /* there are GPE0 registers */
+	uint32_t hpet_base; /* 0: none */
+	uint32_t hpet_id;   /* Event Timer Block ID */
+
+	/* The ISA bridge and what is behind it. */
+	bool isa;
+	uint8_t isa_slot, isa_func;
+	bool i8042;
+	bool com[ACPI_COMS];
+
+	/* Windows of PCI bus 0, [base, limit); equal: none. */
+	uint32_t mem32_base, mem32_limit;
+	uint64_t mem64_base, mem64_limit;
+	const struct acpi_prt *prt;
+	size_t nprt;
+};
+
+/*
+ * Builds all tables for the address `base` into buf, which has ACPI_SIZE
+ * bytes. Returns their size or -errno (-ENOSPC: more than ACPI_SIZE).
+ */
+int acpi_build(const struct acpi_config *cfg, uint64_t base, uint8_t *buf);
+/* Builds and puts them into guest memory; *rsdp is the address of the root
+ * pointer. 0 or -errno. */
+int acpi_install(
+    struct gmem *gm, const struct acpi_config *cfg, uint64_t *rsdp);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_FIRMWARE_ACPI_PRIV_H
+#define LHYVE_FIRMWARE_ACPI_PRIV_H
+
+#include "firmware/acpi.h"
+
+struct aml;
+
+/* bhyve's ports (see the memory and port map in docs). */
+#define ACPI_PM1_EVT     0x400u
+#define ACPI_PM1_CNT     0x404u
+#define ACPI_PM_TIMER    0x408u
+#define ACPI_GPE0        0x40cu
+#define ACPI_SMI_CMD     0xb2u
+#define ACPI_SMI_ENABLE  0xa0u
+#define ACPI_SMI_DISABLE 0xa1u
+#define ACPI_RESET_PORT  0xcf9u
+#define ACPI_RESET_VALUE 0x06u
+
+/* Length of the header that system tables begin with. */
+#define ACPI_HDR 36u
+
+/* The body of the DSDT, without the header. */
+void acpi_dsdt(struct aml *a, const struct acpi_config *cfg);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_FIRMWARE_BOOT_H
+#define LHYVE_FIRMWARE_BOOT_H
+
+#include <stdint.h>
+
+#include "firmware/file.h"
+
+struct gmem;
+
+/*
+ * Starts a kernel without a boot ROM: loads it, what belongs to it and what
+ * it wants to find into guest memory, and says with what registers the
+ * first processor begins.
+ */
+struct boot_seg {
+	uint64_t base;
+	uint32_t limit;  /* in bytes */
+	uint32_t access; /* as in struct vm_seg */
+	uint16_t sel;
+};
+
+/* Registers that are not here are 0, in the state after RESET otherwise. */
+struct boot_regs {
+	uint64_t rip, rsp, rsi, rbx, rflags;
+	uint64_t cr0, cr3, cr4, efer;
+	struct boot_seg cs, data; /* data: DS, ES, SS, FS, GS */
+	struct boot_seg ldtr, tr, gdtr, idtr;
+};
+
+struct boot_config {
+	const char *kernel;  /* path */
+	const char *initrd;  /* path, or NULL */
+	const char *cmdline; /* or NULL */
+	uint64_t rsdp;       /* gpa of the ACPI root pointer; 0: none */
+};
+
+/*
+ * Takes a Linux bzImage (its 64-bit entry point if it has one, else the
+ * 32-bit one), an ELF kernel with a PVH entry point, or an ELF64 Linux
+ * kernel. The memory is fresh, all zeroes. 0 with *regs filled, or -errno
+ * with err filled.
+ */
+int boot_load(struct gmem *gm, const struct boot_config *cfg,
+    struct boot_regs *regs, struct fw_error *err);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The DSDT: what is on the board and does not say so itself. */
+#include "firmware/acpi_priv.h"
+#include "firmware/aml.h"
+
+/* A device behind the ISA bridge with ports and, perhaps, an interrupt. */
+struct isa_device {
+	const char *name, *hid;
+	int uid; /* -1: none */
+	int irq; /* -1: none */
+	struct {
+		uint16_t base;
+		uint8_t len;
+	} io[2];
+};
+
+static const struct isa_device coms[ACPI_COMS] = {
+    {"COM1", "PNP0501", 1, 4, {{0x3f8, 8}}},
+    {"COM2", "PNP0501", 2, 3, {{0x2f8, 8}}},
+    {"COM3", "PNP0501", 3, 4, {{0x3e8, 8}}},
+    {"COM4", "PNP0501", 4, 3, {{0x2e8, 8}}},
+};
+
+static const struct isa_device chips[] = {
+    {"RTC", "PNP0B00", -1, 8, {{0x70, 2}}},
+    {"PIC", "PNP0000", -1, 2, {{0x20, 2}, {0xa0, 2}}},
+    {"TIMR", "PNP0100", -1, 0, {{0x40, 4}}},
+};
+
+static const struct isa_device keyboard[] = {
+    {"KBD", "PNP0303", -1, 1, {{0x60, 1}, {0x64, 1}}},
+    /* The keyboard's ports are the mouse's, too, and claimed there. */
+    {"MOU", "PNP0F13", -1, 12, {{0, 0}}},
+};
+
+static void
+isa_device(struct aml *a, const struct isa_device *d)
+{
+	unsigned i;
+
+	aml_device(a, d->name);
+	aml_name_eisaid(a, "_HID", d->hid);
+	if (d->uid >= 0)
+		aml_name_int(a, "_UID", (unsigned)d->uid);
+	aml_name(a, "_CRS");
+	aml_resources(a);
+	for (i = 0; i < 2; i++)
+		if (d->io[i].len != 0)
+			aml_res_io(a, d->io[i].base, d->io[i].len);
+	if (d->irq >= 0)
+		aml_res_irq(a, (unsigned)d->irq);
+	aml_end(a);
+	aml_end(a);
+}
+
+/* Ports that are taken without a device of their own. */
+static void
+reserved(struct aml *a, const struct acpi_config *cfg)
+{
+	aml_device(a, "SIO");
+	aml_name_eisaid(a, "_HID", "PNP0C02");
+	aml_name(a, "_CRS");
+	aml_resources(a);
+	aml_res_io(a, 0x4d0, 2); /* ELCR */
+	aml_res_io(a, 0x61, 1);
+	aml_res_io(a, 0x92, 1);
+	aml_res_io(a, ACPI_SMI_CMD, 1);
+	aml_res_io(a, ACPI_PM1_EVT, 4);
+	aml_res_io(a, ACPI_PM1_CNT, 2);
+	aml_res_io(a, ACPI_PM_TIMER, 4);
+	if (cfg->gpe0)
+		aml_res_io(a, ACPI_GPE0, 2);
+	aml_end(a);
+	aml_end(a);
+}
+
+static void
+isa_bridge(struct aml *a, const struct acpi_config *cfg)
+{
+	unsigned i;
+
+	aml_device(a, "ISA");
+	aml_name_int(a, "_ADR", (uint32_t)cfg->isa_slot << 16 | cfg->isa_func);
+	for (i = 0; i < ACPI_COMS; i++)
+		if (cfg->com[i])
+			isa_device(a, &coms[i]);
+	for (i = 0; i < sizeof(chips) / sizeof(chips[0]); i++)
+		isa_device(a, &chips[i]);
+	if (cfg->i8042)
+		for (i = 0; i < 2; i++)
+			isa_device(a, &keyboard[i]);
+	aml_end(a);
+}
+
+static void
+hpet(struct aml *a, const struct acpi_config *cfg)
+{
+	aml_device(a, "HPET");
+	aml_name_eisaid(a, "_HID", "PNP0103");
+	aml_name_int(a, "_UID", 0);
+	aml_name(a, "_CRS");
+	aml_resources(a);
+	aml_res_mem32(a, cfg->hpet_base, 0x400, true);
+	aml_end(a);
+	aml_end(a);
+}
+
+static void
+bridge_windows(struct aml *a, const struct acpi_config *cfg)
+{
+	aml_name(a, "_CRS");
+	aml_resources(a);
+	aml_res_bus_range(a, 0, 0);
+	aml_res_io(a, 0xcf8, 8);
+	aml_res_io_window(a, 0x0000, 0x0cf7);
+	aml_res_io_window(a, 0x0d00, 0xffff);
+	if (cfg->mem32_limit > cfg->mem32_base)
+		aml_res_mem32_window(a, cfg->mem32_base, cfg->mem32_limit - 1);
+	if (cfg->mem64_limit > cfg->mem64_base)
+		aml_res_mem64_window(a, cfg->mem64_base, cfg->mem64_limit - 1);
+	aml_end(a);
+}
+
+/* Fixed wiring to the IOAPIC. Under the PIC there is no routing until the
+ * bridge has a PIRQ router. */
+static void
+routing(struct aml *a, const struct acpi_config *cfg)
+{
+	size_t i;
+
+	if (cfg->nprt == 0)
+		return;
+	aml_name(a, "APRT");
+	aml_package(a, (unsigned)cfg->nprt);
+	for (i = 0; i < cfg->nprt; i++) {
+		aml_package(a, 4);
+		aml_int(a, (uint32_t)cfg->prt[i].slot << 16 | 0xffff);
+		aml_int(a, cfg->prt[i].pin);
+		aml_int(a, 0);
+		aml_int(a, cfg->prt[i].gsi);
+		aml_end(a);
+	}
+	aml_end(a);
+	aml_method(a, "_PRT", 0, false);
+	aml_if(a);
+	aml_path(a, "PICM");
+	aml_return(a);
+	aml_path(a, "APRT");
+	aml_end(a);
+	aml_return(a);
+	aml_package(a, 0);
+	aml_end(a);
+	aml_end(a);
+}
+
+void
+acpi_dsdt(struct aml *a, const struct acpi_config *cfg)
+{
+	/* Soft off: SLP_TYP 5, as the PM1 control register wants it. */
+	aml_name(a, "_S5");
+	aml_package(a, 2);
+	aml_int(a, 5);
+	aml_int(a, 0);
+	aml_end(a);
+	/* _PIC(1): the guest uses the IOAPIC (5.8.1). */
+	aml_name_int(a, "PICM", 0);
+	aml_method(a, "_PIC", 1, false);
+	aml_store(a);
+	aml_arg(a, 0);
+	aml_path(a, "PICM");
+	aml_end(a);
+
+	aml_scope(a, "\\_SB");
+	aml_device(a, "PCI0");
+	aml_name_eisaid(a, "_HID", "PNP0A03");
+	aml_name_int(a, "_UID", 0);
+	aml_name_int(a, "_BBN", 0);
+	bridge_windows(a, cfg);
+	routing(a, cfg);
+	if (cfg->isa)
+		isa_bridge(a, cfg);
+	aml_end(a);
+	/* Not below PCI0: its windows do not pass the chips' addresses. */
+	if (cfg->hpet_base != 0)
+		hpet(a, cfg);
+	reserved(a, cfg);
+	aml_end(a);
+}

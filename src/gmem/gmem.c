@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "gmem/gmem.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+/* Inaccessible space on both sides of the reservation: a wrong gpa plus an
+ * instruction's displacement faults instead of reaching our own memory. */
+#define GMEM_GUARD (4ull << 20)
+/* The physical address space that CPUID offers at most is 46 bits wide; the
+ * 64-bit PCI window needs its place above memory. */
+#define GMEM_SIZE_LIMIT (1ull << 45)
+
+struct gmem {
+	uint8_t *reservation;
+	size_t reserved; /* bytes, guards included */
+	uint8_t *base;	 /* gpa 0 */
+	uint64_t lowmem, highmem;
+	int fd; /* file offset = gpa, with a hole below 4 GiB */
+	/* One bit a page from gpa 0 to the end of memory. */
+	_Atomic uint64_t *watch;
+	void (*observer)(void *arg, uint64_t gpa, uint64_t len);
+	void *observer_arg;
+};
+
+/*
+ * Refuses what the host could never back, as Linux does by itself for
+ * mappings without MAP_NORESERVE (Documentation/mm/overcommit-accounting).
+ */
+static int
+check_size(uint64_t size)
+{
+	struct sysinfo si;
+
+	if (size == 0 || size % GMEM_PAGE_SIZE != 0)
+		return (-EINVAL);
+	if (size > GMEM_SIZE_LIMIT)
+		return (-ENOMEM);
+	if (sysinfo(&si) == 0 &&
+	    size / si.mem_unit > (uint64_t)si.totalram + si.totalswap)
+		return (-ENOMEM);
+	return (0);
+}
+
+static int
+map_range(struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	void *p;
+
+	if (len == 0)
+		return (0);
+	p = mmap(gm->base + gpa, len, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_FIXED | MAP_NORESERVE, gm->fd, (off_t)gpa);
+	if (p == MAP_FAILED)
+		return (-errno);
+	/* A core file of lhyve is about lhyve. */
+	(void)madvise(p, len, MADV_DONTDUMP);
+	return (0);
+}
+
+int
+gmem_create(struct gmem **out, uint64_t size)
+{
+	struct gmem *gm;
+	uint64_t end, words;
+	void *p;
+	int error;
+
+	*out = NULL;
+	error = check_size(size);
+	if (error != 0)
+		return (error);
+	gm = calloc(1, sizeof(*gm));
+	if (gm == NULL)
+		return (-ENOMEM);
+	gm->fd = -1;
+	gm->lowmem = size < GMEM_LOWMEM_LIMIT ? size : GMEM_LOWMEM_LIMIT;
+	gm->highmem = size - gm->lowmem;
+	end = GMEM_HIGHMEM_BASE + gm->highmem;
+
+	/* Untouched pages of a large calloc() cost nothing. */
+	words = (end >> GMEM_PAGE_SHIFT) / 64 + 1;
+	gm->watch = calloc(words, sizeof(*gm->watch));
+	if (gm->watch == NULL) {
+		error = -ENOMEM;
+		goto fail;
+	}
+	p = mmap(NULL, end + 2 * GMEM_GUARD, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
+		error = -errno;
+		goto fail;
+	}
+	gm->reservation = p;
+	gm->reserved = end + 2 * GMEM_GUARD;
+	gm->base = gm->reservation + GMEM_GUARD;
+
+	gm->fd = memfd_create("lhyve-ram", MFD_CLOEXEC);
+	if (gm->fd < 0) {
+		error = -errno;
+		goto fail;
+	}
+	if (ftruncate(gm->fd,
+		(off_t)(gm->highmem != 0 ? end : gm->lowmem)) != 0) {
+		error = -errno;
+		goto fail;
+	}
+	error = map_range(gm, 0, gm->lowmem);
+	if (error == 0)
+		error = map_range(gm, GMEM_HIGHMEM_BASE, gm->highmem);
+	if (error != 0)
+		goto fail;
+	*out = gm;
+	return (0);
+fail:
+	gmem_destroy(gm);
+	return (error);
+}
+
+void
+gmem_destroy(struct gmem *gm)
+{
+	if (gm == NULL)
+		return;
+	if (gm->reservation != NULL)
+		munmap(gm->reservation, gm->reserved);
+	if (gm->fd >= 0)
+		close(gm->fd);
+	free((void *)gm->watch);
+	free(gm);
+}
+
+uint64_t
+gmem_lowmem(const struct gmem *gm)
+{
+	return (gm->lowmem);
+}
+
+uint64_t
+gmem_highmem(const struct gmem *gm)
+{
+	return (gm->highmem);
+}
+
+uint8_t *
+gmem_base(const struct gmem *gm)
+{
+	return (gm->base);
+}
+
+int
+gmem_fd(const struct gmem *gm)
+{
+	return (gm->fd);
+}
+
+/* The range holds no overflow: each comparison subtracts from a bound that
+ * was checked before. */
+void *
+gmem_map(const struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	if (gpa < gm->lowmem && len <= gm->lowmem - gpa)
+		return (gm->base + gpa);
+	if (gpa >= GMEM_HIGHMEM_BASE &&
+	    gpa - GMEM_HIGHMEM_BASE < gm->highmem &&
+	    len <= gm->highmem - (gpa - GMEM_HIGHMEM_BASE))
+		return (gm->base + gpa);
+	return (NULL);
+}
+
+/*
+ * Aligned 2, 4 and 8 byte copies are one access: a ring index must not be
+ * seen half written by a vcpu in another thread.
+ */
+static void
+copy_in(void *dst, const void *src, size_t len)
+{
+	uint64_t v64;
+	uint32_t v32;
+	uint16_t v16;
+
+	if ((uintptr_t)dst % 8 == 0 && len == 8) {
+		memcpy(&v64, src, 8);
+		__atomic_store_n((uint64_t *)dst, v64, __ATOMIC_RELEASE);
+	} else if ((uintptr_t)dst % 4 == 0 && len == 4) {
+		memcpy(&v32, src, 4);
+		__atomic_store_n((uint32_t *)dst, v32, __ATOMIC_RELEASE);
+	} else if ((uintptr_t)dst % 2 == 0 && len == 2) {
+		memcpy(&v16, src, 2);
+		__atomic_store_n((uint16_t *)dst, v16, __ATOMIC_RELEASE);
+	} else {
+		memcpy(dst, src, len);
+	}
+}
+
+static void
+copy_out(void *dst, const void *src, size_t len)
+{
+	uint64_t v64;
+	uint32_t v32;
+	uint16_t v16;
+
+	if ((uintptr_t)src % 8 == 0 && len == 8) {
+		v64 = __atomic_load_n((const uint64_t *)src, __ATOMIC_ACQUIRE);
+		memcpy(dst, &v64, 8);
+	} else if ((uintptr_t)src % 4 == 0 && len == 4) {
+		v32 = __atomic_load_n((const uint32_t *)src, __ATOMIC_ACQUIRE);
+		memcpy(dst, &v32, 4);
+	} else if ((uintptr_t)src % 2 == 0 && len == 2) {
+		v16 = __atomic_load_n((const uint16_t *)src, __ATOMIC_ACQUIRE);
+		memcpy(dst, &v16, 2);
+	} else {
+		memcpy(dst, src, len);
+	}
+}
+
+int
+gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, size_t len)
+{
+	const void *p = gmem_map(gm, gpa, len);
+
+	if (p == NULL)
+		return (-EFAULT);
+	copy_out(buf, p, len);
+	return (0);
+}
+
+int
+gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, size_t len)
+{
+	void *p = gmem_map(gm, gpa, len);
+
+	if (p == NULL)
+		return (-EFAULT);
+	copy_in(p, buf, len);
+	gmem_wrote(gm, gpa, len);
+	return (0);
+}
+
+int
+gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len)
+{
+	void *p = gmem_map(gm, gpa, len);
+
+	if (p == NULL)
+		return (-EFAULT);
+	memset(p, byte, len);
+	gmem_wrote(gm, gpa, len);
+	return (0);
+}
+
+void
+gmem_set_observer(struct gmem *gm,
+    void (*fn)(void *arg, uint64_t gpa, uint64_t len), void *arg)
+{
+	gm->observer_arg = arg;
+	gm->observer = fn;
+}
+
+void
+gmem_watch(struct gmem *gm, uint64_t gpa, bool on)
+{
+	uint64_t page = gpa >> GMEM_PAGE_SHIFT;
+	uint64_t bit = 1ull << (page % 64);
+
+	if (gmem_map(gm, gpa, 1) == NULL)
+		return;
+	/* Sequentially consistent: pairs with the fence in gmem_wrote(). Who
+	 * watches sets the bit, then reads the bytes. */
+	if (on)
+		atomic_fetch_or(&gm->watch[page / 64], bit);
+	else
+		atomic_fetch_and(&gm->watch[page / 64], ~bit);
+}
+
+bool
+gmem_watched(const struct gmem *gm, uint64_t gpa)
+{
+	uint64_t page = gpa >> GMEM_PAGE_SHIFT;
+
+	if (gmem_map(gm, gpa, 1) == NULL)
+		return (false);
+	return ((atomic_load_explicit(&gm->watch[page / 64],
+		     memory_order_acquire) >> (page % 64)) & 1);
+}
+
+void
+gmem_wrote(struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	uint64_t page, last, word, start, end;
+
+	if (len == 0 || gm->observer == NULL ||
+	    gmem_map(gm, gpa, len) == NULL)
+		return;
+	/* The bytes are out before the bit is read: either we see the bit, or
+	 * who sets it sees the bytes. Pairs with gmem_watch(). */
+	atomic_thread_fence(memory_order_seq_cst);
+	last = (gpa + len - 1) >> GMEM_PAGE_SHIFT;
+	for (page = gpa >> GMEM_PAGE_SHIFT; page <= last; page++) {
+		word = atomic_load_explicit(
+		    &gm->watch[page / 64], memory_order_relaxed);
+		if (word == 0) {
+			page |= 63; /* none in this word */
+			continue;
+		}
+		if (((word >> (page % 64)) & 1) == 0)
+			continue;
+		start = page << GMEM_PAGE_SHIFT;
+		end = start + GMEM_PAGE_SIZE;
+		if (start < gpa)
+			start = gpa;
+		if (end > gpa + len)
+			end = gpa + len;
+		gm->observer(gm->observer_arg, start, end - start);
+	}
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the guest finds when it starts: tables, kernel, registers. */
+#include <errno.h>
+#include <string.h>
+
+#include "firmware/acpi.h"
+#include "machine/machine_priv.h"
+
+/* The slot and function of the LPC bridge, if there is one. */
+static int
+find_lpc(void *arg, const char *path, const char *value, char origin)
+{
+	struct acpi_config *ac = arg;
+	const char *leaf;
+	unsigned bdf[3];
+
+	(void)origin;
+	if (config_pci_path(path, bdf, &leaf) && strcmp(leaf, "device") == 0 &&
+	    strcmp(value, "lpc") == 0) {
+		ac->isa = true;
+		ac->isa_slot = (uint8_t)bdf[1];
+		ac->isa_func = (uint8_t)bdf[2];
+	}
+	return (0);
+}
+
+static int
+build_tables(struct machine *m, uint64_t *rsdp)
+{
+	struct acpi_config ac = {
+	    .ncpus = m->ncpus,
+	    .ioapic_base = CHIPSET_IOAPIC_BASE,
+	    .sci_irq = CHIPSET_SCI_IRQ,
+	    .hpet_base = CHIPSET_HPET_BASE,
+	    .hpet_id = CHIPSET_HPET_ID,
+	    .gpe0 = true,
+	    .i8042 = true,
+	    .mem32_base = m->mem32_base,
+	    .mem32_limit = m->mem32_limit,
+	    .mem64_base = m->mem64_base,
+	    .mem64_limit = m->mem64_limit,
+	};
+	char path[] = "lpc.com1.path";
+	unsigned i;
+
+	*rsdp = 0;
+	if (!config_bool(m->cfg, "acpi_tables", true))
+		return (0);
+	(void)config_walk(m->cfg, find_lpc, &ac);
+	for (i = 0; i < ACPI_COMS; i++) {
+		path[7] = (char)('1' + i);
+		ac.com[i] = config_get(m->cfg, path) != NULL;
+	}
+	return (acpi_install(m->gmem, &ac, rsdp));
+}
+
+int
+machine_load(struct machine *m, struct config_error *err)
+{
+	struct boot_config bc = {
+	    .kernel = config_get(m->cfg, "kernel"),
+	    .initrd = config_get(m->cfg, "initrd"),
+	    .cmdline = config_get(m->cfg, "cmdline"),
+	};
+	struct fw_error fe = {""};
+	int error;
+
+	if (bc.kernel == NULL)
+		return (config_fail(err,
+		    "virtual machine cannot be booted: there is no boot ROM "
+		    "yet; give a kernel with -o kernel=FILE"));
+	error = build_tables(m, &bc.rsdp);
+	if (error != 0)
+		return (error);
+	error = boot_load(m->gmem, &bc, &m->regs, &fe);
+	if (error != 0 && fe.msg[0] != '\0')
+		(void)config_fail(err, "%s", fe.msg);
+	return (error);
+}
+
+static int
+set_seg(struct vcpu *vcpu, enum vm_segreg seg, const struct boot_seg *s)
+{
+	struct vm_seg v = {
+	    .base = s->base,
+	    .limit = s->limit,
+	    .access = s->access,
+	    .sel = s->sel,
+	};
+
+	return (vcpu_set_seg(vcpu, seg, &v));
+}
+
+int
+machine_set_regs(struct machine *m)
+{
+	const struct boot_regs *r = &m->regs;
+	/* EFER before CR0 and CR4 before CR0: paging comes last. */
+	const struct {
+		enum vm_reg reg;
+		uint64_t val;
+	} regs[] = {
+	    {VM_REG_EFER, r->efer},
+	    {VM_REG_CR4, r->cr4},
+	    {VM_REG_CR3, r->cr3},
+	    {VM_REG_CR0, r->cr0},
+	    {VM_REG_RIP, r->rip},
+	    {VM_REG_RSP, r->rsp},
+	    {VM_REG_RSI, r->rsi},
+	    {VM_REG_RBX, r->rbx},
+	    {VM_REG_RFLAGS, r->rflags},
+	};
+	const struct {
+		enum vm_segreg seg;
+		const struct boot_seg *val;
+	} segs[] = {
+	    {VM_SEG_CS, &r->cs},
+	    {VM_SEG_DS, &r->data},
+	    {VM_SEG_ES, &r->data},
+	    {VM_SEG_SS, &r->data},
+	    {VM_SEG_FS, &r->data},
+	    {VM_SEG_GS, &r->data},
+	    {VM_SEG_LDTR, &r->ldtr},
+	    {VM_SEG_TR, &r->tr},
+	    {VM_SEG_GDTR, &r->gdtr},
+	    {VM_SEG_IDTR, &r->idtr},
+	};
+	struct vcpu *vcpu = m->cpus[0].vcpu;
+	size_t i;
+	int error = 0;
+
+	for (i = 0; i < sizeof(regs) / sizeof(regs[0]) && error == 0; i++)
+		error = vcpu_set_reg(vcpu, regs[i].reg, regs[i].val);
+	for (i = 0; i < sizeof(segs) / sizeof(segs[0]) && error == 0; i++)
+		error = set_seg(vcpu, segs[i].seg, segs[i].val);
+	return (error);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "machine/machine_priv.h"
+
+/* Ctrl-A x. */
+static void
+on_quit(void *arg)
+{
+	machine_stop(arg);
+}
+
+static int
+add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
+    struct config_error *err)
+{
+	struct chardev_stdio_config sc = {
+	    .loop = m->loop,
+	    .in_fd = STDIN_FILENO,
+	    .out_fd = m->out_fd,
+	    .escape = isatty(STDIN_FILENO) == 1,
+	    .quit = on_quit,
+	    .arg = m,
+	};
+	int error;
+
+	if (strcmp(path, "null") == 0)
+		return (chardev_null_create(&m->com[n]));
+	if (strcmp(path, "stdio") != 0)
+		return (config_fail(err,
+		    "-l com%u,%.80s: this path is not there yet; use stdio "
+		    "or null",
+		    n + 1, path));
+	if (*stdio)
+		return (config_fail(err,
+		    "-l com%u,stdio: another port has stdio; use null", n + 1));
+	*stdio = true;
+	error = chardev_stdio_create(&m->com[n], &sc);
+	if (error != 0)
+		(void)config_fail(err,
+		    "-l com%u,stdio: cannot be opened: %s; use null", n + 1,
+		    strerror(-error));
+	return (error);
+}
+
+int
+machine_add_coms(struct machine *m, struct config_error *err)
+{
+	char path[] = "lpc.com1.path";
+	const char *val;
+	bool stdio = false;
+	unsigned i;
+	int error;
+
+	for (i = 0; i < CHIPSET_UARTS; i++) {
+		path[7] = (char)('1' + i);
+		val = config_get(m->cfg, path);
+		if (val == NULL)
+			continue;
+		error = add_com(m, i, val, &stdio, err);
+		if (error != 0)
+			return (error);
+	}
+	return (0);
+}
+
+struct add_pci {
+	struct machine *m;
+	struct config_error *err;
+};
+
+static int
+add_pci(void *arg, const char *path, const char *value, char origin)
+{
+	struct add_pci *ap = arg;
+	const struct pci_device_ops *ops;
+	struct pci_dev *dev;
+	const char *leaf;
+	unsigned bdf[3];
+	int error;
+
+	(void)origin;
+	if (!config_pci_path(path, bdf, &leaf) || strcmp(leaf, "device") != 0)
+		return (0);
+	ops = pci_find(chipset_pci_devices, value);
+	error = ops != NULL
+		    ? pci_add(ap->m->pci, bdf[1], bdf[2], ops, NULL, &dev)
+		    : -ENODEV;
+	if (error != 0)
+		(void)config_fail(ap->err,
+		    "pci slot %u:%u:%u: %s cannot be added: %s; leave it out",
+		    bdf[0], bdf[1], bdf[2], value, strerror(-error));
+	return (error);
+}
+
+int
+machine_add_pci(struct machine *m, struct config_error *err)
+{
+	struct add_pci ap = {m, err};
+
+	return (config_walk(m->cfg, add_pci, &ap));
+}

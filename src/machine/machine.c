@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "machine/machine_priv.h"
+
+/* bhyve's windows for BARs. */
+#define MEM32_BASE  0xc0000000u
+#define MEM32_LIMIT 0xe0000000u
+#define MEM64_SIZE  (UINT64_C(32) << 30)
+
+#define PORTS_LIMIT 0x10000u
+#define GRACE_NS    UINT64_C(1000000000)
+
+/* Upcalls of the engine. */
+static int
+io_port_read(
+    void *arg, struct vcpu *vcpu, uint16_t port, unsigned size, uint32_t *val)
+{
+	struct machine *m = arg;
+	uint64_t v;
+	int error;
+
+	error = bus_read(m->ports, port, size, &v);
+	*val = (uint32_t)v;
+	trace(TRACE_io, "vcpu %u: in 0x%04x/%u -> 0x%x%s", vcpu_id(vcpu), port,
+	    size, *val, error != 0 ? " (nobody)" : "");
+	return (error);
+}
+
+static int
+io_port_write(
+    void *arg, struct vcpu *vcpu, uint16_t port, unsigned size, uint32_t val)
+{
+	struct machine *m = arg;
+	int error;
+
+	error = bus_write(m->ports, port, size, val);
+	trace(TRACE_io, "vcpu %u: out 0x%04x/%u <- 0x%x%s", vcpu_id(vcpu), port,
+	    size, val, error != 0 ? " (nobody)" : "");
+	return (error);
+}
+
+static int
+io_mem_read(
+    void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t *val)
+{
+	struct machine *m = arg;
+	int error;
+
+	error = bus_read(m->mmio, gpa, size, val);
+	trace(TRACE_io, "vcpu %u: read 0x%" PRIx64 "/%u -> 0x%" PRIx64 "%s",
+	    vcpu_id(vcpu), gpa, size, *val, error != 0 ? " (nobody)" : "");
+	return (error);
+}
+
+static int
+io_mem_write(
+    void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t val)
+{
+	struct machine *m = arg;
+	int error;
+
+	error = bus_write(m->mmio, gpa, size, val);
+	trace(TRACE_io, "vcpu %u: write 0x%" PRIx64 "/%u <- 0x%" PRIx64 "%s",
+	    vcpu_id(vcpu), gpa, size, val, error != 0 ? " (nobody)" : "");
+	return (error);
+}
+
+static void
+io_eoi(void *arg, struct vcpu *vcpu, uint8_t vector)
+{
+	struct machine *m = arg;
+
+	(void)vcpu;
+	chipset_eoi(m->chipset, vector);
+}
+
+static int
+io_intr_ack(void *arg)
+{
+	struct machine *m = arg;
+
+	return (chipset_intr_ack(m->chipset));
+}
+
+static const struct vmm_io_ops machine_io_ops = {
+    .port_read = io_port_read,
+    .port_write = io_port_write,
+    .mem_read = io_mem_read,
+    .mem_write = io_mem_write,
+    .eoi = io_eoi,
+    .intr_ack = io_intr_ack,
+};
+
+/* What the chipset asks of the world outside. */
+static void
+on_extint(void *arg, bool level)
+{
+	struct machine *m = arg;
+
+	vm_extint(m->vm, level);
+}
+
+static void
+on_msi(void *arg, uint64_t addr, uint32_t data)
+{
+	struct machine *m = arg;
+
+	(void)vm_msi(m->vm, addr, data);
+}
+
+static void
+on_reset(void *arg)
+{
+	machine_end(arg, MACHINE_RESET);
+}
+
+static void
+on_poweroff(void *arg)
+{
+	machine_end(arg, MACHINE_POWEROFF);
+}
+
+/* The bits of a physical address on this host: what a guest can reach. */
+static unsigned
+phys_bits(void)
+{
+	unsigned a, b, c, d;
+
+	if (__get_cpuid(0x80000008, &a, &b, &c, &d) == 0)
+		return (36);
+	return (a & 0xff);
+}
+
+static int
+create_memory(struct machine *m, struct config_error *err)
+{
+	const char *arg = config_get(m->cfg, "memory.size");
+	uint64_t size;
+	int error;
+
+	error = config_parse_size(arg, &size);
+	if (error == 0)
+		error = gmem_create(&m->gmem, size);
+	if (error != 0) {
+		(void)config_fail(err,
+		    "-m %s: the host cannot reserve that much memory (%s); "
+		    "give less",
+		    arg, strerror(-error));
+		return (error);
+	}
+	m->mem32_base = MEM32_BASE;
+	m->mem32_limit = MEM32_LIMIT;
+	/* bhyve: above memory, on a multiple of the window's size. */
+	m->mem64_base =
+	    (GMEM_HIGHMEM_BASE + gmem_highmem(m->gmem) + MEM64_SIZE - 1) &
+	    ~(MEM64_SIZE - 1);
+	m->mem64_limit = m->mem64_base + MEM64_SIZE;
+	if (m->mem64_limit > UINT64_C(1) << phys_bits())
+		return (config_fail(err,
+		    "-m %s: more than the %u bits of this processor's "
+		    "physical addresses reach; give less",
+		    arg, phys_bits()));
+	return (0);
+}
+
+static int
+create_vm(struct machine *m, struct config_error *err)
+{
+	struct vm_config vc = {
+	    .ncpus = m->ncpus,
+	    .gmem = m->gmem,
+	    .vclock = m->vclock,
+	    .ops = &machine_io_ops,
+	    .ops_arg = m,
+	    .soft_no_link = !config_bool(m->cfg, "soft.link", true),
+	    .soft_no_tlb = !config_bool(m->cfg, "soft.tlb", true),
+	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
+	};
+	const char *engine = config_get(m->cfg, "engine");
+	unsigned i;
+	int error;
+
+	vc.engine = VM_ENGINE_AUTO;
+	if (strcmp(engine, "soft") == 0)
+		vc.engine = VM_ENGINE_SOFT;
+	else if (strcmp(engine, "kvm") == 0)
+		vc.engine = VM_ENGINE_KVM;
+	error = vm_create(&m->vm, &vc);
+	if (error != 0) {
+		m->vm = NULL;
+		(void)config_fail(err,
+		    "-o engine=%s: cannot be used here (%s); use "
+		    "-o engine=soft",
+		    engine, strerror(-error));
+		return (error);
+	}
+	log_info("engine: %s", vm_engine_name(m->vm));
+	m->cpus = calloc(m->ncpus, sizeof(*m->cpus));
+	if (m->cpus == NULL)
+		return (-ENOMEM);
+	for (i = 0; i < m->ncpus; i++) {
+		m->cpus[i].m = m;
+		m->cpus[i].vcpu = vm_vcpu(m->vm, i);
+		if (config_bool(m->cfg, "x86.vmexit_on_hlt", false))
+			error = vcpu_set_cap(
+			    m->cpus[i].vcpu, VM_CAP_HALT_EXIT, true);
+		if (error != 0)
+			return (config_fail(err,
+			    "-H: this engine cannot leave the guest on HLT; "
+			    "leave it out"));
+		if (config_bool(m->cfg, "x86.vmexit_on_pause", false))
+			error = vcpu_set_cap(
+			    m->cpus[i].vcpu, VM_CAP_PAUSE_EXIT, true);
+		if (error != 0)
+			return (config_fail(err,
+			    "-P: this engine cannot leave the guest on "
+			    "PAUSE; leave it out"));
+	}
+	return (0);
+}
+
+/* bhyve's default: the guest's clock shows the host's local time. */
+static int64_t
+wall_time(void)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (localtime_r(&now, &tm) == NULL)
+		return (now);
+	return (now + tm.tm_gmtoff);
+}
+
+static int
+create_chipset(struct machine *m)
+{
+	struct chipset_config cc = {
+	    .ports = m->ports,
+	    .mmio = m->mmio,
+	    .irqs = m->irqs,
+	    .vclock = m->vclock,
+	    .wall_time = wall_time(),
+	    .lowmem = gmem_lowmem(m->gmem),
+	    .highmem = gmem_highmem(m->gmem),
+	    .arg = m,
+	    .extint = on_extint,
+	    .msi = on_msi,
+	    .reset = on_reset,
+	    .poweroff = on_poweroff,
+	};
+	struct pci_config pc = {
+	    .ports = m->ports,
+	    .mmio = m->mmio,
+	    .irqs = m->irqs,
+	    .msi = {on_msi, m},
+	    .mem32_base = m->mem32_base,
+	    .mem32_limit = m->mem32_limit,
+	    .mem64_base = m->mem64_base,
+	    .mem64_limit = m->mem64_limit,
+	};
+	unsigned i;
+	int error;
+
+	for (i = 0; i < CHIPSET_UARTS; i++)
+		cc.com[i] = m->com[i];
+	error = chipset_create(&m->chipset, &cc);
+	if (error == 0)
+		error = pci_bus_create(&m->pci, &pc);
+	return (error);
+}
+
+static int
+set_traces(struct machine *m, struct config_error *err)
+{
+	static const char groups[] =
+#define TRACE_GROUP(name) " " #name
+#include "base/trace_groups.inc"
+#undef TRACE_GROUP
+	    ;
+	const char *list = config_get(m->cfg, "trace");
+
+	if (list == NULL || trace_enable(list) == 0)
+		return (0);
+	return (config_fail(err,
+	    "-o trace=%.80s: unknown trace group; use all or some of:%s", list,
+	    groups));
+}
+
+int
+machine_create(
+    struct machine **out, const struct config *cfg, struct config_error *err)
+{
+	struct machine *m;
+	int error;
+
+	err->msg[0] = '\0';
+	m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return (config_fail(err, "out of memory"));
+	m->cfg = cfg;
+	m->ncpus = 1;
+	m->sigfd = -1;
+	m->out_fd = -1;
+	atomic_store(&m->status, -1);
+
+	error = set_traces(m, err);
+	if (error == 0)
+		error = create_memory(m, err);
+	if (error == 0)
+		error = mevent_loop_create(&m->loop);
+	if (error == 0)
+		error = vclock_create(&m->vclock, m->loop);
+	if (error == 0) {
+		vtimer_init(&m->grace, m->vclock, machine_grace, m);
+		m->out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (m->out_fd < 0)
+			error = -errno;
+	}
+	if (error == 0)
+		error = bus_space_create(&m->ports, "ports", PORTS_LIMIT);
+	if (error == 0)
+		error = bus_space_create(
+		    &m->mmio, "mmio", UINT64_C(1) << phys_bits());
+	if (error == 0)
+		error = irq_lines_create(&m->irqs);
+	if (error == 0)
+		error = create_vm(m, err);
+	/* Files first: the terminal becomes raw when all else is right. */
+	if (error == 0)
+		error = machine_load(m, err);
+	if (error == 0)
+		error = machine_add_coms(m, err);
+	if (error == 0)
+		error = create_chipset(m);
+	if (error == 0)
+		error = machine_add_pci(m, err);
+	if (error == 0)
+		error = machine_set_regs(m);
+	if (error != 0) {
+		if (err->msg[0] == '\0')
+			(void)config_fail(err,
+			    "the machine cannot be built: %s; see -o trace",
+			    strerror(-error));
+		machine_destroy(m);
+		return (error);
+	}
+	*out = m;
+	return (0);
+}
+
+void
+machine_destroy(struct machine *m)
+{
+	unsigned i;
+
+	if (m == NULL)
+		return;
+	if (m->pci != NULL)
+		pci_bus_destroy(m->pci);
+	if (m->chipset != NULL)
+		chipset_destroy(m->chipset);
+	for (i = 0; i < CHIPSET_UARTS; i++)
+		if (m->com[i] != NULL)
+			chardev_destroy(m->com[i]);
+	if (m->vm != NULL)
+		vm_destroy(m->vm);
+	if (m->irqs != NULL)
+		irq_lines_destroy(m->irqs);
+	if (m->mmio != NULL)
+		bus_space_destroy(m->mmio);
+	if (m->ports != NULL)
+		bus_space_destroy(m->ports);
+	if (m->vclock != NULL) {
+		vtimer_cancel(&m->grace);
+		vclock_destroy(m->vclock);
+	}
+	if (m->loop != NULL)
+		mevent_loop_destroy(m->loop);
+	if (m->gmem != NULL)
+		gmem_destroy(m->gmem);
+	if (m->sigfd >= 0)
+		(void)close(m->sigfd);
+	if (m->out_fd >= 0)
+		(void)close(m->out_fd);
+	free(m->cpus);
+	free(m);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_MACHINE_MACHINE_PRIV_H
+#define LHYVE_MACHINE_MACHINE_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/chardev/chardev.h"
+#include "base/log.h"
+#include "base/mevent.h"
+#include "base/vclock.h"
+#include "bus/irq.h"
+#include "bus/pci.h"
+#include "bus/space.h"
+#include "chipset/chipset.h"
+#include "firmware/boot.h"
+#include "gmem/gmem.h"
+#include "machine/machine.h"
+#include "vmm/vmm.h"
+
+/* A virtual processor's thread. */
+struct machine_cpu {
+	struct machine *m;
+	struct vcpu *vcpu;
+	pthread_t thread;
+	bool started;
+	uint64_t exits[VM_EXITCODE_MAX]; /* by the thread only */
+};
+
+struct machine {
+	const struct config *cfg;
+	struct mevent_loop *loop;
+	struct vclock *vclock;
+	struct gmem *gmem;
+	struct bus_space *ports, *mmio;
+	struct irq_lines *irqs;
+	struct vm *vm;
+	struct chardev *com[CHIPSET_UARTS]; /* owned */
+	struct chipset *chipset;
+	struct pci_bus *pci;
+	struct boot_regs regs; /* of the first processor */
+	uint32_t mem32_base, mem32_limit;
+	uint64_t mem64_base, mem64_limit;
+
+	struct machine_cpu *cpus;
+	unsigned ncpus;
+	atomic_uint running; /* vcpu threads */
+	atomic_uint halted;  /* of them, in HLT with interrupts off */
+	atomic_int status;   /* -1: not ended yet; the first reason wins */
+
+	int out_fd; /* the console's, a duplicate of stdout */
+	struct vtimer grace;
+	int sigfd;
+	struct mevent *sigev;
+};
+
+/* Ends the machine; any thread. The first status wins. */
+void machine_end(struct machine *m, enum machine_status status);
+
+/* The same on the user's behalf, in the event loop's thread. */
+void machine_stop(struct machine *m);
+void machine_grace(void *arg); /* the timer's */
+
+/* devices.c: COM ports and PCI slots as configured. */
+int machine_add_coms(struct machine *m, struct config_error *err);
+int machine_add_pci(struct machine *m, struct config_error *err);
+/* boot.c: tables and kernel into memory, and the registers to begin with. */
+int machine_load(struct machine *m, struct config_error *err);
+int machine_set_regs(struct machine *m);
+/* vcpu.c: one thread a processor; join waits for all of them. */
+int machine_start_cpus(struct machine *m);
+void machine_join_cpus(struct machine *m);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the start of a machine to its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "machine/machine_priv.h"
+
+/* How long a processor may still write to the console after SIGTERM. */
+#define GRACE_NS UINT64_C(1000000000)
+
+void
+machine_end(struct machine *m, enum machine_status status)
+{
+	int none = -1;
+
+	if (!atomic_compare_exchange_strong(&m->status, &none, (int)status))
+		return;
+	/* An error has no counterpart among the guest's own reasons. */
+	(void)vm_suspend(m->vm, status == MACHINE_ERROR
+				    ? VM_SUSPEND_POWEROFF
+				    : (enum vm_suspend_how)status);
+}
+
+/*
+ * The console's reader may be stuck, and the processor with it that writes
+ * there. What is left to say goes nowhere then, so that the machine ends.
+ */
+void
+machine_grace(void *arg)
+{
+	struct machine *m = arg;
+	int fd;
+
+	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)dup3(fd, m->out_fd, O_CLOEXEC);
+	(void)close(fd);
+}
+
+void
+machine_stop(struct machine *m)
+{
+	machine_end(m, MACHINE_POWEROFF);
+	vtimer_arm(&m->grace, vclock_now(m->vclock) + GRACE_NS);
+}
+
+static void
+on_signal(void *arg, unsigned ready)
+{
+	struct machine *m = arg;
+	struct signalfd_siginfo si;
+
+	(void)ready;
+	if (read(m->sigfd, &si, sizeof(si)) == sizeof(si))
+		machine_stop(m);
+}
+
+static int
+watch_signals(struct machine *m)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	m->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->sigfd < 0)
+		return (-errno);
+	return (mevent_add(
+	    m->loop, m->sigfd, MEVENT_READ, on_signal, m, &m->sigev));
+}
+
+enum machine_status
+machine_run(struct machine *m)
+{
+	int error;
+
+	error = watch_signals(m);
+	if (error == 0)
+		error = machine_start_cpus(m);
+	if (error == 0)
+		error = mevent_run(m->loop);
+	if (error != 0) {
+		log_error("the machine cannot run: %s", strerror(-error));
+		machine_end(m, MACHINE_ERROR);
+	}
+	machine_join_cpus(m);
+	if (m->sigev != NULL)
+		mevent_remove(m->sigev);
+	m->sigev = NULL;
+	chardev_stdio_restore();
+	return ((enum machine_status)atomic_load(&m->status));
+}

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What CPUID says. Bits are those of the Intel SDM, volume 2A, CPUID, and of
+ * the AMD APM, volume 3, appendix E. A bit that is not named below is off:
+ * a feature that nobody has looked at is not offered.
+ */
+#include "vmm/cpuid.h"
+
+#include <cpuid.h>
+#include <string.h>
+
+#define BIT(n) (1u << (n))
+
+/*
+ * PCID needs the engine's TLB to keep several address spaces apart; not
+ * done yet, and without CR4.PCIDE guests flush as they always did.
+ */
+#define CPUID_SOFT_PCID 0
+
+#define MAXPHYADDR_LIMIT 46
+#define TSC_KHZ 1000000u
+
+#define XCR0_X87_SSE 3u
+#define XCR0_AVX 4u
+#define XCR0_AVX512 0xe0u
+
+/* Leaf 1 ECX: SSE3 PCLMUL SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES
+ * XSAVE AVX F16C RDRAND. */
+#define L1_ECX_HOST                                                            \
+	(BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(19) | BIT(20) |    \
+	    BIT(22) | BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) |        \
+	    BIT(30))
+/* x2APIC, TSC deadline, hypervisor. */
+#define L1_ECX_ON (BIT(21) | BIT(24) | BIT(31))
+#define L1_ECX_PCID BIT(17)
+#define L1_ECX_OSXSAVE BIT(27)
+#define L1_ECX_AVX (BIT(12) | BIT(28) | BIT(29))
+/* Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT PSE36 CLFSH MMX
+ * FXSR SSE SSE2 SS. Not VME: virtual-8086 extensions are not virtualized. */
+#define L1_EDX_HOST                                                            \
+	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) |        \
+	    BIT(11) | BIT(13) | BIT(15) | BIT(16) | BIT(17) | BIT(19) |        \
+	    BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27))
+/* MCE, MTRR, MCA: ours (msr.c), MCA with no banks. */
+#define L1_EDX_ON (BIT(7) | BIT(12) | BIT(14))
+#define L1_EDX_APIC BIT(9)
+#define L1_EDX_HTT BIT(28)
+
+/* Leaf 7.0 EBX: FSGSBASE BMI1 AVX2 FDP_EXCPTN_ONLY BMI2 ERMS FCS/FDS
+ * AVX512F DQ RDSEED ADX IFMA CLFLUSHOPT CLWB PF ER CD SHA BW VL. */
+#define L7_EBX_HOST                                                            \
+	(BIT(0) | BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) |       \
+	    BIT(16) | BIT(17) | BIT(18) | BIT(19) | BIT(21) | BIT(23) |        \
+	    BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(30) |        \
+	    BIT(31))
+/* TSC_ADJUST SMEP INVPCID SMAP: the engine's own work. */
+#define L7_EBX_ON (BIT(1) | BIT(7) | BIT(10) | BIT(20))
+#define L7_EBX_AVX BIT(5)
+#define L7_EBX_AVX512                                                          \
+	(BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | \
+	    BIT(31))
+/* Leaf 7.0 ECX: PREFETCHWT1 VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG
+ * VPOPCNTDQ. Not RDPID: it would read the host's TSC_AUX. */
+#define L7_ECX_HOST                                                            \
+	(BIT(0) | BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) |      \
+	    BIT(12) | BIT(14))
+#define L7_ECX_ON BIT(2) /* UMIP */
+#define L7_ECX_AVX (BIT(9) | BIT(10))
+#define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
+/* Leaf 7.0 EDX: 4VNNIW 4FMAPS FSRM VP2INTERSECT AVX512_FP16 STIBP L1D_FLUSH
+ * SSBD. */
+#define L7_EDX_HOST                                                            \
+	(BIT(2) | BIT(3) | BIT(4) | BIT(8) | BIT(23) | BIT(27) | BIT(28) |     \
+	    BIT(31))
+/*
+ * SPEC_CTRL and ARCH_CAPABILITIES: the MSRs are ours (msr.c). With IBRS_ALL
+ * there a guest uses neither retpolines nor IBRS writes, both of which cost
+ * a translator much and give nothing: its indirect branches are not the
+ * guest's.
+ */
+#define L7_EDX_ON (BIT(26) | BIT(29))
+#define L7_EDX_AVX512 (BIT(2) | BIT(3) | BIT(8) | BIT(23))
+/* Leaf 7.1 EAX: AVX_VNNI AVX512_BF16 FZLRM FSRS FSRCS. */
+#define L71_EAX_HOST (BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12))
+#define L71_EAX_AVX BIT(4)
+#define L71_EAX_AVX512 BIT(5)
+
+/* 0x80000001 ECX: LAHF CR8_LEGACY LZCNT SSE4A MISALIGNSSE 3DNOWPREFETCH XOP
+ * FMA4 TBM. */
+#define X1_ECX_HOST                                                            \
+	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) |       \
+	    BIT(16) | BIT(21))
+#define X1_ECX_AVX (BIT(11) | BIT(16))
+#define X1_ECX_CMP_LEGACY BIT(1)
+/* 0x80000001 EDX: SYSCALL MMXEXT 3DNOWEXT 3DNOW; LM. */
+#define X1_EDX_HOST (BIT(11) | BIT(22) | BIT(29) | BIT(30) | BIT(31))
+/* NX, 1 GiB pages, RDTSCP, long mode. */
+#define X1_EDX_ON (BIT(20) | BIT(26) | BIT(27) | BIT(29))
+/* On AMD this register repeats leaf 1 EDX in these bits. */
+#define X1_EDX_AMD_COMMON 0x0183f3ffu
+
+struct host {
+	uint32_t max_basic, max_ext;
+	bool amd, intel;
+};
+
+static void
+host_leaf(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+	__cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]);
+}
+
+static bool
+vendor_is(const uint32_t r[4], const char *name)
+{
+	return (memcmp(&r[1], name, 4) == 0 &&
+	    memcmp(&r[3], name + 4, 4) == 0 &&
+	    memcmp(&r[2], name + 8, 4) == 0);
+}
+
+static void
+host_init(struct host *h)
+{
+	uint32_t r[4];
+
+	host_leaf(0, 0, r);
+	h->max_basic = r[0];
+	h->intel = vendor_is(r, "GenuineIntel");
+	h->amd = vendor_is(r, "AuthenticAMD") || vendor_is(r, "HygonGenuine");
+	host_leaf(0x80000000, 0, r);
+	h->max_ext = r[0];
+}
+
+/* Zero where the host has no such leaf. */
+static void
+host_read(
+    const struct host *h, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+	memset(r, 0, 4 * sizeof(r[0]));
+	if (leaf <= h->max_basic ||
+	    (leaf >= 0x80000000 && leaf <= h->max_ext))
+		host_leaf(leaf, subleaf, r);
+}
+
+static void
+add(struct cpuid_policy *p, uint32_t leaf, int subleaf, const uint32_t r[4])
+{
+	struct cpuid_leaf *l;
+
+	if (p->nleaves == CPUID_MAX_LEAVES)
+		return;
+	l = &p->leaf[p->nleaves++];
+	l->leaf = leaf;
+	l->indexed = subleaf >= 0;
+	l->subleaf = subleaf >= 0 ? (uint32_t)subleaf : 0;
+	l->eax = r[0];
+	l->ebx = r[1];
+	l->ecx = r[2];
+	l->edx = r[3];
+}
+
+static const struct cpuid_leaf *
+find(const struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf)
+{
+	for (unsigned i = 0; i < p->nleaves; i++)
+		if (p->leaf[i].leaf == leaf &&
+		    (!p->leaf[i].indexed || p->leaf[i].subleaf == subleaf))
+			return (&p->leaf[i]);
+	return (NULL);
+}
+
+static unsigned
+log2_up(unsigned n)
+{
+	unsigned bits = 0;
+
+	while ((1u << bits) < n)
+		bits++;
+	return (bits);
+}
+
+/* The components that the processor has and the host's kernel saves. */
+static uint64_t
+host_xcr0(const struct host *h)
+{
+	uint32_t r[4], lo, hi, want;
+
+	host_read(h, 1, 0, r);
+	if ((r[2] & BIT(26)) == 0 || (r[2] & L1_ECX_OSXSAVE) == 0)
+		return (0);
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	host_read(h, 0xd, 0, r);
+	want = lo & r[0] & (XCR0_X87_SSE | XCR0_AVX | XCR0_AVX512);
+	if ((want & XCR0_AVX) == 0 || (want & XCR0_AVX512) != XCR0_AVX512)
+		want &= ~XCR0_AVX512;
+	return (want);
+}
+
+static void
+add_features(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
+{
+	bool avx = (p->xcr0 & XCR0_AVX) != 0;
+	bool avx512 = (p->xcr0 & XCR0_AVX512) != 0;
+	uint32_t r[4], logical;
+
+	host_read(h, 1, 0, r);
+	logical = ncpus == 1 ? 1 : 1u << log2_up(ncpus);
+	if (logical > 255)
+		logical = 255;
+	r[1] = (r[1] & 0xffff) | logical << 16;
+	r[2] = (r[2] & L1_ECX_HOST) | L1_ECX_ON;
+	if (CPUID_SOFT_PCID)
+		r[2] |= L1_ECX_PCID;
+	if (p->xcr0 == 0)
+		r[2] &= ~BIT(26);
+	if (!avx)
+		r[2] &= ~L1_ECX_AVX;
+	r[3] = (r[3] & L1_EDX_HOST) | L1_EDX_ON;
+	if (ncpus > 1)
+		r[3] |= L1_EDX_HTT;
+	add(p, 1, -1, r);
+
+	host_read(h, 7, 0, r);
+	r[0] = r[0] >= 1 ? 1 : 0;
+	r[1] = (r[1] & L7_EBX_HOST) | L7_EBX_ON;
+	r[2] = (r[2] & L7_ECX_HOST) | L7_ECX_ON;
+	r[3] = (r[3] & L7_EDX_HOST) | L7_EDX_ON;
+	if (!avx) {
+		r[1] &= ~L7_EBX_AVX;
+		r[2] &= ~L7_ECX_AVX;
+	}
+	if (!avx512) {
+		r[1] &= ~L7_EBX_AVX512;
+		r[2] &= ~L7_ECX_AVX512;
+		r[3] &= ~L7_EDX_AVX512;
+	}
+	add(p, 7, 0, r);
+	if (r[0] == 0)
+		return;
+	host_read(h, 7, 1, r);
+	r[0] &= L71_EAX_HOST;
+	if (!avx)
+		r[0] &= ~L71_EAX_AVX;
+	if (!avx512)
+		r[0] &= ~L71_EAX_AVX512;
+	r[1] = r[2] = r[3] = 0;
+	add(p, 7, 1, r);
+}
+
+/* Leaves 4 and 0x8000001d: private caches to a core, the last level to the
+ * package. */
+static void
+add_caches(struct cpuid_policy *p, const struct host *h, uint32_t leaf,
+    unsigned ncpus)
+{
+	uint32_t r[4], sharing, cores;
+
+	for (unsigned i = 0; i < 8; i++) {
+		host_read(h, leaf, i, r);
+		if ((r[0] & 0x1f) == 0)
+			break;
+		cores = (1u << log2_up(ncpus)) - 1;
+		sharing = ((r[0] >> 5) & 7) >= 3 ? cores : 0;
+		r[0] = (r[0] & 0x3fff) | (sharing & 0xfff) << 14;
+		if (leaf == 4)
+			r[0] |= (cores > 63 ? 63 : cores) << 26;
+		add(p, leaf, (int)i, r);
+	}
+}
+
+/* Leaves 0xb and 0x1f: EDX, the x2APIC id, is filled in by the query. */
+static void
+add_topology(struct cpuid_policy *p, uint32_t leaf, unsigned ncpus)
+{
+	const uint32_t smt[4] = { 0, 1, 0x100, 0 };
+	const uint32_t core[4] = { log2_up(ncpus), ncpus, 0x201, 0 };
+
+	add(p, leaf, 0, smt);
+	add(p, leaf, 1, core);
+}
+
+static uint32_t
+xsave_size(const struct cpuid_policy *p, uint64_t xcr0, bool compacted)
+{
+	const struct cpuid_leaf *l;
+	uint32_t size = 512 + 64;
+
+	for (unsigned i = 2; i < 63; i++) {
+		if (((xcr0 >> i) & 1) == 0)
+			continue;
+		l = find(p, 0xd, i);
+		if (l == NULL)
+			continue;
+		if (!compacted) {
+			if (l->ebx + l->eax > size)
+				size = l->ebx + l->eax;
+			continue;
+		}
+		if ((l->ecx & 2) != 0)
+			size = (size + 63) & ~63u;
+		size += l->eax;
+	}
+	return (size);
+}
+
+/* EBX of subleaves 0 and 1 depends on XCR0: the query fills it in. */
+static void
+add_xsave(struct cpuid_policy *p, const struct host *h)
+{
+	uint32_t r[4], sub0[4] = { 0 };
+
+	if (p->xcr0 == 0)
+		return;
+	for (unsigned i = 2; i < 32; i++) {
+		if (((p->xcr0 >> i) & 1) == 0)
+			continue;
+		host_read(h, 0xd, i, r);
+		r[2] &= 2; /* a user component; alignment */
+		r[3] = 0;
+		add(p, 0xd, (int)i, r);
+	}
+	sub0[0] = (uint32_t)p->xcr0;
+	sub0[1] = xsave_size(p, XCR0_X87_SSE, false);
+	sub0[2] = xsave_size(p, p->xcr0, false);
+	sub0[3] = (uint32_t)(p->xcr0 >> 32);
+	add(p, 0xd, 0, sub0);
+	host_read(h, 0xd, 1, r);
+	r[0] &= 7; /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1; not XSAVES */
+	r[1] = xsave_size(p, XCR0_X87_SSE, true);
+	r[2] = r[3] = 0;
+	add(p, 0xd, 1, r);
+}
+
+static void
+add_basic(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
+{
+	/* ARAT: the APIC timer never stops. */
+	const uint32_t power[4] = { BIT(2), 0, 0, 0 };
+	/* TSC = crystal * EBX / EAX; the APIC timer counts the crystal. */
+	const uint32_t tsc[4] = { 1, 1, TSC_KHZ * 1000, 0 };
+	const uint32_t freq[4] = { TSC_KHZ / 1000, TSC_KHZ / 1000, 100, 0 };
+	uint32_t r[4];
+
+	/* 0x15 and 0x16 have to be in range, whatever the host has. */
+	p->max_basic = h->max_basic >= 0x1f ? 0x1f : 0x16;
+	host_read(h, 0, 0, r);
+	r[0] = p->max_basic;
+	add(p, 0, -1, r);
+	if (h->intel) {
+		host_read(h, 2, 0, r);
+		add(p, 2, -1, r);
+		add_caches(p, h, 4, ncpus);
+	}
+	add(p, 6, -1, power);
+	add_topology(p, 0xb, ncpus);
+	add_xsave(p, h);
+	add(p, 0x15, -1, tsc);
+	add(p, 0x16, -1, freq);
+	if (p->max_basic >= 0x1f)
+		add_topology(p, 0x1f, ncpus);
+}
+
+static void
+add_hypervisor(struct cpuid_policy *p)
+{
+	uint32_t r[4] = { 0x40000010 };
+	/* TSC and APIC timer frequencies in kHz, as VMware defined it and
+	 * FreeBSD reads it under any hypervisor. */
+	const uint32_t timing[4] = { TSC_KHZ, TSC_KHZ, 0, 0 };
+
+	memcpy(&r[1], "bhyve bhyve ", 12);
+	add(p, 0x40000000, -1, r);
+	add(p, 0x40000010, -1, timing);
+}
+
+static void
+add_extended(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
+{
+	const struct cpuid_leaf *l1 = find(p, 1, 0);
+	uint32_t r[4], limit;
+
+	limit = h->amd ? 0x80000021 : 0x80000008;
+	p->max_ext = h->max_ext < limit ? h->max_ext : limit;
+	if (p->max_ext < 0x80000008)
+		p->max_ext = 0x80000008;
+	host_read(h, 0x80000000, 0, r);
+	r[0] = p->max_ext;
+	add(p, 0x80000000, -1, r);
+
+	host_read(h, 0x80000001, 0, r);
+	r[2] &= X1_ECX_HOST;
+	r[3] = (r[3] & X1_EDX_HOST) | X1_EDX_ON;
+	if ((p->xcr0 & XCR0_AVX) == 0)
+		r[2] &= ~X1_ECX_AVX;
+	if (h->amd) {
+		r[3] |= l1->edx & X1_EDX_AMD_COMMON;
+		if (ncpus > 1)
+			r[2] |= X1_ECX_CMP_LEGACY;
+	}
+	add(p, 0x80000001, -1, r);
+
+	for (uint32_t leaf = 0x80000002; leaf <= 0x80000006; leaf++) {
+		host_read(h, leaf, 0, r);
+		add(p, leaf, -1, r);
+	}
+	memset(r, 0, sizeof(r));
+	r[3] = BIT(8); /* invariant TSC */
+	add(p, 0x80000007, -1, r);
+
+	host_read(h, 0x80000008, 0, r);
+	p->maxphyaddr = (uint8_t)r[0];
+	if (p->maxphyaddr == 0)
+		p->maxphyaddr = 36;
+	if (p->maxphyaddr > MAXPHYADDR_LIMIT)
+		p->maxphyaddr = MAXPHYADDR_LIMIT;
+	r[0] = 48u << 8 | p->maxphyaddr; /* LA57 is off */
+	/* AMD: XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
+	r[1] &= h->amd ? BIT(2) | BIT(12) | BIT(15) | BIT(24) | BIT(26) : 0;
+	r[2] = h->amd ? log2_up(ncpus) << 12 | ((ncpus - 1) & 0xff) : 0;
+	r[3] = 0;
+	add(p, 0x80000008, -1, r);
+	if (!h->amd)
+		return;
+	/* TLB sizes, performance hints; topology extensions (0x8000001d,
+	 * 0x8000001e) are off, so those leaves are zero. */
+	for (uint32_t leaf = 0x80000019; leaf <= 0x8000001a; leaf++) {
+		host_read(h, leaf, 0, r);
+		add(p, leaf, -1, r);
+	}
+	host_read(h, 0x80000021, 0, r);
+	/* LFENCE serializes, null selector clears the base. */
+	r[0] &= BIT(2) | BIT(6);
+	r[1] = r[2] = r[3] = 0;
+	add(p, 0x80000021, -1, r);
+}
+
+/* Control register bits that go with what is offered. */
+static void
+set_controls(struct cpuid_policy *p)
+{
+	const struct cpuid_leaf *l1 = find(p, 1, 0), *l7 = find(p, 7, 0);
+
+	/* TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP SMEP SMAP */
+	p->cr4 = BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) |
+	    BIT(9) | BIT(10) | BIT(11) | BIT(20) | BIT(21);
+	if ((l7->ebx & BIT(0)) != 0)
+		p->cr4 |= BIT(16); /* FSGSBASE */
+	if ((l1->ecx & L1_ECX_PCID) != 0)
+		p->cr4 |= BIT(17);
+	if ((l1->ecx & BIT(26)) != 0)
+		p->cr4 |= BIT(18); /* OSXSAVE */
+	p->efer = BIT(0) | BIT(8) | BIT(10) | BIT(11); /* SCE LME LMA NXE */
+}
+
+void
+cpuid_policy_init(struct cpuid_policy *p, unsigned ncpus)
+{
+	struct host h;
+
+	memset(p, 0, sizeof(*p));
+	host_init(&h);
+	p->xcr0 = host_xcr0(&h);
+	add_features(p, &h, ncpus);
+	add_basic(p, &h, ncpus);
+	add_hypervisor(p);
+	add_extended(p, &h, ncpus);
+	set_controls(p);
+}
+
+/*
+ * Out of range: an Intel processor answers a basic or extended leaf above
+ * the maximum with the highest basic leaf (SDM volume 2A, CPUID), others
+ * with zero. Hypervisor leaves that are not there are zero, so that probes
+ * at 0x40000100 and on find nobody.
+ */
+static uint32_t
+clamp_leaf(const struct cpuid_policy *p, uint32_t eax)
+{
+	const struct cpuid_leaf *l0 = find(p, 0, 0);
+	bool intel = l0->ebx == signature_INTEL_ebx;
+
+	if (eax >= 0x40000000 && eax <= 0x4fffffff)
+		return (eax);
+	if (eax <= p->max_basic || (eax >= 0x80000000 && eax <= p->max_ext))
+		return (eax);
+	return (intel ? p->max_basic : eax);
+}
+
+void
+cpuid_query(const struct cpuid_policy *p, const struct cpuid_dynamic *dyn,
+    uint32_t eax, uint32_t ecx, uint32_t out[4])
+{
+	uint32_t leaf = clamp_leaf(p, eax);
+	const struct cpuid_leaf *l = find(p, leaf, ecx);
+
+	memset(out, 0, 4 * sizeof(out[0]));
+	if (l != NULL) {
+		out[0] = l->eax;
+		out[1] = l->ebx;
+		out[2] = l->ecx;
+		out[3] = l->edx;
+	}
+	switch (leaf) {
+	case 1:
+		out[1] = (out[1] & 0xffffff) | dyn->apicid << 24;
+		if ((dyn->cr4 & BIT(18)) != 0)
+			out[2] |= L1_ECX_OSXSAVE;
+		if (dyn->apic_enabled)
+			out[3] |= L1_EDX_APIC;
+		break;
+	case 0xb:
+	case 0x1f:
+		/* ECX[7:0] and EDX are valid for every subleaf. */
+		out[2] = (out[2] & 0xff00) | (ecx & 0xff);
+		out[3] = dyn->apicid;
+		break;
+	case 0xd:
+		if (p->xcr0 == 0)
+			break;
+		if (ecx <= 1)
+			out[1] = xsave_size(p, dyn->xcr0, ecx == 1);
+		break;
+	case 0x80000001:
+		/* AMD: this register repeats the APIC bit too. */
+		if (dyn->apic_enabled && (out[3] & BIT(8)) != 0)
+			out[3] |= L1_EDX_APIC;
+		break;
+	default:
+		break;
+	}
+}

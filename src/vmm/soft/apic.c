@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The local APIC's connections: to its timer, to other local APICs, to the
+ * vcpu. The APIC itself is vmm/lapic.c. A light file, see soft.h.
+ */
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vmm/soft/soft.h"
+
+void
+soft_lock(atomic_flag *lock)
+{
+	while (atomic_flag_test_and_set_explicit(lock, memory_order_acquire))
+		__builtin_ia32_pause();
+}
+
+void
+soft_unlock(atomic_flag *lock)
+{
+	atomic_flag_clear_explicit(lock, memory_order_release);
+}
+
+/* Any thread: makes the vcpu look at what is asked of it. */
+void
+soft_request(struct soft_cpu *cpu)
+{
+	atomic_store(&cpu->irq_req, 1);
+	/* Pairs with soft_jc_flush(): poll first, then the keys. */
+	atomic_store(&cpu->poll, 1);
+	for (unsigned m = 0; m < MMU_MODES; m++)
+		atomic_store(&cpu->jc_key[m], 1ull << 10);
+	atomic_fetch_add(&cpu->wake, 1);
+	syscall(SYS_futex, &cpu->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+bool
+soft_is_lapic(struct soft_cpu *cpu, uint64_t gpa)
+{
+	return (lapic_enabled(&cpu->lapic) && !lapic_is_x2apic(&cpu->lapic) &&
+	    ((gpa ^ cpu->lapic.apicbase) & 0x000ffffffffff000ull) == 0);
+}
+
+uint64_t
+soft_lapic_mmio_read(struct soft_cpu *cpu, uint64_t gpa)
+{
+	uint64_t now = vclock_now(cpu->vm->vclock), v;
+
+	soft_lock(&cpu->lapic_lock);
+	v = lapic_mmio_read(&cpu->lapic, (uint32_t)(gpa & 0xfff), now);
+	soft_unlock(&cpu->lapic_lock);
+	return (v);
+}
+
+void
+soft_lapic_mmio_write(struct soft_cpu *cpu, uint64_t gpa, uint32_t val)
+{
+	uint64_t now = vclock_now(cpu->vm->vclock);
+	struct lapic_action act = { 0 };
+
+	soft_lock(&cpu->lapic_lock);
+	lapic_mmio_write(
+	    &cpu->lapic, (uint32_t)(gpa & 0xfff), val, now, &act);
+	soft_unlock(&cpu->lapic_lock);
+	soft_lapic_do(cpu, &act);
+}
+
+static void
+ipi_to(struct soft_cpu *to, const struct lapic_action *act)
+{
+	soft_lock(&to->lapic_lock);
+	switch (act->ipi_mode) {
+	case 0: /* fixed */
+	case 1: /* lowest priority */
+		lapic_accept(&to->lapic, act->ipi_vector, false);
+		break;
+	case 4:
+		to->lapic.nmi_pending = 1;
+		break;
+	default: /* INIT and SIPI: one processor has nobody to start */
+		break;
+	}
+	soft_unlock(&to->lapic_lock);
+	soft_request(to);
+}
+
+static void
+ipi(struct soft_cpu *cpu, const struct lapic_action *act)
+{
+	struct soft_vm *vm = cpu->vm;
+
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		struct soft_cpu *to = vm->cpus[i];
+		bool hit;
+
+		switch (act->ipi_shorthand) {
+		case 1:
+			hit = to == cpu;
+			break;
+		case 2:
+			hit = true;
+			break;
+		case 3:
+			hit = to != cpu;
+			break;
+		default:
+			hit = lapic_matches(
+			    &to->lapic, act->ipi_dest, act->ipi_logical);
+			break;
+		}
+		if (!hit)
+			continue;
+		ipi_to(to, act);
+		if (act->ipi_mode == 1)
+			return;
+	}
+}
+
+/* What a register access asked for; the FPU state is out. */
+void
+soft_lapic_do(struct soft_cpu *cpu, const struct lapic_action *act)
+{
+	if (act->timer)
+		vtimer_arm(&cpu->lapic_timer, cpu->lapic.timer_deadline);
+	if (act->eoi_broadcast && cpu->vm->ops->eoi != NULL)
+		cpu->vm->ops->eoi(cpu->vm->ops_arg, cpu->vcpu, act->vector);
+	if (act->ipi)
+		ipi(cpu, act);
+	if (act->check)
+		soft_request(cpu);
+}
+
+/* In the event loop's thread. */
+void
+soft_lapic_timer(void *arg)
+{
+	struct soft_cpu *cpu = arg;
+	uint64_t now = vclock_now(cpu->vm->vclock), deadline;
+	bool fired;
+
+	soft_lock(&cpu->lapic_lock);
+	fired = lapic_timer_expire(&cpu->lapic, now);
+	deadline = cpu->lapic.timer_deadline;
+	soft_unlock(&cpu->lapic_lock);
+	if (deadline != UINT64_MAX)
+		vtimer_arm(&cpu->lapic_timer, deadline);
+	trace(TRACE_timer, "lapic timer at %lu: %s", now,
+	    fired ? "fired" : "early");
+	if (fired)
+		soft_request(cpu);
+}

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The code cache: where translated blocks are kept, found, linked and
+ * dropped. Intel SDM volume 3, 9.1.3 ("Handling Self- and Cross-Modifying
+ * Code") says what a guest may expect.
+ *
+ * The cache is one memfd mapped twice, writable here and executable there.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gmem/gmem.h"
+#include "vmm/soft/soft.h"
+
+#define BLOCKS_MAX (1u << 19)
+
+static unsigned
+block_hash(uint64_t pc, uint64_t gpa, uint32_t flags)
+{
+	uint64_t h = (pc ^ (gpa << 7) ^ ((uint64_t)flags << 40)) *
+	    0x9e3779b97f4a7c15ull;
+
+	return ((unsigned)(h >> (64 - BLOCK_HASH_BITS)));
+}
+
+static void *
+map_anon(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return (p == MAP_FAILED ? NULL : p);
+}
+
+int
+soft_cache_create(struct soft_vm *vm)
+{
+	int fd, error = ENOMEM;
+
+	fd = memfd_create("lhyve-code", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, CODE_CACHE_SIZE) != 0) {
+		error = errno;
+		goto fail;
+	}
+	vm->code_rw = mmap(NULL, CODE_CACHE_SIZE, PROT_READ | PROT_WRITE,
+	    MAP_SHARED, fd, 0);
+	vm->code_rx = mmap(NULL, CODE_CACHE_SIZE, PROT_READ | PROT_EXEC,
+	    MAP_SHARED, fd, 0);
+	vm->npages = (vm->highmem ? 0x100000000ull + vm->highmem : vm->lowmem)
+	    >> 12;
+	vm->arena = map_anon(ARENA_SIZE);
+	vm->blocks = map_anon(BLOCKS_MAX * sizeof(*vm->blocks));
+	vm->pages = map_anon(vm->npages * sizeof(*vm->pages));
+	if (vm->code_rw == MAP_FAILED || vm->code_rx == MAP_FAILED ||
+	    vm->arena == NULL || vm->blocks == NULL || vm->pages == NULL)
+		goto fail;
+	vm->max_blocks = BLOCKS_MAX;
+	close(fd);
+	return (0);
+fail:
+	if (fd >= 0)
+		close(fd);
+	soft_cache_destroy(vm);
+	return (-error);
+}
+
+void
+soft_cache_destroy(struct soft_vm *vm)
+{
+	if (vm->code_rw != NULL && vm->code_rw != MAP_FAILED)
+		munmap(vm->code_rw, CODE_CACHE_SIZE);
+	if (vm->code_rx != NULL && vm->code_rx != MAP_FAILED)
+		munmap(vm->code_rx, CODE_CACHE_SIZE);
+	if (vm->arena != NULL)
+		munmap(vm->arena, ARENA_SIZE);
+	if (vm->blocks != NULL)
+		munmap(vm->blocks, BLOCKS_MAX * sizeof(*vm->blocks));
+	if (vm->pages != NULL)
+		munmap(vm->pages, vm->npages * sizeof(*vm->pages));
+	vm->code_rw = vm->code_rx = NULL;
+	vm->arena = NULL;
+	vm->blocks = NULL;
+	vm->pages = NULL;
+}
+
+void
+soft_cache_flush(struct soft_vm *vm)
+{
+	trace(TRACE_soft, "code cache flushed: %u blocks, %zu bytes",
+	    vm->nblocks, vm->code_used);
+	for (unsigned i = 0; i < vm->nblocks; i++) {
+		struct block *b = vm->blocks[i];
+
+		vm->pages[b->gpa >> 12] = NULL;
+		gmem_watch(vm->gmem, b->gpa, false);
+		if (b->gpa2 != 0) {
+			vm->pages[b->gpa2 >> 12] = NULL;
+			gmem_watch(vm->gmem, b->gpa2, false);
+		}
+	}
+	vm->nblocks = 0;
+	vm->code_used = 0;
+	vm->arena_used = 0;
+	memset(vm->hash, 0, sizeof(vm->hash));
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		for (unsigned m = 0; m < MMU_MODES; m++)
+			soft_jc_flush(vm->cpus[i], m);
+	vm->cpus[0]->stat.flushes++;
+}
+
+/* An impossible key: low bits that the index would have told apart. */
+#define JC_KEY_KICK (1ull << 10)
+
+void
+soft_jc_flush(struct soft_cpu *cpu, unsigned m)
+{
+	cpu->jc_gen[m] += 1ull << 48;
+	if (cpu->jc_gen[m] == 0) {
+		struct jc_entry *jc = soft_jc(cpu, m);
+
+		for (unsigned i = 0; i < JC_SIZE; i++)
+			jc[i].nkey = 0;
+		cpu->jc_gen[m] = 1ull << 48;
+	}
+	cpu->jc_orphans[m] = false;
+	/* soft_request() may be setting the kick key at this moment: it sets
+	 * poll before, so look at poll after. */
+	atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
+	if (atomic_load(&cpu->poll))
+		atomic_store(&cpu->jc_key[m], JC_KEY_KICK);
+}
+
+static struct code_page *
+page_get(struct soft_vm *vm, uint64_t gpa)
+{
+	struct code_page **pp = &vm->pages[gpa >> 12];
+
+	if (*pp == NULL) {
+		*pp = (struct code_page *)(void *)(vm->arena + vm->arena_used);
+		vm->arena_used += sizeof(**pp);
+		(*pp)->blocks = NULL;
+		(*pp)->map = 0;
+		gmem_watch(vm->gmem, gpa, true);
+		for (unsigned i = 0; i < vm->ncpus; i++)
+			soft_tlb_protect(vm->cpus[i], gpa);
+	}
+	return (*pp);
+}
+
+static void
+page_mark(struct code_page *cp, unsigned first, unsigned len)
+{
+	for (unsigned i = first >> 6; i <= (first + len - 1) >> 6 && i < 64;
+	     i++)
+		cp->map |= 1ull << i;
+}
+
+void
+soft_cache_add(struct soft_vm *vm, struct block *b)
+{
+	unsigned h = block_hash(b->pc, b->gpa, b->flags);
+	struct code_page *cp = page_get(vm, b->gpa);
+	unsigned off = b->gpa & 0xfff;
+
+	b->hash_next = vm->hash[h];
+	vm->hash[h] = b;
+	page_mark(cp, off, b->len);
+	b->page_next[0] = cp->blocks;
+	cp->blocks = b;
+	if (b->gpa2 != 0) {
+		cp = page_get(vm, b->gpa2);
+		page_mark(cp, 0, off + b->len - 0x1000);
+		b->page_next[1] = cp->blocks;
+		cp->blocks = b;
+	}
+	vm->blocks[vm->nblocks++] = b;
+}
+
+static void
+unlink_in(struct block *b)
+{
+	for (struct link *l = b->incoming; l != NULL; l = l->next_in) {
+		int32_t rel = (int32_t)(l->stub - (l->patch + 4));
+
+		__atomic_store_n(
+		    (int32_t *)(void *)l->patch, rel, __ATOMIC_RELEASE);
+		l->to = NULL;
+	}
+	b->incoming = NULL;
+}
+
+static void
+unlink_out(struct block *b)
+{
+	for (unsigned i = 0; i < b->nlinks; i++) {
+		struct link *l = &b->links[i], **pp;
+
+		if (l->to == NULL)
+			continue;
+		for (pp = &l->to->incoming; *pp != l; pp = &(*pp)->next_in)
+			;
+		*pp = l->next_in;
+		l->to = NULL;
+	}
+}
+
+static void
+block_kill(struct soft_vm *vm, struct block *b)
+{
+	struct block **pp;
+
+	b->dead = true;
+	vm->cpus[0]->stat.invalidated++;
+	for (pp = &vm->hash[block_hash(b->pc, b->gpa, b->flags)]; *pp != b;
+	     pp = &(*pp)->hash_next)
+		;
+	*pp = b->hash_next;
+	unlink_in(b);
+	unlink_out(b);
+}
+
+static void
+page_forget(struct code_page *cp, uint64_t page, struct block *b)
+{
+	struct block **pp = &cp->blocks;
+
+	while (*pp != b)
+		pp = &(*pp)->page_next[((*pp)->gpa >> 12) != page];
+	*pp = b->page_next[(b->gpa >> 12) != page];
+}
+
+/* Drops the blocks of one page that overlap [first, end] within it. */
+static bool
+invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
+{
+	uint64_t page = gpa >> 12;
+	struct code_page *cp = vm->pages[page];
+	struct block *b, *next;
+	bool any = false;
+
+	for (b = cp->blocks; b != NULL; b = next) {
+		unsigned which = (b->gpa >> 12) != page, s, e;
+
+		next = b->page_next[which];
+		s = which ? 0 : (unsigned)(b->gpa & 0xfff);
+		e = which ? (unsigned)((b->gpa & 0xfff) + b->len - 0x1001) :
+			    s + b->len - 1;
+		if (e < first || s > end)
+			continue;
+		any = true;
+		block_kill(vm, b);
+		page_forget(cp, page, b);
+		if (b->gpa2 != 0) {
+			uint64_t other = (which ? b->gpa : b->gpa2) >> 12;
+
+			page_forget(vm->pages[other], other, b);
+		}
+	}
+	if (cp->blocks == NULL) {
+		vm->pages[page] = NULL;
+		gmem_watch(vm->gmem, gpa, false);
+		return (any);
+	}
+	cp->map = 0;
+	for (b = cp->blocks; b != NULL;
+	     b = b->page_next[(b->gpa >> 12) != page]) {
+		if ((b->gpa >> 12) == page)
+			page_mark(cp, b->gpa & 0xfff, b->len);
+		else
+			page_mark(cp, 0,
+			    (unsigned)((b->gpa & 0xfff) + b->len - 0x1000));
+	}
+	return (any);
+}
+
+void
+soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len)
+{
+	bool any = false;
+
+	while (len > 0) {
+		uint64_t n = 0x1000 - (gpa & 0xfff);
+
+		if (n > len)
+			n = len;
+		if ((gpa >> 12) < vm->npages && vm->pages[gpa >> 12] != NULL)
+			any |= invalidate_page(vm, gpa,
+			    (unsigned)(gpa & 0xfff),
+			    (unsigned)((gpa & 0xfff) + n - 1));
+		gpa += n;
+		len -= n;
+	}
+	if (any)
+		for (unsigned i = 0; i < vm->ncpus; i++)
+			for (unsigned m = 0; m < MMU_MODES; m++)
+				soft_jc_flush(vm->cpus[i], m);
+}
+
+struct block *
+soft_block_at(struct soft_vm *vm, uint64_t host)
+{
+	uint64_t base = (uint64_t)(uintptr_t)vm->code_rx;
+	unsigned lo = 0, hi = vm->nblocks, mid;
+
+	if (host < base || host >= base + vm->code_used)
+		return (NULL);
+	while (hi - lo > 1) {
+		mid = (lo + hi) / 2;
+		if ((uint64_t)(uintptr_t)vm->blocks[mid]->code <= host)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return (vm->nblocks ? vm->blocks[lo] : NULL);
+}
+
+const struct insn_map *
+soft_insn_at(const struct block *b, uint64_t host)
+{
+	uint32_t off = (uint32_t)(host - (uint64_t)(uintptr_t)b->code);
+	unsigned lo = 0, hi = b->nmap, mid;
+
+	while (hi - lo > 1) {
+		mid = (lo + hi) / 2;
+		if (b->map[mid].host <= off)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return (&b->map[lo]);
+}
+
+struct block *
+soft_find_block(struct soft_cpu *cpu)
+{
+	struct soft_vm *vm = cpu->vm;
+	uint64_t gpa, gpa2, lin;
+	struct block *b;
+	uint8_t *host;
+
+	cpu->stat.lookups++;
+	lin = cpu->rip;
+	if (!(cpu->flags & BF_CODE64))
+		lin = (uint32_t)(lin + cpu->seg[VM_SEG_CS].base);
+	host = soft_translate_va(cpu, lin, ACC_X, cpu->flags & BF_MMU, &gpa);
+	if (host == NULL) {
+		snprintf(cpu->exit->u.engine.reason,
+		    sizeof(cpu->exit->u.engine.reason),
+		    "code outside RAM at 0x%lx (physical 0x%lx)", cpu->rip,
+		    gpa);
+		cpu->exit->exitcode = VM_EXITCODE_ENGINE;
+		cpu->exit_now = true;
+		return (NULL);
+	}
+	for (b = vm->hash[block_hash(cpu->rip, gpa, cpu->flags)]; b != NULL;
+	     b = b->hash_next)
+		if (b->pc == cpu->rip && b->gpa == gpa &&
+		    b->flags == cpu->flags) {
+			if (b->gpa2 == 0)
+				return (b);
+			if (soft_translate_va(cpu, (lin & ~0xfffull) + 0x1000,
+				ACC_X, cpu->flags & BF_MMU, &gpa2) != NULL &&
+			    gpa2 == b->gpa2)
+				return (b);
+		}
+	soft_fpu_leave(cpu);
+	b = soft_translate(cpu, gpa);
+	if (b == NULL && !cpu->exit_now) {
+		soft_cache_flush(vm);
+		b = soft_translate(cpu, gpa);
+	}
+	return (b);
+}
+
+static void
+jc_add(struct soft_cpu *cpu, const struct block *b)
+{
+	unsigned m = b->flags & BF_MMU;
+	struct jc_entry *e;
+
+	e = &soft_jc(cpu, m)[(b->pc >> JC_SHIFT) & (JC_SIZE - 1)];
+	e->nkey = 0 - (b->pc + cpu->jc_gen[m]);
+	e->code = b->code;
+}
+
+const void *
+soft_lookup(struct soft_cpu *cpu)
+{
+	struct jc_entry *e;
+	struct block *b;
+	unsigned m = cpu->flags & BF_MMU;
+
+	if (atomic_load_explicit(&cpu->poll, memory_order_relaxed) ||
+	    cpu->exit_now)
+		return (NULL);
+	e = &soft_jc(cpu, m)[(cpu->rip >> JC_SHIFT) & (JC_SIZE - 1)];
+	if (e->nkey + cpu->rip + cpu->jc_gen[m] == 0 &&
+	    cpu->jc_flags[m] == cpu->flags)
+		return (e->code);
+	b = soft_find_block(cpu);
+	if (b == NULL)
+		return (NULL);
+	jc_add(cpu, b);
+	return (b->code);
+}
+
+const void *
+soft_link(struct soft_cpu *cpu, struct link *l)
+{
+	struct block *from = l->from, *b;
+	uint64_t flushes = cpu->vm->cpus[0]->stat.flushes;
+
+	cpu->rip = l->pc;
+	if (atomic_load_explicit(&cpu->poll, memory_order_relaxed))
+		return (NULL);
+	b = soft_find_block(cpu);
+	if (b == NULL)
+		return (NULL);
+	/*
+	 * A link stays good as long as its block's page stays mapped: both
+	 * ends lie in that page. Not so for a target that reaches into the
+	 * next one.
+	 */
+	if (flushes == cpu->vm->cpus[0]->stat.flushes && !from->dead &&
+	    l->to == NULL && b->gpa2 == 0 && b->flags == from->flags &&
+	    (b->gpa >> 12) == (from->gpa >> 12)) {
+		l->to = b;
+		l->next_in = b->incoming;
+		b->incoming = l;
+		__atomic_store_n((int32_t *)(void *)l->patch,
+		    (int32_t)(b->code - (cpu->vm->code_rx +
+					    (l->patch + 4 - cpu->vm->code_rw))),
+		    __ATOMIC_RELEASE);
+	} else
+		jc_add(cpu, b);
+	return (b->code);
+}

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ordinary instructions, emitted again on the host: the same prefixes, opcode
+ * and immediate, with the general registers renamed and the memory operand
+ * replaced by [T0 + T1]. What the instruction computes, flags, rounding and
+ * NaNs included, is the host processor's own doing. Encodings: Intel SDM
+ * volume 2, chapter 2 ("Instruction Format").
+ */
+#include <string.h>
+
+#include "vmm/soft/tr.h"
+
+/* What the fields of the encoding become; -1: stays as it is. */
+struct fields {
+	int reg, rm, vvvv, opc; /* host registers */
+	bool mem;
+	int mem_base, mem_index;
+};
+
+static void
+modrm(struct tr *t, const struct fields *f)
+{
+	const struct ZydisDecodedInstructionModRm_ *m = &t->in.raw.modrm;
+	unsigned reg = f->reg >= 0 ? (unsigned)f->reg & 7 : m->reg;
+
+	if (f->mem) {
+		e_mem(t, (int)reg, f->mem_base, f->mem_index, 0, 0);
+		return;
+	}
+	e1(t, 0xc0u | reg << 3 |
+		(f->rm >= 0 ? (unsigned)f->rm & 7 : (unsigned)m->rm));
+}
+
+/* Immediates, and whatever else lies behind ModRM, SIB and displacement. */
+static void
+trailer(struct tr *t)
+{
+	unsigned off = t->in.length;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (t->in.raw.imm[i].size != 0 && t->in.raw.imm[i].offset < off)
+			off = t->in.raw.imm[i].offset;
+	/* A register in imm8[7:4] is an immediate without being called so. */
+	for (unsigned i = 0; i < t->in.operand_count; i++)
+		if (t->op[i].encoding == ZYDIS_OPERAND_ENCODING_IS4 &&
+		    off == t->in.length)
+			off = t->in.length - 1u;
+	for (; off < t->in.length; off++)
+		e1(t, t->bytes[off]);
+}
+
+static void
+emit_vex(struct tr *t, const struct fields *f)
+{
+	const uint8_t *v = t->bytes + t->in.raw.vex.offset;
+	unsigned b1, b2;
+
+	if (v[0] == 0xc5) { /* two bytes hold only R: make it three */
+		b1 = (v[1] & 0x80u) | 0x61;
+		b2 = v[1] & 0x7fu;
+	} else {
+		b1 = v[1];
+		b2 = v[2];
+	}
+	if (!t->code64) { /* these bits do not exist there (SDM 2.3.5.6) */
+		b1 |= 0xe0;
+		b2 |= 0x40;
+	}
+	if (f->reg >= 0)
+		b1 = (b1 & ~0x80u) | (f->reg >= 8 ? 0 : 0x80u);
+	if (f->mem)
+		b1 = (b1 & ~0x60u) | (f->mem_index >= 8 ? 0 : 0x40u) |
+		    (f->mem_base >= 8 ? 0 : 0x20u);
+	else if (f->rm >= 0)
+		b1 = (b1 & ~0x20u) | (f->rm >= 8 ? 0 : 0x20u) | 0x40;
+	if (f->vvvv >= 0)
+		b2 = (b2 & ~0x78u) | ((~(unsigned)f->vvvv & 15) << 3);
+	e1(t, 0xc4);
+	e1(t, b1);
+	e1(t, b2);
+	e1(t, t->in.opcode);
+	if (t->in.attributes & ZYDIS_ATTRIB_HAS_MODRM) /* not VZEROUPPER */
+		modrm(t, f);
+	trailer(t);
+}
+
+static void
+emit_evex(struct tr *t, const struct fields *f)
+{
+	const uint8_t *v = t->bytes + t->in.raw.evex.offset;
+	unsigned p0 = v[1], p1 = v[2];
+
+	if (!t->code64) {
+		p0 |= 0xf0;
+		p1 |= 0x40;
+	}
+	if (f->reg >= 0)
+		p0 = (p0 & ~0x80u) | (f->reg >= 8 ? 0 : 0x80u) | 0x10;
+	if (f->mem)
+		p0 = (p0 & ~0x60u) | (f->mem_index >= 8 ? 0 : 0x40u) |
+		    (f->mem_base >= 8 ? 0 : 0x20u);
+	else if (f->rm >= 0)
+		p0 = (p0 & ~0x20u) | (f->rm >= 8 ? 0 : 0x20u) | 0x40;
+	if (f->vvvv >= 0)
+		p1 = (p1 & ~0x78u) | ((~(unsigned)f->vvvv & 15) << 3);
+	e1(t, 0x62);
+	e1(t, p0);
+	e1(t, p1);
+	e1(t, v[3]);
+	e1(t, t->in.opcode);
+	modrm(t, f);
+	trailer(t);
+}
+
+static void
+emit_legacy(struct tr *t, const struct fields *f)
+{
+	bool has_rex = t->code64 && (t->in.attributes & ZYDIS_ATTRIB_HAS_REX);
+	unsigned rex = 0, opcode = t->in.opcode;
+	bool has_modrm = (t->in.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
+
+	for (unsigned i = 0; i < t->in.raw.prefix_count; i++) {
+		unsigned p = t->in.raw.prefixes[i].value;
+
+		switch (p) {
+		case 0x66:
+		case 0xf2:
+		case 0xf3:
+		case 0xf0:
+			e1(t, p);
+			break;
+		default: /* segments, address size, REX: not here */
+			break;
+		}
+	}
+	if (has_rex)
+		rex = 0x40u | t->in.raw.rex.W << 3 | t->in.raw.rex.R << 2 |
+		    t->in.raw.rex.X << 1 | t->in.raw.rex.B;
+	if (f->reg >= 0)
+		rex = (rex & ~4u) | (f->reg >= 8 ? 0x44u : 0);
+	if (f->mem)
+		rex = (rex & ~3u) | (f->mem_index >= 8 ? 0x42u : 0) |
+		    (f->mem_base >= 8 ? 0x41u : 0);
+	else if (f->rm >= 0)
+		rex = (rex & ~3u) | (f->rm >= 8 ? 0x41u : 0);
+	if (f->opc >= 0) {
+		rex = (rex & ~1u) | (f->opc >= 8 ? 0x41u : 0);
+		opcode = (opcode & ~7u) | ((unsigned)f->opc & 7);
+	}
+	if (rex != 0 || has_rex)
+		e1(t, rex | 0x40);
+	switch (t->in.opcode_map) {
+	case ZYDIS_OPCODE_MAP_0F:
+		e1(t, 0x0f);
+		break;
+	case ZYDIS_OPCODE_MAP_0F38:
+		e1(t, 0x0f);
+		e1(t, 0x38);
+		break;
+	case ZYDIS_OPCODE_MAP_0F3A:
+		e1(t, 0x0f);
+		e1(t, 0x3a);
+		break;
+	default:
+		break;
+	}
+	e1(t, opcode);
+	if (has_modrm)
+		modrm(t, f);
+	trailer(t);
+}
+
+/* Forms whose encoding means something else in 64-bit mode. */
+static bool
+respell(struct tr *t, struct fields *f)
+{
+	unsigned op = t->in.opcode;
+
+	if (t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+	    t->in.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+		return (false);
+	if (op >= 0x40 && op <= 0x4f) { /* INC, DEC r32: FF /0, /1 */
+		t->in.opcode = 0xff;
+		t->in.raw.modrm.reg = (op >> 3) & 1;
+		t->in.attributes |= ZYDIS_ATTRIB_HAS_MODRM;
+		f->rm = f->opc;
+		f->opc = -1;
+		return (true);
+	}
+	if (op >= 0xa0 && op <= 0xa3) { /* MOV moffs: 8A/8B, 88/89 with rAX */
+		t->in.opcode = (uint8_t)((op & 1) | (op & 2 ? 0x88 : 0x8a));
+		t->in.raw.modrm.reg = 0;
+		t->in.attributes |= ZYDIS_ATTRIB_HAS_MODRM;
+		t->in.raw.imm[0].size = 0;
+		return (true);
+	}
+	if (op == 0x82) /* group 1 again */
+		t->in.opcode = 0x80;
+	return (false);
+}
+
+static bool
+is_vector(ZydisRegister r)
+{
+	switch (ZydisRegisterGetClass(r)) {
+	case ZYDIS_REGCLASS_X87:
+	case ZYDIS_REGCLASS_MMX:
+	case ZYDIS_REGCLASS_XMM:
+	case ZYDIS_REGCLASS_YMM:
+	case ZYDIS_REGCLASS_ZMM:
+	case ZYDIS_REGCLASS_MASK:
+		return (true);
+	default:
+		return (r == ZYDIS_REGISTER_MXCSR ||
+		    r == ZYDIS_REGISTER_X87CONTROL ||
+		    r == ZYDIS_REGISTER_X87STATUS ||
+		    r == ZYDIS_REGISTER_X87TAG);
+	}
+}
+
+enum unit { UNIT_INT, UNIT_X87, UNIT_MMX, UNIT_SSE, UNIT_AVX, UNIT_AVX512 };
+
+/* Which state the instruction uses, for CR0.EM/TS, OSFXSR and XCR0. */
+static enum unit
+unit_of(struct tr *t)
+{
+	bool any = false, mmx = false;
+
+	switch (t->in.mnemonic) {
+	case ZYDIS_MNEMONIC_EMMS:
+		return (UNIT_MMX);
+	case ZYDIS_MNEMONIC_LDMXCSR:
+	case ZYDIS_MNEMONIC_STMXCSR:
+		return (UNIT_SSE);
+	case ZYDIS_MNEMONIC_VLDMXCSR:
+	case ZYDIS_MNEMONIC_VSTMXCSR:
+	case ZYDIS_MNEMONIC_VZEROALL:
+	case ZYDIS_MNEMONIC_VZEROUPPER:
+		return (UNIT_AVX);
+	default:
+		break;
+	}
+	if (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	    t->in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+	    ((t->in.opcode >= 0xd8 && t->in.opcode <= 0xdf) ||
+		t->in.opcode == 0x9b))
+		return (UNIT_X87);
+	for (unsigned i = 0; i < t->in.operand_count; i++)
+		if (t->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    is_vector(t->op[i].reg.value)) {
+			any = true;
+			if (ZydisRegisterGetClass(t->op[i].reg.value) ==
+			    ZYDIS_REGCLASS_MMX)
+				mmx = true;
+		}
+	if (!any)
+		return (UNIT_INT);
+	if (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX)
+		return (UNIT_AVX512);
+	if (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
+		/* KMOV and its kin need the opmask state. */
+		for (unsigned i = 0; i < t->in.operand_count; i++)
+			if (t->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+			    ZydisRegisterGetClass(t->op[i].reg.value) ==
+				ZYDIS_REGCLASS_MASK)
+				return (UNIT_AVX512);
+		return (UNIT_AVX);
+	}
+	return (mmx ? UNIT_MMX : UNIT_SSE);
+}
+
+/* The exceptions of SDM volume 3, table 2-2 and 2.6, 13.5. True: raised. */
+static bool
+unit_fault(struct tr *t, enum unit u)
+{
+	bool ud, nm = (t->flags & BF_TS) != 0;
+	uint32_t f = t->flags;
+
+	switch (u) {
+	case UNIT_INT:
+		return (false);
+	case UNIT_X87:
+		ud = false;
+		if (t->in.opcode == 0x9b) /* WAIT: TS and MP together */
+			nm = (f & BF_TS) && (f & BF_MP);
+		else
+			nm = nm || (f & BF_EM);
+		break;
+	case UNIT_MMX:
+		ud = (f & BF_EM) != 0;
+		break;
+	case UNIT_SSE:
+		ud = (f & BF_EM) || !(f & BF_OSFXSR);
+		break;
+	case UNIT_AVX:
+		ud = !(f & BF_AVX);
+		break;
+	default:
+		ud = !(f & BF_AVX512);
+		break;
+	}
+	if (!ud && !nm)
+		return (false);
+	tr_exception(t, ud ? EXC_UD : EXC_NM, false);
+	return (true);
+}
+
+/* A general register that is an explicit operand, and what it becomes. */
+struct greg {
+	const ZydisDecodedOperand *op;
+	int guest, host;
+	bool high, loaded, rotated;
+};
+
+static int *
+field_of(struct fields *f, const ZydisDecodedOperand *op)
+{
+	switch (op->encoding) {
+	case ZYDIS_OPERAND_ENCODING_MODRM_REG:
+		return (&f->reg);
+	case ZYDIS_OPERAND_ENCODING_MODRM_RM:
+		return (&f->rm);
+	case ZYDIS_OPERAND_ENCODING_NDSNDD:
+		return (&f->vvvv);
+	case ZYDIS_OPERAND_ENCODING_OPCODE:
+		return (&f->opc);
+	default:
+		return (NULL);
+	}
+}
+
+/* Implicit uses of rCX: as a count, or as part of a wider operand. */
+static void
+implicit_rcx(struct tr *t, bool *reads, bool *writes)
+{
+	bool high;
+
+	*reads = *writes = false;
+	for (unsigned i = 0; i < t->in.operand_count; i++) {
+		const ZydisDecodedOperand *op = &t->op[i];
+
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    op->encoding != ZYDIS_OPERAND_ENCODING_NONE ||
+		    tr_gpr(op->reg.value, &high) != R_CX)
+			continue;
+		*reads |= (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;
+		*writes |= (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+	}
+}
+
+static uint32_t
+access_kind(struct tr *t, const ZydisDecodedOperand *op)
+{
+	uint32_t what = op->size / 8u;
+
+	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
+		what |= ACCESS_READ;
+	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+		what |= ACCESS_WRITE;
+	if (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX &&
+	    t->in.avx.mask.mode >= ZYDIS_MASK_MODE_MERGING &&
+	    t->in.avx.mask.reg > ZYDIS_REGISTER_K0 &&
+	    !t->in.avx.broadcast.mode && op->element_count > 1)
+		what |= ACCESS_MASKED |
+		    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
+			<< ACCESS_K_SHIFT |
+		    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
+			<< ACCESS_ELEM_SHIFT;
+	/* A store under a mask must not touch the elements masked off. */
+	if ((what & ACCESS_WRITE) && t->in.avx.mask.reg > ZYDIS_REGISTER_K0)
+		what |= ACCESS_READ;
+	switch (t->in.mnemonic) {
+	case ZYDIS_MNEMONIC_VPCOMPRESSB: /* elements are not where the mask */
+	case ZYDIS_MNEMONIC_VPCOMPRESSW: /* bits are: docs/quirks.md */
+	case ZYDIS_MNEMONIC_VPCOMPRESSD:
+	case ZYDIS_MNEMONIC_VPCOMPRESSQ:
+	case ZYDIS_MNEMONIC_VCOMPRESSPS:
+	case ZYDIS_MNEMONIC_VCOMPRESSPD:
+	case ZYDIS_MNEMONIC_VPEXPANDB:
+	case ZYDIS_MNEMONIC_VPEXPANDW:
+	case ZYDIS_MNEMONIC_VPEXPANDD:
+	case ZYDIS_MNEMONIC_VPEXPANDQ:
+	case ZYDIS_MNEMONIC_VEXPANDPS:
+	case ZYDIS_MNEMONIC_VEXPANDPD:
+		what &= ~(ACCESS_MASKED | 7u << ACCESS_K_SHIFT |
+		    3u << ACCESS_ELEM_SHIFT);
+		break;
+	case ZYDIS_MNEMONIC_VMASKMOVPS:
+	case ZYDIS_MNEMONIC_VMASKMOVPD:
+	case ZYDIS_MNEMONIC_VPMASKMOVD:
+	case ZYDIS_MNEMONIC_VPMASKMOVQ:
+		if (what & ACCESS_WRITE)
+			what |= ACCESS_READ;
+		break;
+	default:
+		break;
+	}
+	return (what);
+}
+
+static void
+emit_insn(struct tr *t, const struct fields *f)
+{
+	switch (t->in.encoding) {
+	case ZYDIS_INSTRUCTION_ENCODING_VEX:
+		emit_vex(t, f);
+		break;
+	case ZYDIS_INSTRUCTION_ENCODING_EVEX:
+		emit_evex(t, f);
+		break;
+	default:
+		emit_legacy(t, f);
+		break;
+	}
+}
+
+/*
+ * High-byte registers exist only without REX. Without a memory operand the
+ * four registers that have them are all at home under their own numbers but
+ * for rcx, which is brought there. With one, whose address needs REX, the
+ * register is rotated by 8 into scratch.
+ */
+static void
+copy_high(struct tr *t, struct fields *f, struct greg *g, unsigned n)
+{
+	bool cx = false, wr = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		int *field = field_of(f, g[i].op);
+
+		*field = g[i].guest + (g[i].high ? 4 : 0);
+		if (g[i].guest == R_CX) {
+			cx = true;
+			wr |= (g[i].op->actions &
+				  ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+		}
+	}
+	if (cx)
+		e_mov(t, 1, H_CX, H_R9);
+	emit_insn(t, f);
+	if (wr)
+		e_mov(t, 1, H_R9, H_CX);
+}
+
+bool
+tr_copy(struct tr *t)
+{
+	const ZydisDecodedOperand *mem = NULL;
+	struct fields f = { -1, -1, -1, -1, false, T0, T1 };
+	struct greg g[4];
+	unsigned ng = 0, nscratch = 0, need = 0;
+	int scratch[3];
+	bool cx_in, cx_out, high = false;
+	struct access a;
+	enum unit unit = unit_of(t);
+
+	for (unsigned i = 0; i < t->in.operand_count; i++) {
+		const ZydisDecodedOperand *op = &t->op[i];
+		bool hi;
+		int r;
+
+		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+			if (mem != NULL || op->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
+			    op->size == 0 || op->size > 512)
+				return (false);
+			mem = op;
+			continue;
+		}
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER)
+			continue;
+		r = tr_gpr(op->reg.value, &hi);
+		if (r < 0) {
+			ZydisRegisterClass c =
+			    ZydisRegisterGetClass(op->reg.value);
+
+			/* Anything else with a register of the system: no. */
+			if (c == ZYDIS_REGCLASS_SEGMENT ||
+			    c == ZYDIS_REGCLASS_CONTROL ||
+			    c == ZYDIS_REGCLASS_DEBUG ||
+			    c == ZYDIS_REGCLASS_TEST ||
+			    c == ZYDIS_REGCLASS_TABLE)
+				return (false);
+			continue;
+		}
+		if (field_of(&f, op) == NULL) {
+			/* Implicit: at home but for rsp, and rcx below. */
+			if (r == R_SP || r >= 8)
+				return (false);
+			continue;
+		}
+		if (ng == 4)
+			return (false);
+		g[ng++] = (struct greg){ op, r, -1, hi, false, false };
+		high |= hi;
+		if (tr_host_of[r] < 0 || hi)
+			need++;
+	}
+	if (unit_fault(t, unit))
+		return (true);
+	if (unit != UNIT_INT)
+		tr_need_fpu(t);
+	implicit_rcx(t, &cx_in, &cx_out);
+	if (high && mem == NULL) {
+		(void)respell(t, &f);
+		copy_high(t, &f, g, ng);
+		return (true);
+	}
+	if (mem != NULL) {
+		tr_ea(t, mem, true, 0);
+		tr_access(t, access_kind(t, mem), &a);
+		f.mem = true;
+	} else {
+		scratch[nscratch++] = T0;
+		scratch[nscratch++] = T1;
+	}
+	if (!cx_in && !cx_out)
+		scratch[nscratch++] = T2;
+	if (mem != NULL && need > nscratch) {
+		/* One register for the address, the other is free. */
+		e_lea(t, 1, T0, T0, T1, 0, 0);
+		f.mem_index = -1;
+		scratch[nscratch++] = T1;
+	}
+	for (unsigned i = 0; i < ng; i++) {
+		int *field = field_of(&f, g[i].op);
+
+		g[i].host = g[i].high ? -1 : tr_host_of[g[i].guest];
+		for (unsigned j = 0; j < i && g[i].host < 0; j++)
+			if (g[j].guest == g[i].guest &&
+			    g[j].high == g[i].high)
+				g[i].host = g[j].host; /* named twice */
+		if (g[i].host < 0) {
+			if (nscratch == 0)
+				return (false);
+			g[i].host = scratch[--nscratch];
+			g[i].loaded = true;
+			if (g[i].high)
+				e_rorx(t, 1, g[i].host,
+				    tr_host_of[g[i].guest], 8);
+			else
+				e_ld_env(t, 1, g[i].host,
+				    CPU_GPR + (unsigned)g[i].guest * 8);
+		}
+		*field = g[i].host;
+	}
+	if (cx_in || cx_out)
+		e_mov(t, 1, H_CX, H_R9);
+	(void)respell(t, &f);
+	emit_insn(t, &f);
+	for (unsigned i = 0; i < ng; i++) {
+		if (!(g[i].op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			continue;
+		if (g[i].high)
+			e_rorx(t, 1, tr_host_of[g[i].guest], g[i].host, 56);
+		else if (tr_host_of[g[i].guest] < 0)
+			e_st_env(t, 1, CPU_GPR + (unsigned)g[i].guest * 8,
+			    g[i].host);
+	}
+	if (cx_out)
+		e_mov(t, 1, H_R9, H_CX);
+	if (mem != NULL)
+		tr_access_end(t, &a);
+	return (true);
+}

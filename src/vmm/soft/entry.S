@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The doors between C and translated code. See layout.h for who is in which
+ * register. Nothing here may touch the FPU: the guest's state may be in it.
+ */
+#include "layout.h"
+
+#define E(off) ((off) - ENV_BIAS)(%r13)
+#define G(n) E(CPU_GPR + (n) * 8)
+
+	.macro save_guest
+	movq %rax, G(0)
+	movq %rdx, G(2)
+	movq %rbx, G(3)
+	movq %rbp, G(5)
+	movq %rsi, G(6)
+	movq %rdi, G(7)
+	movq %r8, G(8)
+	movq %r12, G(12)
+	movq %r9, G(1)
+	movq %r10, G(4)
+	movq %r11, G(13)
+	/* lahf/seto rather than pushf: no serialization. */
+	lahf
+	seto %al
+	movl %eax, E(CPU_FL)
+	.endm
+
+	.macro load_guest
+	movl E(CPU_FL), %eax
+	addb $0x7f, %al /* OF back from 0 or 1 */
+	sahf
+	movq G(0), %rax
+	movq G(2), %rdx
+	movq G(3), %rbx
+	movq G(5), %rbp
+	movq G(6), %rsi
+	movq G(7), %rdi
+	movq G(8), %r8
+	movq G(12), %r12
+	movq G(1), %r9
+	movq G(4), %r10
+	movq G(13), %r11
+	.endm
+
+	.macro call_c fn
+	leaq -ENV_BIAS(%r13), %rdi
+	call \fn
+	.endm
+
+	.text
+
+/* void soft_enter(struct soft_cpu *cpu, const void *code) */
+	.globl soft_enter
+	.type soft_enter, @function
+soft_enter:
+	pushq %rbx
+	pushq %rbp
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	subq $8, %rsp
+	leaq ENV_BIAS(%rdi), %r13
+	movq %rsp, E(CPU_HOST_RSP)
+	movq %rsi, %r14
+	load_guest
+	jmp *%r14
+	.size soft_enter, . - soft_enter
+
+/* Code jumps here with the pc to leave with in T0. */
+	.globl soft_thunk_exit
+soft_thunk_exit:
+	movq %r14, E(CPU_RIP)
+	save_guest
+/* Guest registers are in struct soft_cpu already. */
+	.globl soft_leave
+soft_leave:
+	movq E(CPU_HOST_RSP), %rsp
+	addq $8, %rsp
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	ret
+
+/*
+ * Thunks are called (or jumped to) from code. Stack: code runs with rsp 16
+ * byte aligned, so that after its call and ours C sees the ABI's alignment.
+ */
+	.macro helper_thunk name, fpu
+	.globl \name
+\name:
+	popq E(CPU_HOST_RET)
+	save_guest
+	.if \fpu
+	movl E(CPU_FPU_OUT), %ebx
+	.endif
+	leaq -ENV_BIAS(%r13), %rdi
+	movq %r14, %rsi
+	movq %r15, %rdx
+	call *%rcx
+	.if \fpu
+	cmpl %ebx, E(CPU_FPU_OUT)
+	je 1f
+	call_c soft_fpu_enter
+1:
+	.endif
+	load_guest
+	jmp *E(CPU_HOST_RET)
+	.endm
+
+	helper_thunk soft_thunk_helper, 0
+	helper_thunk soft_thunk_helper_fpu, 1
+
+	.globl soft_thunk_helper_end
+soft_thunk_helper_end:
+	popq E(CPU_HOST_RET)
+	save_guest
+	leaq -ENV_BIAS(%r13), %rdi
+	movq %r14, %rsi
+	movq %r15, %rdx
+	call *%rcx
+1:	movq $0, E(CPU_HOST_RET)
+	call_c soft_lookup
+	testq %rax, %rax
+	jz soft_leave
+	movq %rax, %r14
+	load_guest
+	jmp *%r14
+
+	.globl soft_thunk_lookup
+soft_thunk_lookup:
+	movq %r14, E(CPU_RIP)
+	.globl soft_thunk_lookup_rip
+soft_thunk_lookup_rip:
+	save_guest
+	jmp 1b
+
+	.globl soft_thunk_link
+soft_thunk_link:
+	save_guest
+	movq $0, E(CPU_HOST_RET)
+	movq %r14, %rsi
+	call_c soft_link
+	testq %rax, %rax
+	jz soft_leave
+	movq %rax, %r14
+	load_guest
+	jmp *%r14
+
+/* Memory slow path: T0 address, ecx what access; returns T0, T1, T2. */
+	.macro mem_thunk name, fn, fpu
+	.globl \name
+\name:
+	popq E(CPU_HOST_RET)
+	save_guest
+	.if \fpu
+	movl E(CPU_FPU_OUT), %ebx
+	.endif
+	leaq -ENV_BIAS(%r13), %rdi
+	movq %r14, %rsi
+	movl %ecx, %edx
+	call \fn
+	.if \fpu
+	cmpl %ebx, E(CPU_FPU_OUT)
+	je 1f
+	call_c soft_fpu_enter
+1:
+	.endif
+	load_guest
+	movq E(CPU_T0), %r14
+	movq E(CPU_T1), %r15
+	movl E(CPU_T2), %ecx
+	jmp *E(CPU_HOST_RET)
+	.endm
+
+	mem_thunk soft_thunk_mem, soft_mem_slow, 0
+	mem_thunk soft_thunk_mem_fpu, soft_mem_slow, 1
+	mem_thunk soft_thunk_writeback, soft_writeback, 0
+	mem_thunk soft_thunk_writeback_fpu, soft_writeback, 1
+
+	.globl soft_thunk_fpu
+soft_thunk_fpu:
+	popq E(CPU_HOST_RET)
+	save_guest
+	call_c soft_fpu_enter
+	load_guest
+	jmp *E(CPU_HOST_RET)
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Far transfers and fast system calls. Intel SDM volume 2, the pages of the
+ * instructions. A light file, see soft.h.
+ *
+ * Far calls, jumps and returns: within one privilege level, or outwards.
+ * Call gates and task gates come with the rest of the processor.
+ */
+#include "vmm/soft/soft.h"
+
+static void
+flat(struct soft_cpu *cpu, unsigned seg, uint16_t sel, uint32_t access)
+{
+	cpu->seg[seg] = (struct vm_seg){ .sel = sel, .limit = 0xffffffff,
+		.access = access };
+}
+
+#define CODE 0x9bu
+#define DATA 0x93u
+
+void
+soft_h_syscall(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	uint16_t cs = (uint16_t)(cpu->star >> 32) & 0xfffc;
+	bool code64 = (cpu->flags & BF_CODE64) != 0;
+
+	(void)t0;
+	if (!(cpu->efer & EFER_SCE) || !(cpu->efer & EFER_LMA) ||
+	    (!code64 && cpu->vm->intel))
+		soft_raise(cpu, EXC_UD);
+	cpu->gpr[R_CX] = next;
+	cpu->gpr[11] = soft_get_rflags(cpu) & ~FL_RF;
+	cpu->rip = code64 ? cpu->lstar : cpu->cstar;
+	soft_set_rflags(
+	    cpu, soft_get_rflags(cpu) & ~(cpu->sfmask | FL_RF));
+	flat(cpu, VM_SEG_CS, cs, CODE | VM_SEG_L | VM_SEG_G);
+	flat(cpu, VM_SEG_SS, (uint16_t)(cs + 8), DATA | VM_SEG_DB | VM_SEG_G);
+	cpu->cpl = 0;
+	soft_update_mode(cpu);
+}
+
+void
+soft_h_sysret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	uint16_t base = (uint16_t)(cpu->star >> 48);
+	bool to64;
+
+	(void)t0;
+	/* The operand size comes with the REX.W of the instruction: 0F 07 is
+	 * two bytes, with REX three. */
+	soft_sync_rip(cpu);
+	to64 = next - cpu->rip >= 3;
+	if (!(cpu->efer & EFER_SCE) || !(cpu->flags & BF_CODE64))
+		soft_raise(cpu, EXC_UD);
+	soft_need_cpl0(cpu);
+	if (to64 &&
+	    (uint64_t)((int64_t)(cpu->gpr[R_CX] << 16) >> 16) !=
+		cpu->gpr[R_CX])
+		soft_raise_err(cpu, EXC_GP, 0);
+	soft_set_rflags(cpu, (cpu->gpr[11] & 0x3c7fd7) | 2);
+	if (to64) {
+		cpu->rip = cpu->gpr[R_CX];
+		flat(cpu, VM_SEG_CS, (uint16_t)((base + 16) | 3),
+		    CODE | 0x60 | VM_SEG_L | VM_SEG_G);
+	} else {
+		cpu->rip = (uint32_t)cpu->gpr[R_CX];
+		flat(cpu, VM_SEG_CS, (uint16_t)(base | 3),
+		    CODE | 0x60 | VM_SEG_DB | VM_SEG_G);
+	}
+	flat(cpu, VM_SEG_SS, (uint16_t)((base + 8) | 3),
+	    DATA | 0x60 | VM_SEG_DB | VM_SEG_G);
+	cpu->cpl = 3;
+	soft_update_mode(cpu);
+	soft_flags_changed(cpu);
+}
+
+void
+soft_h_sysenter(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	uint16_t cs = (uint16_t)cpu->sysenter_cs & 0xfffc;
+	bool lma = (cpu->efer & EFER_LMA) != 0;
+
+	(void)t0;
+	(void)next;
+	if ((cpu->flags & BF_REAL) || cs == 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	cpu->rflags &= ~(FL_VM | FL_IF);
+	cpu->gpr[R_SP] = lma ? cpu->sysenter_esp : (uint32_t)cpu->sysenter_esp;
+	cpu->rip = lma ? cpu->sysenter_eip : (uint32_t)cpu->sysenter_eip;
+	flat(cpu, VM_SEG_CS, cs,
+	    CODE | VM_SEG_G | (lma ? VM_SEG_L : VM_SEG_DB));
+	flat(cpu, VM_SEG_SS, (uint16_t)(cs + 8), DATA | VM_SEG_DB | VM_SEG_G);
+	cpu->cpl = 0;
+	soft_update_mode(cpu);
+}
+
+void
+soft_h_sysexit(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	uint16_t cs = (uint16_t)cpu->sysenter_cs & 0xfffc;
+	bool to64;
+
+	(void)t0;
+	soft_sync_rip(cpu);
+	to64 = (cpu->flags & BF_CODE64) && next - cpu->rip >= 3;
+	if ((cpu->flags & BF_REAL) || cs == 0 || cpu->cpl != 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	cs = (uint16_t)(cs + (to64 ? 32 : 16));
+	cpu->gpr[R_SP] = to64 ? cpu->gpr[R_CX] : (uint32_t)cpu->gpr[R_CX];
+	cpu->rip = to64 ? cpu->gpr[R_DX] : (uint32_t)cpu->gpr[R_DX];
+	flat(cpu, VM_SEG_CS, cs | 3,
+	    CODE | 0x60 | VM_SEG_G | (to64 ? VM_SEG_L : VM_SEG_DB));
+	flat(cpu, VM_SEG_SS, (uint16_t)(cs + 8) | 3,
+	    DATA | 0x60 | VM_SEG_DB | VM_SEG_G);
+	cpu->cpl = 3;
+	soft_update_mode(cpu);
+}
+
+/* Checks a code segment for a far jump or call without a gate. */
+static uint64_t
+code_desc(struct soft_cpu *cpu, uint16_t sel)
+{
+	uint64_t desc, hi;
+	unsigned dpl;
+
+	if ((sel & ~3u) == 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	desc = soft_read_desc(cpu, sel, EXC_GP, &hi);
+	dpl = (desc >> 45) & 3;
+	if (!((desc >> 44) & 1))
+		soft_engine_exit(cpu, "far transfer through a gate");
+	if (!((desc >> 43) & 1) ||
+	    ((desc >> 42) & 1 ? dpl > cpu->cpl :
+				dpl != cpu->cpl || (sel & 3u) > cpu->cpl))
+		soft_raise_err(cpu, EXC_GP, sel & ~3u);
+	if (!((desc >> 47) & 1))
+		soft_raise_err(cpu, EXC_NP, sel & ~3u);
+	return (desc);
+}
+
+static void
+check_target(struct soft_cpu *cpu, uint64_t rip, uint64_t desc)
+{
+	bool l = (desc >> 53) & 1 && (cpu->efer & EFER_LMA);
+
+	if (l ? (uint64_t)((int64_t)(rip << 16) >> 16) != rip : rip >> 32 != 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+}
+
+static void
+enter_code(struct soft_cpu *cpu, uint16_t sel, uint64_t desc, uint64_t rip)
+{
+	soft_set_accessed(cpu, sel, desc);
+	soft_set_seg_raw(cpu, VM_SEG_CS,
+	    (uint16_t)((sel & ~3u) | cpu->cpl), desc);
+	cpu->rip = rip;
+	soft_update_mode(cpu);
+}
+
+/* T0: selector | operand size << 16; the offset is in cpu->tmp. */
+void
+soft_h_far_jmp(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	uint64_t desc;
+
+	(void)next;
+	soft_sync_rip(cpu);
+	if (cpu->flags & BF_REAL)
+		soft_engine_exit(cpu, "far jump in real mode");
+	desc = code_desc(cpu, (uint16_t)t0);
+	check_target(cpu, cpu->tmp, desc);
+	enter_code(cpu, (uint16_t)t0, desc, cpu->tmp);
+}
+
+void
+soft_h_far_call(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	unsigned size = (t0 >> 16) & 0xff, m = cpu->flags & BF_MMU;
+	bool code64 = (cpu->flags & BF_CODE64) != 0;
+	uint64_t desc, sp, ss = code64 ? 0 : cpu->seg[VM_SEG_SS].base;
+
+	soft_sync_rip(cpu);
+	if (cpu->flags & BF_REAL)
+		soft_engine_exit(cpu, "far call in real mode");
+	desc = code_desc(cpu, (uint16_t)t0);
+	check_target(cpu, cpu->tmp, desc);
+	sp = cpu->gpr[R_SP] - 2 * size;
+	if (!code64)
+		sp = (uint32_t)sp;
+	soft_probe_write(cpu, sp + ss, 2 * size, m);
+	soft_st(cpu, sp + ss + size, size, m, cpu->seg[VM_SEG_CS].sel);
+	soft_st(cpu, sp + ss, size, m, next);
+	cpu->gpr[R_SP] = sp;
+	enter_code(cpu, (uint16_t)t0, desc, cpu->tmp);
+}
+
+/* T0: operand size; cpu->tmp: bytes to release. */
+void
+soft_h_far_ret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	unsigned size = (unsigned)t0, m = cpu->flags & BF_MMU, rpl;
+	bool code64 = (cpu->flags & BF_CODE64) != 0;
+	uint64_t rip, desc, hi, ss_desc, sp = cpu->gpr[R_SP], nsp;
+	uint64_t base = code64 ? 0 : cpu->seg[VM_SEG_SS].base;
+	uint16_t cs, ss;
+
+	(void)next;
+	soft_sync_rip(cpu);
+	if (cpu->flags & BF_REAL)
+		soft_engine_exit(cpu, "far return in real mode");
+	rip = soft_ld(cpu, sp + base, size, m);
+	cs = (uint16_t)soft_ld(cpu, sp + base + size, size, m);
+	rpl = cs & 3u;
+	if ((cs & ~3u) == 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	desc = soft_read_desc(cpu, cs, EXC_GP, &hi);
+	if (((desc >> 43) & 3) != 3 || rpl < cpu->cpl ||
+	    ((desc >> 42) & 1 ? ((desc >> 45) & 3) > rpl :
+				((desc >> 45) & 3) != rpl))
+		soft_raise_err(cpu, EXC_GP, cs & ~3u);
+	if (!((desc >> 47) & 1))
+		soft_raise_err(cpu, EXC_NP, cs & ~3u);
+	check_target(cpu, rip, desc);
+	sp += 2 * size + cpu->tmp;
+	if (rpl == cpu->cpl) {
+		cpu->gpr[R_SP] = code64 ? sp : (uint32_t)sp;
+		enter_code(cpu, cs, desc, rip);
+		return;
+	}
+	nsp = soft_ld(cpu, sp + base, size, m);
+	ss = (uint16_t)soft_ld(cpu, sp + base + size, size, m);
+	if ((ss & ~3u) == 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	ss_desc = soft_read_desc(cpu, ss, EXC_GP, &hi);
+	if ((ss & 3u) != rpl || ((ss_desc >> 45) & 3) != rpl ||
+	    ((ss_desc >> 41) & 0xd) != 9)
+		soft_raise_err(cpu, EXC_GP, ss & ~3u);
+	if (!((ss_desc >> 47) & 1))
+		soft_raise_err(cpu, EXC_SS, ss & ~3u);
+	cpu->cpl = rpl;
+	soft_set_accessed(cpu, ss, ss_desc);
+	soft_set_seg_raw(cpu, VM_SEG_SS, ss, ss_desc);
+	cpu->gpr[R_SP] = nsp + cpu->tmp;
+	enter_code(cpu, cs, desc, rip);
+}

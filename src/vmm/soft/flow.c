@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Control flow and the stack. Intel SDM volume 1, chapter 6 ("Procedure
+ * Calls") and volume 2, the pages of the instructions.
+ *
+ * A stack access comes first and the change of rSP after it, so that a fault
+ * leaves the registers as they were.
+ */
+#include "vmm/soft/tr.h"
+
+static unsigned
+stack_width(const struct tr *t)
+{
+	return (t->code64 ? 64 : t->flags & BF_STACK32 ? 32 : 16);
+}
+
+/* Operand size of a push, pop, call or return, in bytes. */
+static unsigned
+stack_opsize(const struct tr *t)
+{
+	if (t->code64)
+		return (t->in.operand_width == 16 ? 2 : 8);
+	return (t->in.operand_width == 16 ? 2 : 4);
+}
+
+/* T0 := linear address of [rSP + disp]. */
+static void
+stack_ea(struct tr *t, int disp)
+{
+	unsigned w = stack_width(t);
+
+	e_lea(t, w == 64, T0, H_R10, -1, 0, disp);
+	if (w == 16) { /* movzx T0, T0w */
+		e1(t, 0x45);
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e1(t, 0xf6);
+	}
+	tr_add_seg(t, VM_SEG_SS);
+}
+
+/* rSP += n, in the stack's width. T1 and T2 are lost with 16 bits. */
+static void
+stack_move(struct tr *t, int n)
+{
+	unsigned w = stack_width(t);
+
+	if (w != 16) {
+		e_lea(t, w == 64, H_R10, H_R10, -1, 0, n);
+		return;
+	}
+	e_lea(t, 0, T1, H_R10, -1, 0, n);
+	e1(t, 0x66); /* mov r10w, r15w */
+	e_mov(t, 0, H_R10, T1);
+}
+
+/* mov [T0 + T1], reg */
+static void
+store(struct tr *t, unsigned size, int reg)
+{
+	if (size == 2)
+		e1(t, 0x66);
+	e_op_mem(t, size == 8, 0x89, reg, T0, T1, 0, 0);
+}
+
+/* mov reg, [T0 + T1], zero-extended */
+static void
+load(struct tr *t, unsigned size, int reg)
+{
+	if (size == 2) {
+		e_rex(t, 0, reg, T1, T0);
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e_mem(t, reg, T0, T1, 0, 0);
+	} else
+		e_op_mem(t, size == 8, 0x8b, reg, T0, T1, 0, 0);
+}
+
+static void
+push_reg(struct tr *t, unsigned guest, unsigned size)
+{
+	struct access a;
+	int h;
+
+	stack_ea(t, -(int)size);
+	tr_access(t, size | ACCESS_WRITE, &a);
+	h = tr_get(t, guest, T2);
+	store(t, size, h);
+	stack_move(t, -(int)size);
+	tr_access_end(t, &a);
+}
+
+static void
+push_imm(struct tr *t, uint64_t v, unsigned size, uint32_t extra)
+{
+	struct access a;
+
+	stack_ea(t, -(int)size);
+	tr_access(t, size | ACCESS_WRITE | extra, &a);
+	if (size != 8 || v == (uint64_t)(int32_t)v) {
+		if (size == 2)
+			e1(t, 0x66);
+		e_rex(t, size == 8, 0, T1, T0);
+		e1(t, 0xc7);
+		e_mem(t, 0, T0, T1, 0, 0);
+		if (size == 2) {
+			e1(t, (uint8_t)v);
+			e1(t, (uint8_t)(v >> 8));
+		} else
+			e4(t, (uint32_t)v);
+	} else {
+		e_mov_imm(t, T2, v);
+		store(t, size, T2);
+	}
+	stack_move(t, -(int)size);
+	tr_access_end(t, &a);
+}
+
+/* Pushes cpu->tmp. */
+static void
+push_tmp(struct tr *t, unsigned size, uint32_t extra)
+{
+	struct access a;
+
+	stack_ea(t, -(int)size);
+	tr_access(t, size | ACCESS_WRITE | extra, &a);
+	e_ld_env(t, 1, T2, CPU_TMP);
+	store(t, size, T2);
+	stack_move(t, -(int)size);
+	tr_access_end(t, &a);
+}
+
+/* Loads a memory operand into cpu->tmp. */
+static void
+load_tmp(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
+{
+	struct access a;
+
+	tr_ea(t, op, true, 0);
+	tr_access(t, size | ACCESS_READ, &a);
+	load(t, size, T2);
+	e_st_env(t, 1, CPU_TMP, T2);
+	tr_access_end(t, &a);
+}
+
+static bool
+push(struct tr *t)
+{
+	const ZydisDecodedOperand *op = &t->op[0];
+	unsigned size = stack_opsize(t);
+	bool high;
+
+	switch (op->type) {
+	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+		push_imm(t, op->imm.value.u, size, 0);
+		return (true);
+	case ZYDIS_OPERAND_TYPE_MEMORY:
+		load_tmp(t, op, size);
+		push_tmp(t, size, 0);
+		return (true);
+	default:
+		break;
+	}
+	if (ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_SEGMENT) {
+		unsigned seg = op->reg.value - ZYDIS_REGISTER_ES;
+
+		e1(t, 0x41); /* movzx ecx, word [sel] */
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e_mem(t, T2, H_ENV, -1, 0,
+		    ENV(offsetof(struct soft_cpu, seg) +
+			seg * sizeof(struct vm_seg) +
+			offsetof(struct vm_seg, sel)));
+		e_st_env(t, 1, CPU_TMP, T2);
+		push_tmp(t, size, 0);
+		return (true);
+	}
+	push_reg(t, (unsigned)tr_gpr(op->reg.value, &high), size);
+	return (true);
+}
+
+/* Guest register := T2, `size` bytes wide (16 bits merge). */
+static void
+put_sized(struct tr *t, unsigned guest, unsigned size)
+{
+	int h;
+
+	if (size != 2) {
+		if (size == 4)
+			e_mov(t, 0, T2, T2);
+		tr_put(t, guest, T2);
+		return;
+	}
+	h = tr_get(t, guest, T1);
+	e1(t, 0x66); /* mov r16, cx */
+	e_mov(t, 0, h, T2);
+	tr_put(t, guest, h);
+}
+
+static bool
+pop(struct tr *t)
+{
+	const ZydisDecodedOperand *op = &t->op[0];
+	unsigned size = stack_opsize(t);
+	struct access a;
+	bool high;
+
+	stack_ea(t, 0);
+	tr_access(t, size | ACCESS_READ, &a);
+	load(t, size, T2);
+	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+		e_st_env(t, 1, CPU_TMP, T2);
+		tr_access_end(t, &a);
+		/* An address with rSP is that of after the pop. */
+		tr_ea(t, op, true, (int)size);
+		tr_access(t, size | ACCESS_WRITE, &a);
+		e_ld_env(t, 1, T2, CPU_TMP);
+		store(t, size, T2);
+		stack_move(t, (int)size);
+		tr_access_end(t, &a);
+		return (true);
+	}
+	if (ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_SEGMENT) {
+		e_st_env(t, 1, CPU_TMP, T2);
+		tr_access_end(t, &a);
+		e_mov_imm(t, T0,
+		    (uint64_t)(op->reg.value - ZYDIS_REGISTER_ES) |
+			(uint64_t)size << 8);
+		e_mov_imm(t, T1, t->next);
+		tr_call_end(t, soft_h_mov_to_seg);
+		return (true);
+	}
+	stack_move(t, (int)size);
+	put_sized(t, (unsigned)tr_gpr(op->reg.value, &high), size);
+	tr_access_end(t, &a);
+	return (true);
+}
+
+/* LEAVE: rSP := rBP, pop rBP. */
+static bool
+leave(struct tr *t)
+{
+	unsigned size = stack_opsize(t), w = stack_width(t);
+	struct access a;
+
+	if (w == 16)
+		return (false);
+	e_mov(t, w == 64, T0, H_BP);
+	tr_add_seg(t, VM_SEG_SS);
+	tr_access(t, size | ACCESS_READ, &a);
+	load(t, size, T2);
+	e_lea(t, w == 64, H_R10, H_BP, -1, 0, (int)size);
+	put_sized(t, R_BP, size);
+	tr_access_end(t, &a);
+	return (true);
+}
+
+/* ENTER n, 0: push rBP; rBP := rSP; rSP -= n. Nested frames: not here. */
+static bool
+enter(struct tr *t)
+{
+	unsigned size = stack_opsize(t), w = stack_width(t);
+	int n = (int)(t->op[0].imm.value.u & 0xffff);
+	struct access a;
+
+	if (w == 16 || size == 2 || (t->op[1].imm.value.u & 31) != 0)
+		return (false);
+	stack_ea(t, -(int)size);
+	tr_access(t, size | ACCESS_WRITE, &a);
+	store(t, size, H_BP);
+	e_lea(t, w == 64, H_BP, H_R10, -1, 0, -(int)size);
+	e_lea(t, w == 64, H_R10, H_R10, -1, 0, -(int)size - n);
+	tr_access_end(t, &a);
+	return (true);
+}
+
+/* T0 := operand of an indirect jump or call. */
+static void
+target(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
+{
+	struct access a;
+	bool high;
+	int h;
+
+	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+		tr_ea(t, op, true, 0);
+		tr_access(t, size | ACCESS_READ, &a);
+		load(t, size, T0);
+		tr_access_end(t, &a);
+		return;
+	}
+	h = tr_get(t, (unsigned)tr_gpr(op->reg.value, &high), T0);
+	if (size == 2) { /* movzx T0, h16 */
+		e_rex(t, 0, T0, 0, h);
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e1(t, 0xc0u | (T0 & 7) << 3 | (unsigned)(h & 7));
+	} else if (h != T0 || size == 4)
+		e_mov(t, size == 8, T0, h);
+}
+
+static uint64_t
+branch_target(const struct tr *t, const ZydisDecodedOperand *op)
+{
+	uint64_t pc = t->next + op->imm.value.u;
+
+	if (t->code64)
+		return (pc);
+	return (t->in.operand_width == 16 ? (uint16_t)pc : (uint32_t)pc);
+}
+
+static bool
+jmp(struct tr *t)
+{
+	const ZydisDecodedOperand *op = &t->op[0];
+
+	t->end = true;
+	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+		tr_goto(t, branch_target(t, op));
+		return (true);
+	}
+	target(t, op, stack_opsize(t));
+	tr_goto_t0(t);
+	return (true);
+}
+
+static bool
+call(struct tr *t)
+{
+	const ZydisDecodedOperand *op = &t->op[0];
+	unsigned size = stack_opsize(t);
+
+	t->end = true;
+	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+		push_imm(t, t->next, size, ACCESS_FLOW);
+		tr_goto(t, branch_target(t, op));
+		return (true);
+	}
+	target(t, op, size);
+	e_st_env(t, 1, CPU_TMP, T0);
+	push_imm(t, t->next, size, ACCESS_FLOW);
+	e_ld_env(t, 1, T0, CPU_TMP);
+	tr_goto_t0(t);
+	return (true);
+}
+
+static bool
+ret(struct tr *t)
+{
+	unsigned size = stack_opsize(t);
+	int n = (int)size;
+	struct access a;
+
+	if (t->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+	    t->op[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+		n += (int)(t->op[0].imm.value.u & 0xffff);
+	stack_ea(t, 0);
+	tr_access(t, size | ACCESS_READ, &a);
+	load(t, size, T0);
+	stack_move(t, n);
+	tr_access_end(t, &a);
+	tr_goto_t0(t);
+	t->end = true;
+	return (true);
+}
+
+static bool
+jcc(struct tr *t)
+{
+	uint64_t to = branch_target(t, &t->op[0]);
+	struct ool *o;
+
+	e1(t, 0x0f);
+	e1(t, 0x80u | (t->in.opcode & 15u));
+	e4(t, 0);
+	o = &t->ool[t->nool++];
+	*o = (struct ool){ .kind = OOL_GOTO, .insn = (uint8_t)(t->ninsns - 1),
+		.patch = t->p - 4, .pc = to };
+	return (true);
+}
+
+/* LOOPcc and JrCXZ: rCX is at hand in T2, where jrcxz wants it. */
+static bool
+loop(struct tr *t)
+{
+	uint64_t to = branch_target(t, &t->op[0]);
+	bool w = t->in.address_width == 64;
+	uint8_t *over = NULL, *not = NULL;
+	ZydisMnemonic mn = t->in.mnemonic;
+	struct ool *o;
+
+	if (t->in.address_width == 16)
+		return (false);
+	if (mn == ZYDIS_MNEMONIC_JRCXZ || mn == ZYDIS_MNEMONIC_JECXZ) {
+		e_mov(t, w, T2, H_R9);
+		e_jrcxz(t, 2);
+		e1(t, 0xeb); /* jmp over the jump */
+		e1(t, 5);
+	} else {
+		e_lea(t, w, H_R9, H_R9, -1, 0, -1);
+		e_mov(t, w, T2, H_R9);
+		e_jrcxz(t, 0); /* 0: not taken */
+		over = t->p;
+		if (mn != ZYDIS_MNEMONIC_LOOP) {
+			/* LOOPE goes on with ZF, LOOPNE without. */
+			e1(t, mn == ZYDIS_MNEMONIC_LOOPE ? 0x75 : 0x74);
+			e1(t, 0);
+			not = t->p;
+		}
+	}
+	o = &t->ool[t->nool++];
+	*o = (struct ool){ .kind = OOL_GOTO, .insn = (uint8_t)(t->ninsns - 1),
+		.patch = e_jmp(t), .pc = to };
+	if (over != NULL)
+		over[-1] = (uint8_t)(t->p - over);
+	if (not != NULL)
+		not[-1] = (uint8_t)(t->p - not);
+	return (true);
+}
+
+static bool
+far_flow(struct tr *t, soft_helper *fn)
+{
+	const ZydisDecodedOperand *op = &t->op[0];
+	unsigned size = t->in.operand_width / 8u;
+	struct access a;
+
+	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+		/* Offset into tmp, selector into T0. */
+		tr_ea(t, op, true, 0);
+		tr_access(t, (size + 2) | ACCESS_READ, &a);
+		load(t, size, T2);
+		e_st_env(t, 1, CPU_TMP, T2);
+		e1(t, 0x47); /* movzx r14d, word [T0 + T1 + size] */
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e_mem(t, T0, T0, T1, 0, (int)size);
+		e_lea(t, 0, T0, T0, -1, 0, (int)(size << 16));
+		tr_access_end(t, &a);
+	} else if (op->type == ZYDIS_OPERAND_TYPE_POINTER) {
+		e_mov_imm(t, T2, op->ptr.offset);
+		e_st_env(t, 1, CPU_TMP, T2);
+		e_mov_imm(t, T0, op->ptr.segment | (uint64_t)size << 16);
+	} else { /* RETF, IRET */
+		e_mov_imm(t, T0,
+		    op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE ?
+			op->imm.value.u & 0xffff :
+			0);
+		e_st_env(t, 1, CPU_TMP, T0);
+		e_mov_imm(t, T0, size);
+	}
+	e_mov_imm(t, T1, t->next);
+	tr_call_end(t, fn);
+	return (true);
+}
+
+bool
+tr_flow(struct tr *t)
+{
+	bool far = t->in.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+
+	switch (t->in.mnemonic) {
+	case ZYDIS_MNEMONIC_PUSH:
+		return (push(t));
+	case ZYDIS_MNEMONIC_POP:
+		return (pop(t));
+	case ZYDIS_MNEMONIC_LEAVE:
+		return (leave(t));
+	case ZYDIS_MNEMONIC_ENTER:
+		return (enter(t));
+	case ZYDIS_MNEMONIC_JMP:
+		return (far ? far_flow(t, soft_h_far_jmp) : jmp(t));
+	case ZYDIS_MNEMONIC_CALL:
+		return (far ? far_flow(t, soft_h_far_call) : call(t));
+	case ZYDIS_MNEMONIC_RET:
+		return (far ? far_flow(t, soft_h_far_ret) : ret(t));
+	case ZYDIS_MNEMONIC_IRET:
+	case ZYDIS_MNEMONIC_IRETD:
+	case ZYDIS_MNEMONIC_IRETQ:
+		return (far_flow(t, soft_h_iret));
+	case ZYDIS_MNEMONIC_JRCXZ:
+	case ZYDIS_MNEMONIC_JECXZ:
+	case ZYDIS_MNEMONIC_JCXZ:
+	case ZYDIS_MNEMONIC_LOOP:
+	case ZYDIS_MNEMONIC_LOOPE:
+	case ZYDIS_MNEMONIC_LOOPNE:
+		return (loop(t));
+	case ZYDIS_MNEMONIC_XBEGIN: /* counts as a conditional branch */
+		return (false);
+	default:
+		break;
+	}
+	if (t->in.meta.category == ZYDIS_CATEGORY_COND_BR)
+		return (jcc(t));
+	return (false);
+}

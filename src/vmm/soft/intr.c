@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exceptions and interrupts. Intel SDM volume 3, chapter 6 ("Interrupt and
+ * Exception Handling"). A light file, see soft.h.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "vmm/soft/soft.h"
+
+void
+soft_sync_rip(struct soft_cpu *cpu)
+{
+	struct block *b;
+
+	if (cpu->host_ret == 0)
+		return;
+	/* A call returns behind itself: look one byte before. */
+	b = soft_block_at(cpu->vm, cpu->host_ret - 1);
+	if (b != NULL)
+		cpu->rip = b->pc + soft_insn_at(b, cpu->host_ret - 1)->guest;
+	cpu->host_ret = 0;
+}
+
+void
+soft_unwind(struct soft_cpu *cpu)
+{
+	cpu->host_ret = 0;
+	longjmp(cpu->unwind, 1);
+}
+
+static _Noreturn void
+raise_any(struct soft_cpu *cpu, unsigned vector, bool has_error,
+    uint32_t error, uint64_t cr2)
+{
+	soft_sync_rip(cpu);
+	cpu->exc.pending = true;
+	cpu->exc.soft = false;
+	cpu->exc.vector = (uint8_t)vector;
+	cpu->exc.has_error = has_error;
+	cpu->exc.error = error;
+	cpu->exc.cr2 = cr2;
+	soft_unwind(cpu);
+}
+
+void
+soft_raise(struct soft_cpu *cpu, unsigned vector)
+{
+	raise_any(cpu, vector, false, 0, 0);
+}
+
+void
+soft_raise_err(struct soft_cpu *cpu, unsigned vector, uint32_t error)
+{
+	raise_any(cpu, vector, true, error, 0);
+}
+
+void
+soft_raise_pf(struct soft_cpu *cpu, uint64_t va, uint32_t error)
+{
+	raise_any(cpu, EXC_PF, true, error, va);
+}
+
+void
+soft_engine_exit(struct soft_cpu *cpu, const char *fmt, ...)
+{
+	struct vm_exit *e = cpu->exit;
+	va_list ap;
+
+	soft_sync_rip(cpu);
+	soft_fpu_leave(cpu);
+	va_start(ap, fmt);
+	vsnprintf(e->u.engine.reason, sizeof(e->u.engine.reason), fmt, ap);
+	va_end(ap);
+	e->u.engine.inst_len = 0;
+	e->exitcode = VM_EXITCODE_ENGINE;
+	cpu->exit_now = true;
+	soft_unwind(cpu);
+}
+
+void
+soft_h_exc(struct soft_cpu *cpu, uint64_t vector, uint64_t has_error)
+{
+	raise_any(cpu, (unsigned)vector, has_error != 0, 0, 0);
+}
+
+void
+soft_h_unsupported(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	(void)t0;
+	(void)next;
+	soft_engine_exit(cpu, "instruction not supported by the soft engine");
+}
+
+void
+soft_update_mode(struct soft_cpu *cpu)
+{
+	uint32_t f = 0;
+	unsigned m;
+	bool lma = (cpu->efer & EFER_LMA) != 0;
+
+	if (cpu->cpl == 3)
+		m = MMU_USER;
+	else if ((cpu->rflags & FL_AC) && (cpu->cr4 & CR4_SMAP))
+		m = MMU_KERNEL_AC;
+	else
+		m = MMU_KERNEL;
+	f |= m;
+	if (lma && (cpu->seg[VM_SEG_CS].access & VM_SEG_L))
+		f |= BF_CODE64;
+	else if (cpu->seg[VM_SEG_CS].access & VM_SEG_DB)
+		f |= BF_CODE32;
+	if (cpu->seg[VM_SEG_SS].access & VM_SEG_DB)
+		f |= BF_STACK32;
+	if (!(f & BF_CODE64))
+		for (unsigned i = VM_SEG_ES; i <= VM_SEG_DS; i++) {
+			const struct vm_seg *s = &cpu->seg[i];
+
+			if (s->base != 0 ||
+			    (s->limit != 0xffffffff &&
+				!(s->access & VM_SEG_UNUSABLE)))
+				f |= BF_SEGMENTED;
+		}
+	if (!(cpu->cr0 & CR0_PE) || (cpu->rflags & FL_VM))
+		f |= BF_REAL;
+	if (cpu->cr0 & CR0_TS)
+		f |= BF_TS;
+	if (cpu->cr0 & CR0_EM)
+		f |= BF_EM;
+	if (cpu->cr0 & CR0_MP)
+		f |= BF_MP;
+	if (cpu->cr4 & CR4_OSFXSR)
+		f |= BF_OSFXSR;
+	if ((cpu->cr4 & CR4_OSXSAVE) && (cpu->xcr0 & 6) == 6) {
+		f |= BF_AVX;
+		if ((cpu->xcr0 & 0xe0) == 0xe0)
+			f |= BF_AVX512;
+	}
+	if ((cpu->rflags & FL_TF) || cpu->vm->one_insn)
+		f |= BF_ONE;
+	cpu->flags = f;
+	if (cpu->jc_flags[m] != f || (f & BF_SEGMENTED)) {
+		soft_jc_flush(cpu, m);
+		cpu->jc_flags[m] = f;
+	}
+}
+
+void
+soft_set_cpl(struct soft_cpu *cpu, unsigned cpl)
+{
+	cpu->cpl = cpl;
+}
+
+void
+soft_flags_changed(struct soft_cpu *cpu)
+{
+	if ((cpu->rflags & FL_IF) && cpu->irq_waiting)
+		atomic_store(&cpu->poll, 1);
+}
+
+/* ---- delivery ---- */
+
+/* SDM 6.15: which second exception makes a double fault of the first. */
+static bool
+contributory(unsigned v)
+{
+	return (v == EXC_DE || (v >= EXC_TS && v <= EXC_GP));
+}
+
+void
+soft_deliver_exception(struct soft_cpu *cpu)
+{
+	unsigned v = cpu->exc.vector;
+	bool has_error = cpu->exc.has_error, trap;
+	uint32_t error = cpu->exc.error;
+
+	cpu->exc.pending = false;
+	cpu->stat.exceptions++;
+	trace(TRACE_soft, "exception %u error %x cr2 %lx rip %lx cpl %u", v,
+	    error, cpu->exc.cr2, cpu->rip, cpu->cpl);
+	if (cpu->delivering >= 0) {
+		unsigned first = (unsigned)cpu->delivering;
+
+		if (first == EXC_DF) {
+			cpu->delivering = -1;
+			vm_suspend(cpu->vm->vm, VM_SUSPEND_TRIPLEFAULT);
+			return;
+		}
+		if ((contributory(first) && contributory(v)) ||
+		    (first == EXC_PF && (v == EXC_PF || contributory(v)))) {
+			v = EXC_DF;
+			has_error = true;
+			error = 0;
+		}
+	}
+	if (v == EXC_PF)
+		cpu->cr2 = cpu->exc.cr2;
+	cpu->delivering = (int)v;
+	trap = v == EXC_DB || v == EXC_DF;
+	/* RF in the image keeps an instruction breakpoint from firing again
+	 * (SDM 17.3.1.1); faults set it. */
+	if (!trap)
+		cpu->rflags |= FL_RF;
+	soft_interrupt(cpu, v, false, has_error, error, true, cpu->rip);
+	cpu->delivering = -1;
+}
+
+static uint32_t
+idt_error(unsigned vector, bool external)
+{
+	return (vector * 8 + 2 + external);
+}
+
+struct gate {
+	uint16_t sel;
+	unsigned type, dpl, ist;
+	bool present;
+	uint64_t offset;
+};
+
+static void
+read_gate(struct soft_cpu *cpu, unsigned vector, bool external, struct gate *g)
+{
+	bool lma = (cpu->efer & EFER_LMA) != 0;
+	unsigned size = lma ? 16 : 8;
+	uint64_t lo, hi = 0, addr;
+
+	if (vector * size + size - 1 > cpu->seg[VM_SEG_IDTR].limit)
+		soft_raise_err(cpu, EXC_GP, idt_error(vector, external));
+	addr = cpu->seg[VM_SEG_IDTR].base + vector * size;
+	lo = soft_ld(cpu, addr, 8, MMU_KERNEL);
+	if (lma)
+		hi = soft_ld(cpu, addr + 8, 8, MMU_KERNEL);
+	g->sel = (uint16_t)(lo >> 16);
+	g->type = (lo >> 40) & 0x1f;
+	g->dpl = (lo >> 45) & 3;
+	g->present = (lo >> 47) & 1;
+	g->ist = lma ? (lo >> 32) & 7 : 0;
+	g->offset = (lo & 0xffff) | ((lo >> 32) & 0xffff0000) | hi << 32;
+}
+
+static void
+push(struct soft_cpu *cpu, uint64_t *sp, uint64_t ss_base, unsigned size,
+    unsigned m, uint64_t v)
+{
+	*sp -= size;
+	soft_st(cpu, size == 8 ? *sp : (uint32_t)(*sp + ss_base), size, m, v);
+}
+
+/* The stack for a more privileged level, from the TSS. */
+static uint64_t
+tss_stack(struct soft_cpu *cpu, unsigned cpl, unsigned ist, uint16_t *ss)
+{
+	const struct vm_seg *tr = &cpu->seg[VM_SEG_TR];
+	bool lma = (cpu->efer & EFER_LMA) != 0;
+	unsigned off;
+
+	if (lma) {
+		off = ist ? 36 + 8 * (ist - 1) : 4 + 8 * cpl;
+		if (off + 7 > tr->limit)
+			soft_raise_err(cpu, EXC_TS, tr->sel & ~3u);
+		*ss = 0;
+		return (soft_ld(cpu, tr->base + off, 8, MMU_KERNEL));
+	}
+	off = 4 + 8 * cpl;
+	if (off + 7 > tr->limit)
+		soft_raise_err(cpu, EXC_TS, tr->sel & ~3u);
+	*ss = (uint16_t)soft_ld(cpu, tr->base + off + 4, 2, MMU_KERNEL);
+	return (soft_ld(cpu, tr->base + off, 4, MMU_KERNEL));
+}
+
+void
+soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
+    bool has_error, uint32_t error, bool external, uint64_t return_rip)
+{
+	bool lma = (cpu->efer & EFER_LMA) != 0, ext = external && !soft;
+	struct vm_seg old_ss = cpu->seg[VM_SEG_SS], new_ss = old_ss;
+	uint64_t desc, hi, sp = cpu->gpr[R_SP], old_sp = sp, ss_desc = 0;
+	unsigned cpl = cpu->cpl, new_cpl, type, size, m;
+	uint16_t ss_sel = 0;
+	struct gate g;
+	bool stack_switch = false;
+
+	if (!(cpu->cr0 & CR0_PE) || (cpu->rflags & FL_VM))
+		soft_engine_exit(cpu, "interrupt %u in real mode", vector);
+	read_gate(cpu, vector, ext, &g);
+	type = g.type & 0xf;
+	if ((g.type & 0x10) || (lma ? (type & 0xe) != 0xe :
+				      (type & 0x6) != 0x6))
+		soft_raise_err(cpu, EXC_GP, idt_error(vector, ext));
+	if (soft && g.dpl < cpl)
+		soft_raise_err(cpu, EXC_GP, idt_error(vector, false));
+	if (!g.present)
+		soft_raise_err(cpu, EXC_NP, idt_error(vector, ext));
+	if ((g.sel & ~3u) == 0)
+		soft_raise_err(cpu, EXC_GP, ext);
+	desc = soft_read_desc(cpu, g.sel, EXC_GP, &hi);
+	/* A code segment, not of less privilege. */
+	if (((desc >> 43) & 3) != 3 || ((desc >> 45) & 3) > cpl ||
+	    (lma && ((desc >> 53) & 3) != 1))
+		soft_raise_err(cpu, EXC_GP, (g.sel & ~3u) | ext);
+	if (!((desc >> 47) & 1))
+		soft_raise_err(cpu, EXC_NP, (g.sel & ~3u) | ext);
+	new_cpl = (desc >> 42) & 1 ? cpl : (desc >> 45) & 3;
+	size = lma ? 8 : type & 8 ? 4 : 2;
+	if (!lma && !(type & 8))
+		g.offset &= 0xffff;
+	if (new_cpl < cpl || g.ist) {
+		stack_switch = true;
+		sp = tss_stack(cpu, new_cpl, g.ist, &ss_sel);
+		if (!lma) {
+			if ((ss_sel & ~3u) == 0)
+				soft_raise_err(cpu, EXC_TS, ext);
+			ss_desc = soft_read_desc(cpu, ss_sel, EXC_TS, &hi);
+			if (((desc >> 45) & 3) != ((ss_desc >> 45) & 3) ||
+			    ((ss_desc >> 41) & 0xd) != 9)
+				soft_raise_err(
+				    cpu, EXC_TS, (ss_sel & ~3u) | ext);
+			if (!((ss_desc >> 47) & 1))
+				soft_raise_err(
+				    cpu, EXC_SS, (ss_sel & ~3u) | ext);
+			new_ss.base = ((ss_desc >> 16) & 0xffffff) |
+			    ((ss_desc >> 32) & 0xff000000);
+		}
+	}
+	if (lma)
+		sp &= ~15ull;
+	m = new_cpl == 3 ? MMU_USER : MMU_KERNEL;
+	if (lma || stack_switch) {
+		push(cpu, &sp, new_ss.base, size, m, old_ss.sel);
+		push(cpu, &sp, new_ss.base, size, m, old_sp);
+	}
+	push(cpu, &sp, new_ss.base, size, m, soft_get_rflags(cpu));
+	push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_CS].sel);
+	push(cpu, &sp, new_ss.base, size, m, return_rip);
+	if (has_error)
+		push(cpu, &sp, new_ss.base, size, m, error);
+	/* Nothing faults from here on. */
+	if (stack_switch) {
+		if (lma) {
+			if (new_cpl < cpl) {
+				cpu->seg[VM_SEG_SS].sel = (uint16_t)new_cpl;
+				cpu->seg[VM_SEG_SS].access = VM_SEG_UNUSABLE |
+				    (uint32_t)new_cpl << 5;
+			}
+		} else {
+			soft_set_seg_raw(cpu, VM_SEG_SS,
+			    (uint16_t)((ss_sel & ~3u) | new_cpl), ss_desc);
+			soft_set_accessed(cpu, ss_sel, ss_desc);
+		}
+	}
+	cpu->gpr[R_SP] = sp;
+	soft_set_accessed(cpu, g.sel, desc);
+	soft_set_seg_raw(cpu, VM_SEG_CS,
+	    (uint16_t)((g.sel & ~3u) | new_cpl), desc);
+	cpu->cpl = new_cpl;
+	cpu->rflags &= ~(FL_TF | FL_NT | FL_RF | FL_VM);
+	if (!(type & 1))
+		cpu->rflags &= ~FL_IF;
+	cpu->rip = g.offset;
+	soft_update_mode(cpu);
+}
+
+void
+soft_h_int(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
+{
+	soft_sync_rip(cpu);
+	soft_interrupt(cpu, (unsigned)vector, true, false, 0, false, next);
+}
+
+/* INT1 does not check the gate's DPL (SDM volume 2, INT n). */
+void
+soft_h_int1(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
+{
+	soft_sync_rip(cpu);
+	soft_interrupt(cpu, (unsigned)vector, false, false, 0, false, next);
+}
+
+void
+soft_h_into(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
+{
+	if (soft_get_rflags(cpu) & FL_OF)
+		soft_h_int(cpu, vector, next);
+	else
+		cpu->rip = next;
+}
+
+uint64_t
+soft_flags_mask(const struct soft_cpu *cpu, unsigned size)
+{
+	uint64_t m = ARITH_FLAGS | FL_TF | FL_DF | FL_NT | FL_AC | FL_ID;
+
+	if (cpu->cpl <= ((cpu->rflags >> 12) & 3))
+		m |= FL_IF;
+	if (cpu->cpl == 0)
+		m |= FL_IOPL;
+	return (size == 2 ? m & 0xffff : m);
+}
+
+/* ---- IRET ---- */
+
+static uint64_t
+stack_at(struct soft_cpu *cpu, unsigned n, unsigned size)
+{
+	uint64_t sp = cpu->gpr[R_SP] + (uint64_t)n * size;
+
+	if (!(cpu->flags & BF_CODE64)) {
+		if (!(cpu->flags & BF_STACK32))
+			sp &= 0xffff;
+		sp = (uint32_t)(sp + cpu->seg[VM_SEG_SS].base);
+	}
+	return (soft_ld(cpu, sp, size, cpu->flags & BF_MMU));
+}
+
+/* Returning outwards: data segments that the new level may not have. */
+static void
+drop_segs(struct soft_cpu *cpu)
+{
+	static const uint8_t segs[] = { VM_SEG_ES, VM_SEG_DS, VM_SEG_FS,
+		VM_SEG_GS };
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct vm_seg *s = &cpu->seg[segs[i]];
+
+		/* Data or non-conforming code (SDM volume 2, IRET). */
+		if ((s->access & VM_SEG_S) && !(s->access & VM_SEG_UNUSABLE) &&
+		    (s->access & 0xc) != 0xc &&
+		    VM_SEG_DPL(s->access) < cpu->cpl) {
+			s->sel = 0;
+			s->base = 0;
+			s->limit = 0;
+			s->access = VM_SEG_UNUSABLE;
+		}
+	}
+}
+
+void
+soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
+{
+	unsigned size = (unsigned)size64, cpl = cpu->cpl, rpl, n = 3;
+	uint64_t rip, rflags, sp = 0, desc, hi, mask, ss_desc = 0;
+	uint16_t cs, ss = 0;
+	bool code64 = (cpu->flags & BF_CODE64) != 0, outer, l;
+
+	(void)next;
+	soft_sync_rip(cpu);
+	if (cpu->flags & BF_REAL)
+		soft_engine_exit(cpu, "IRET in real mode");
+	if (cpu->rflags & FL_NT) {
+		if (cpu->efer & EFER_LMA)
+			soft_raise_err(cpu, EXC_GP, 0);
+		soft_engine_exit(cpu, "IRET to a task");
+	}
+	rip = stack_at(cpu, 0, size);
+	cs = (uint16_t)stack_at(cpu, 1, size);
+	rflags = stack_at(cpu, 2, size);
+	if ((cs & ~3u) == 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	rpl = cs & 3;
+	desc = soft_read_desc(cpu, cs, EXC_GP, &hi);
+	if (((desc >> 43) & 3) != 3 || rpl < cpl ||
+	    ((desc >> 42) & 1 ? ((desc >> 45) & 3) > rpl :
+				((desc >> 45) & 3) != rpl))
+		soft_raise_err(cpu, EXC_GP, cs & ~3u);
+	if (!((desc >> 47) & 1))
+		soft_raise_err(cpu, EXC_NP, cs & ~3u);
+	outer = rpl > cpl;
+	l = (desc >> 53) & 1 && (cpu->efer & EFER_LMA);
+	if (outer || code64) {
+		sp = stack_at(cpu, 3, size);
+		ss = (uint16_t)stack_at(cpu, 4, size);
+		n = 5;
+		if ((ss & ~3u) == 0) {
+			if (!l || rpl == 3)
+				soft_raise_err(cpu, EXC_GP, 0);
+		} else {
+			ss_desc = soft_read_desc(cpu, ss, EXC_GP, &hi);
+			if ((ss & 3u) != rpl || ((ss_desc >> 45) & 3) != rpl ||
+			    ((ss_desc >> 41) & 0xd) != 9)
+				soft_raise_err(cpu, EXC_GP, ss & ~3u);
+			if (!((ss_desc >> 47) & 1))
+				soft_raise_err(cpu, EXC_SS, ss & ~3u);
+		}
+	}
+	if (l ? (uint64_t)((int64_t)(rip << 16) >> 16) != rip : rip >> 32)
+		soft_raise_err(cpu, EXC_GP, 0);
+	mask = soft_flags_mask(cpu, size) | (size == 2 ? 0 : FL_RF);
+	soft_set_accessed(cpu, cs, desc);
+	soft_set_seg_raw(cpu, VM_SEG_CS, cs, desc);
+	if (n == 5) {
+		if ((ss & ~3u) == 0) {
+			cpu->seg[VM_SEG_SS] = (struct vm_seg){ .sel = ss,
+				.access = VM_SEG_UNUSABLE |
+				    (uint32_t)rpl << 5 };
+		} else {
+			soft_set_accessed(cpu, ss, ss_desc);
+			soft_set_seg_raw(cpu, VM_SEG_SS, ss, ss_desc);
+		}
+		if (size == 8)
+			cpu->gpr[R_SP] = sp;
+		else if (size == 4)
+			cpu->gpr[R_SP] = (uint32_t)sp;
+		else
+			cpu->gpr[R_SP] = (cpu->gpr[R_SP] & ~0xffffull) | sp;
+	} else if (cpu->flags & BF_STACK32)
+		cpu->gpr[R_SP] = (uint32_t)(cpu->gpr[R_SP] + 3 * size);
+	else
+		cpu->gpr[R_SP] = (cpu->gpr[R_SP] & ~0xffffull) |
+		    ((cpu->gpr[R_SP] + 3 * size) & 0xffff);
+	soft_set_rflags(
+	    cpu, (soft_get_rflags(cpu) & ~mask) | (rflags & mask));
+	cpu->cpl = rpl;
+	if (outer)
+		drop_segs(cpu);
+	cpu->rip = rip;
+	cpu->nmi_blocked = false;
+	soft_update_mode(cpu);
+	soft_flags_changed(cpu);
+}

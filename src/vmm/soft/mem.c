@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory accesses that translated code does not do itself: TLB misses,
+ * accesses across pages, I/O, pages with translated code, and accesses by
+ * helpers. A light file, see soft.h.
+ */
+#include "vmm/soft/soft.h"
+
+void
+soft_copy(void *dst, const void *src, size_t n)
+{
+	__asm__ volatile("rep movsb"
+			 : "+D"(dst), "+S"(src), "+c"(n)
+			 :
+			 : "memory");
+}
+
+/* ---- physical accesses ---- */
+
+uint64_t
+soft_phys_read(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
+{
+	struct soft_vm *vm = cpu->vm;
+	uint64_t v = 0;
+
+	if (soft_is_ram(vm, gpa) && soft_is_ram(vm, gpa + size - 1)) {
+		soft_copy(&v, vm->ram + gpa, size);
+		return (v);
+	}
+	cpu->stat.io++;
+	soft_fpu_leave(cpu);
+	if (soft_is_lapic(cpu, gpa))
+		return (soft_lapic_mmio_read(cpu, gpa));
+	v = ~0ull;
+	if (vm->ops->mem_read == NULL ||
+	    vm->ops->mem_read(vm->ops_arg, cpu->vcpu, gpa, size, &v) != 0)
+		v = ~0ull;
+	return (size == 8 ? v : v & ((1ull << size * 8) - 1));
+}
+
+void
+soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t v)
+{
+	struct soft_vm *vm = cpu->vm;
+
+	if (soft_is_ram(vm, gpa) && soft_is_ram(vm, gpa + size - 1)) {
+		soft_copy(vm->ram + gpa, &v, size);
+		if (vm->pages[gpa >> 12] != NULL)
+			soft_invalidate(vm, gpa, size);
+		return;
+	}
+	cpu->stat.io++;
+	soft_fpu_leave(cpu);
+	if (soft_is_lapic(cpu, gpa)) {
+		soft_lapic_mmio_write(cpu, gpa, (uint32_t)v);
+		return;
+	}
+	if (vm->ops->mem_write != NULL)
+		(void)vm->ops->mem_write(
+		    vm->ops_arg, cpu->vcpu, gpa, size, v);
+}
+
+/* I/O of any length: in naturally aligned pieces of up to 8 bytes. */
+static unsigned
+io_piece(uint64_t gpa, unsigned len)
+{
+	unsigned n = 8;
+
+	while (n > len || (gpa & (n - 1)) != 0)
+		n >>= 1;
+	return (n);
+}
+
+static void
+io_read(struct soft_cpu *cpu, uint64_t gpa, uint8_t *buf, unsigned len)
+{
+	uint64_t v;
+	unsigned n;
+
+	for (; len > 0; gpa += n, buf += n, len -= n) {
+		n = io_piece(gpa, len);
+		v = soft_phys_read(cpu, gpa, n);
+		soft_copy(buf, &v, n);
+	}
+}
+
+static void
+io_write(struct soft_cpu *cpu, uint64_t gpa, const uint8_t *buf, unsigned len)
+{
+	uint64_t v;
+	unsigned n;
+
+	for (; len > 0; gpa += n, buf += n, len -= n) {
+		n = io_piece(gpa, len);
+		v = 0;
+		soft_copy(&v, buf, n);
+		soft_phys_write(cpu, gpa, n, v);
+	}
+}
+
+/* ---- accesses by helpers ---- */
+
+static unsigned
+in_page(uint64_t va, unsigned len)
+{
+	unsigned n = 0x1000 - (unsigned)(va & 0xfff);
+
+	return (len < n ? len : n);
+}
+
+void
+soft_read_va(
+    struct soft_cpu *cpu, uint64_t va, void *buf, unsigned len, unsigned m)
+{
+	uint8_t *out = buf;
+
+	while (len > 0) {
+		unsigned n = in_page(va, len);
+		uint64_t gpa;
+		uint8_t *p = soft_translate_va(cpu, va, ACC_R, m, &gpa);
+
+		if (p != NULL)
+			soft_copy(out, p, n);
+		else
+			io_read(cpu, gpa, out, n);
+		va += n;
+		out += n;
+		len -= n;
+	}
+}
+
+void
+soft_probe_write(struct soft_cpu *cpu, uint64_t va, unsigned len, unsigned m)
+{
+	while (len > 0) {
+		unsigned n = in_page(va, len);
+
+		(void)soft_translate_va(cpu, va, ACC_W, m, NULL);
+		va += n;
+		len -= n;
+	}
+}
+
+void
+soft_write_va(struct soft_cpu *cpu, uint64_t va, const void *buf,
+    unsigned len, unsigned m)
+{
+	const uint8_t *in = buf;
+
+	/* All or nothing: a fault on the second page comes first. */
+	if (in_page(va, len) < len)
+		soft_probe_write(cpu, va, len, m);
+	while (len > 0) {
+		unsigned n = in_page(va, len);
+		uint64_t gpa;
+		uint8_t *p = soft_translate_va(cpu, va, ACC_W, m, &gpa);
+
+		if (p != NULL) {
+			soft_copy(p, in, n);
+			if (cpu->vm->pages[gpa >> 12] != NULL)
+				soft_invalidate(cpu->vm, gpa, n);
+		} else
+			io_write(cpu, gpa, in, n);
+		va += n;
+		in += n;
+		len -= n;
+	}
+}
+
+uint64_t
+soft_ld(struct soft_cpu *cpu, uint64_t va, unsigned size, unsigned m)
+{
+	uint64_t v = 0;
+
+	soft_read_va(cpu, va, &v, size, m);
+	return (v);
+}
+
+void
+soft_st(
+    struct soft_cpu *cpu, uint64_t va, unsigned size, unsigned m, uint64_t v)
+{
+	soft_write_va(cpu, va, &v, size, m);
+}
+
+/* ---- the slow path of translated accesses ---- */
+
+/* The bytes that an AVX-512 instruction with mask register k accesses. */
+static uint64_t
+byte_mask(uint32_t what)
+{
+	unsigned size = what & ACCESS_SIZE, k, elem, n;
+	uint64_t kv = 0, mask = 0;
+
+	if (!(what & ACCESS_MASKED))
+		return (~0ull >> (64 - size));
+	k = (what >> ACCESS_K_SHIFT) & 7;
+	elem = 1u << ((what >> ACCESS_ELEM_SHIFT) & 3);
+	switch (k) {
+#define K(n)                                                                   \
+	case n:                                                                \
+		__asm__ volatile("kmovq %%k" #n ", %0" : "=r"(kv));            \
+		break
+		K(1);
+		K(2);
+		K(3);
+		K(4);
+		K(5);
+		K(6);
+		K(7);
+#undef K
+	default:
+		break;
+	}
+	n = size / elem;
+	for (unsigned i = 0; i < n; i++)
+		if ((kv >> i) & 1)
+			mask |= ((1ull << elem) - 1) << i * elem;
+	return (mask);
+}
+
+/*
+ * Sets cpu->t0 + cpu->t1 to the host address to use. cpu->t2 is 0 if the
+ * access is plain after all; otherwise it is a store that soft_writeback()
+ * has to complete.
+ */
+void
+soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
+{
+	unsigned size = what & ACCESS_SIZE, m = cpu->flags & BF_MMU, n, i;
+	int acc = what & ACCESS_WRITE ? ACC_W : ACC_R;
+	struct writeback *wb = &cpu->wb;
+	uint64_t mask, gpa, pva;
+	uint8_t *p, *b0;
+
+	cpu->t1 = 0;
+	cpu->t2 = 0;
+	if (acc == ACC_W)
+		cpu->stat.slow_stores++;
+	else
+		cpu->stat.slow_loads++;
+	n = in_page(va, size);
+	if (n == size && !(what & ACCESS_MASKED)) {
+		p = soft_translate_va(cpu, va, acc, m, &gpa);
+		if (p != NULL) {
+			struct code_page *cp = cpu->vm->pages[gpa >> 12];
+
+			cpu->t0 = (uint64_t)(uintptr_t)p;
+			if (acc == ACC_R || cp == NULL)
+				return;
+			/* Data beside code: no harm if no code is hit. */
+			for (i = (gpa & 0xfff) >> 6;
+			     i <= ((gpa & 0xfff) + size - 1) >> 6; i++)
+				if ((cp->map >> i) & 1)
+					break;
+			if (i > ((gpa & 0xfff) + size - 1) >> 6)
+				return;
+			*wb = (struct writeback){ .kind = WB_NOTIFY,
+				.size = size, .gpa = { gpa } };
+			cpu->t2 = 1;
+			return;
+		}
+	}
+	/* As misaligned as the address, so that the host faults where the
+	 * processor would (MOVAPS, CMPXCHG16B). */
+	b0 = cpu->bounce + (va & 63);
+	mask = byte_mask(what);
+	wb->data = b0;
+	wb->kind = WB_BOUNCE;
+	wb->size = size;
+	wb->mask = mask;
+	wb->len[0] = n;
+	wb->len[1] = size - n;
+	/* Faults first, the lower page's before the higher's. */
+	for (i = 0, pva = va; i < 2; i++, pva += n) {
+		uint64_t part = i == 0 ? mask : n == 64 ? 0 : mask >> n;
+
+		wb->host[i] = NULL;
+		if (i == 0 && n < 64)
+			part &= (1ull << n) - 1;
+		if (part == 0) {
+			wb->len[i] = 0;
+			continue;
+		}
+		/* CR2 is the first byte that is accessed. */
+		wb->host[i] = soft_translate_va(cpu,
+		    pva + (unsigned)__builtin_ctzll(part), acc, m,
+		    &wb->gpa[i]);
+		if (wb->host[i] != NULL)
+			wb->host[i] -= __builtin_ctzll(part);
+		wb->gpa[i] -= (unsigned)__builtin_ctzll(part);
+	}
+	if (what & ACCESS_READ)
+		for (i = 0; i < 2; i++) {
+			uint8_t *b = b0 + (i ? n : 0);
+
+			if (wb->len[i] == 0)
+				continue;
+			if (wb->host[i] != NULL)
+				soft_copy(b, wb->host[i], wb->len[i]);
+			else
+				io_read(cpu, wb->gpa[i], b, wb->len[i]);
+		}
+	cpu->t0 = (uint64_t)(uintptr_t)b0;
+	cpu->t2 = acc == ACC_W;
+}
+
+/* After a store for which soft_mem_slow() set t2. */
+void
+soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what)
+{
+	struct writeback *wb = &cpu->wb;
+	const struct insn_map *im;
+	uint64_t ret = cpu->host_ret;
+	struct block *b;
+
+	(void)va;
+	if (wb->kind == WB_NOTIFY)
+		soft_invalidate(cpu->vm, wb->gpa[0], wb->size);
+	else
+		for (unsigned i = 0, o = 0; i < 2; o += wb->len[i], i++) {
+			uint64_t part;
+
+			if (wb->len[i] == 0)
+				continue;
+			if (i == 1)
+				o = wb->size - wb->len[1];
+			part = wb->mask >> o;
+			if (wb->host[i] == NULL) {
+				io_write(cpu, wb->gpa[i], wb->data + o,
+				    wb->len[i]);
+				continue;
+			}
+			for (unsigned j = 0; j < wb->len[i]; j++)
+				if ((part >> j) & 1)
+					wb->host[i][j] = wb->data[o + j];
+			if (cpu->vm->pages[wb->gpa[i] >> 12] != NULL)
+				soft_invalidate(
+				    cpu->vm, wb->gpa[i], wb->len[i]);
+		}
+	/* Did the store change the block that it is in? */
+	b = soft_block_at(cpu->vm, ret);
+	if (b != NULL && b->dead && !(what & ACCESS_FLOW)) {
+		im = soft_insn_at(b, ret);
+		cpu->rip = b->pc + im->guest + im->len;
+		cpu->host_ret = 0;
+		soft_unwind(cpu);
+	}
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest page tables and the TLB. Intel SDM volume 3, chapter 4 ("Paging").
+ * A light file, see soft.h.
+ */
+#include "vmm/soft/soft.h"
+
+#define PTE_P 0x1ull
+#define PTE_W 0x2ull
+#define PTE_U 0x4ull
+#define PTE_A 0x20ull
+#define PTE_D 0x40ull
+#define PTE_PS 0x80ull
+#define PTE_G 0x100ull
+#define PTE_NX 0x8000000000000000ull
+
+#define PF_P 0x1u
+#define PF_W 0x2u
+#define PF_U 0x4u
+#define PF_RSVD 0x8u
+#define PF_I 0x10u
+
+struct walk {
+	uint64_t gpa;
+	bool writable, user, nx, dirty, global, large;
+};
+
+/* An index for which no address can match; see TLB layout in layout.h: a
+ * tag of 0 serves all but the two indices next to address 0. */
+static uint64_t
+tlb_invalid(unsigned idx)
+{
+	return (idx == 0 || idx == TLB_SIZE - 1 ? 0x08000000ull : 0);
+}
+
+static void
+tlb_clear(struct soft_cpu *cpu, unsigned m, unsigned idx)
+{
+	struct tlb_entry *e = &soft_tlb(cpu, m)[idx];
+
+	e->ntag[ACC_R] = e->ntag[ACC_W] = e->ntag[ACC_X] = tlb_invalid(idx);
+}
+
+void
+soft_tlb_init(struct soft_cpu *cpu)
+{
+	for (unsigned m = 0; m < MMU_MODES; m++) {
+		tlb_clear(cpu, m, 0);
+		tlb_clear(cpu, m, TLB_SIZE - 1);
+		cpu->jc_gen[m] = 1ull << 48;
+		atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
+	}
+}
+
+void
+soft_tlb_flush(struct soft_cpu *cpu, bool global)
+{
+	cpu->stat.tlb_flushes++;
+	for (unsigned g = 0; g <= global; g++) {
+		for (unsigned n = 0; n < cpu->tlb_nfill[g]; n++) {
+			uint32_t f = cpu->tlb_fill[g][n];
+
+			tlb_clear(cpu, f >> 16, f & 0xffff);
+		}
+		cpu->tlb_nfill[g] = 0;
+	}
+	soft_jc_flush(cpu, MMU_USER);
+	if (global || cpu->jc_nonglobal) {
+		soft_jc_flush(cpu, MMU_KERNEL);
+		soft_jc_flush(cpu, MMU_KERNEL_AC);
+		cpu->jc_nonglobal = false;
+	}
+	if (global)
+		for (unsigned i = 0; i < 16; i++)
+			cpu->tlb_large[i] = 0;
+}
+
+static uint64_t *
+large_word(struct soft_cpu *cpu, uint64_t va, uint64_t *bit)
+{
+	unsigned n = (unsigned)(va >> 30) & 1023;
+
+	*bit = 1ull << (n & 63);
+	return (&cpu->tlb_large[n >> 6]);
+}
+
+void
+soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va)
+{
+	unsigned idx = (va >> 12) & 0xffff;
+	uint64_t bit, *word = large_word(cpu, va, &bit);
+
+	if (*word & bit) {
+		soft_tlb_flush(cpu, true);
+		return;
+	}
+	for (unsigned m = 0; m < MMU_MODES; m++) {
+		bool x = soft_tlb(cpu, m)[idx].ntag[ACC_X] !=
+		    tlb_invalid(idx);
+
+		tlb_clear(cpu, m, idx);
+		if (x || cpu->jc_orphans[m])
+			soft_jc_flush(cpu, m);
+	}
+}
+
+void
+soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)
+{
+	uint8_t *page = cpu->vm->ram + (gpa & ~0xfffull);
+	struct tlb_entry *e;
+	uint32_t f;
+
+	for (unsigned g = 0; g < 2; g++)
+		for (unsigned n = 0; n < cpu->tlb_nfill[g]; n++) {
+			f = cpu->tlb_fill[g][n];
+			e = &soft_tlb(cpu, f >> 16)[f & 0xffff];
+			if (e->ntag[ACC_W] != tlb_invalid(f & 0xffff) &&
+			    (uint8_t *)(uintptr_t)(0 - e->ntag[ACC_W] +
+				e->addend) == page)
+				e->ntag[ACC_W] = tlb_invalid(f & 0xffff);
+		}
+}
+
+static uint64_t *
+pte_at(struct soft_cpu *cpu, uint64_t gpa)
+{
+	/* Paging structures outside RAM read as not present. */
+	return (soft_is_ram(cpu->vm, gpa) ?
+		    (uint64_t *)(void *)(cpu->vm->ram + gpa) :
+		    NULL);
+}
+
+/* Sets A (and D) as the processor does: atomically, and only if the entry
+ * is still what was read (SDM 4.8). */
+static bool
+set_ad(uint64_t *pte, uint64_t old, uint64_t bits, unsigned width)
+{
+	if ((old & bits) == bits)
+		return (true);
+	if (width == 4) {
+		uint32_t o = (uint32_t)old;
+
+		return (atomic_compare_exchange_strong(
+		    (_Atomic uint32_t *)(void *)pte, &o,
+		    (uint32_t)(old | bits)));
+	}
+	return (atomic_compare_exchange_strong(
+	    (_Atomic uint64_t *)pte, &old, old | bits));
+}
+
+/*
+ * Walks the tables. Returns true with *w, or false with *err (page fault
+ * error code, SDM 4.7). Sets A, and D for writes, unless `peek`.
+ */
+static bool
+walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
+    uint32_t *err, bool peek)
+{
+	bool pae = (cpu->cr4 & CR4_PAE) != 0, lma = (cpu->efer & EFER_LMA) != 0;
+	bool user = m == MMU_USER, nxe = (cpu->efer & EFER_NXE) != 0;
+	unsigned levels = lma ? 4 : pae ? 3 : 2, width = pae ? 8 : 4;
+	unsigned bits = pae ? 9 : 10, shift, l;
+	uint64_t table, pte, *p, want, phys_rsvd;
+
+	*err = (acc == ACC_W ? PF_W : 0) | (user ? PF_U : 0) |
+	    (acc == ACC_X &&
+			(nxe || (cpu->cr4 & CR4_SMEP) != 0) ?
+		    PF_I :
+		    0);
+	if (!(cpu->cr0 & CR0_PG)) {
+		*w = (struct walk){ .gpa = va & 0xffffffff, .writable = true,
+			.user = true, .dirty = true };
+		return (true);
+	}
+	phys_rsvd = ~((1ull << cpu->vm->cpuid.maxphyaddr) - 1) &
+	    0x000fffffffffffffull;
+again:
+	*w = (struct walk){ .writable = true, .user = true };
+	table = lma ? cpu->cr3 & 0x000ffffffffff000ull :
+	    pae	    ? cpu->cr3 & 0xffffffe0ull :
+		      cpu->cr3 & 0xfffff000ull;
+	for (l = levels; l > 0; l--) {
+		bool pdpte = pae && !lma && l == 3, leaf;
+
+		shift = 12 + (l - 1) * bits;
+		p = pte_at(cpu,
+		    table +
+			((va >> shift) & (pdpte ? 3 : (1u << bits) - 1)) * width);
+		if (p == NULL)
+			return (false);
+		pte = width == 8 ? *(volatile uint64_t *)p :
+				   *(volatile uint32_t *)(void *)p;
+		if (!(pte & PTE_P))
+			return (false);
+		leaf = l == 1 ||
+		    ((pte & PTE_PS) &&
+			(l == 2 ? (pae || (cpu->cr4 & CR4_PSE)) :
+				  (l == 3 && lma)));
+		if (pdpte) {
+			/* PDPTEs of PAE paging have no rights (SDM 4.4.1). */
+			table = pte & 0x000ffffffffff000ull;
+			continue;
+		}
+		if (width == 8 &&
+		    ((pte & phys_rsvd) || ((pte & PTE_NX) && !nxe) ||
+			(l == 4 && (pte & PTE_PS)) ||
+			(leaf && l > 1 &&
+			    (pte & ((1ull << shift) - 1) & ~0x1fffull)))) {
+			*err |= PF_P | PF_RSVD;
+			return (false);
+		}
+		if (width == 4 && leaf && l == 2 && (pte & (1u << 21))) {
+			*err |= PF_P | PF_RSVD;
+			return (false);
+		}
+		w->writable &= (pte & PTE_W) != 0;
+		w->user &= (pte & PTE_U) != 0;
+		w->nx |= (pte & PTE_NX) != 0 && width == 8;
+		if (!leaf) {
+			if (!peek && !set_ad(p, pte, PTE_A, width))
+				goto again;
+			table = pte & (width == 8 ? 0x000ffffffffff000ull :
+						    0xfffff000ull);
+			continue;
+		}
+		/* Permissions are those of the whole path (SDM 4.6.1). */
+		*err |= PF_P;
+		if (user && !w->user)
+			return (false);
+		if (!user && w->user &&
+		    ((acc == ACC_X && (cpu->cr4 & CR4_SMEP)) ||
+			(acc != ACC_X && (cpu->cr4 & CR4_SMAP) &&
+			    m != MMU_KERNEL_AC)))
+			return (false);
+		if (acc == ACC_X && w->nx)
+			return (false);
+		if (acc == ACC_W && !w->writable &&
+		    (user || (cpu->cr0 & CR0_WP)))
+			return (false);
+		want = PTE_A | (acc == ACC_W ? PTE_D : 0);
+		if (!peek && !set_ad(p, pte, want, width))
+			goto again;
+		w->large = l > 1;
+		w->dirty = ((pte | want) & PTE_D) != 0;
+		w->global = (pte & PTE_G) && (cpu->cr4 & CR4_PGE);
+		w->gpa = pte & (width == 8 ? 0x000ffffffffff000ull : 0xfffff000ull);
+		w->gpa &= ~((1ull << shift) - 1);
+		if (width == 4 && l == 2) /* PSE-36: bits 39:32 in 20:13 */
+			w->gpa |= ((pte >> 13) & 0xff) << 32;
+		w->gpa |= va & ((1ull << shift) - 1);
+		return (true);
+	}
+	return (false);
+}
+
+static void
+tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
+    const struct walk *w)
+{
+	unsigned idx = (va >> 12) & 0xffff;
+	struct tlb_entry *e = &soft_tlb(cpu, m)[idx];
+	uint64_t page = va & ~0xfffull, gpa = w->gpa & ~0xfffull;
+	uint64_t inv = tlb_invalid(idx), ntag = 0 - page;
+	struct soft_vm *vm = cpu->vm;
+	bool user = m == MMU_USER;
+
+	cpu->stat.tlb_fills++;
+	if (e->ntag[ACC_R] != ntag && e->ntag[ACC_X] != ntag) {
+		if (e->ntag[ACC_X] != inv)
+			cpu->jc_orphans[m] = true;
+		if (cpu->tlb_nfill[w->global] == TLB_FILL_MAX)
+			soft_tlb_flush(cpu, true);
+		tlb_clear(cpu, m, idx);
+		cpu->tlb_fill[w->global][cpu->tlb_nfill[w->global]++] =
+		    idx | m << 16;
+		if (w->large) {
+			uint64_t bit, *word = large_word(cpu, va, &bit);
+
+			*word |= bit;
+		}
+	}
+	e->addend = (uint64_t)(uintptr_t)(vm->ram + gpa) - page;
+	/* What a later look-up of another kind may do without a walk. */
+	if (user || !w->user || !(cpu->cr4 & CR4_SMAP) || m == MMU_KERNEL_AC) {
+		e->ntag[ACC_R] = ntag;
+		e->ntag[ACC_W] = (w->writable ||
+				     (!user && !(cpu->cr0 & CR0_WP))) &&
+			w->dirty && vm->pages[gpa >> 12] == NULL ?
+		    ntag :
+		    inv;
+	}
+	if (!w->nx && (user || !w->user || !(cpu->cr4 & CR4_SMEP)))
+		e->ntag[ACC_X] = ntag;
+	if (acc == ACC_X && !user && !w->global)
+		cpu->jc_nonglobal = true;
+}
+
+static bool
+canonical(const struct soft_cpu *cpu, uint64_t va)
+{
+	return (!(cpu->efer & EFER_LMA) || !(cpu->flags & BF_CODE64) ||
+	    (uint64_t)((int64_t)(va << 16) >> 16) == va);
+}
+
+uint8_t *
+soft_translate_va(
+    struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa)
+{
+	struct tlb_entry *e = &soft_tlb(cpu, m)[(va >> 12) & 0xffff];
+	struct walk w;
+	uint32_t err;
+
+	if (e->ntag[acc] == 0 - (va & ~0xfffull)) {
+		uint8_t *host = (uint8_t *)(uintptr_t)(va + e->addend);
+
+		if (gpa != NULL)
+			*gpa = (uint64_t)(host - cpu->vm->ram);
+		return (host);
+	}
+	if (!canonical(cpu, va))
+		soft_raise_err(cpu, EXC_GP, 0);
+	if (!walk(cpu, va, acc, m, &w, &err, false))
+		soft_raise_pf(cpu, va, err);
+	if (gpa != NULL)
+		*gpa = w.gpa;
+	if (!soft_is_ram(cpu->vm, w.gpa))
+		return (NULL);
+	tlb_add(cpu, va, acc, m, &w);
+	return (cpu->vm->ram + w.gpa);
+}
+
+bool
+soft_probe_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
+    uint64_t *gpa, uint32_t *error)
+{
+	struct walk w;
+	uint32_t err;
+
+	if (!walk(cpu, va, acc, m, &w, &err, true)) {
+		if (error != NULL)
+			*error = err;
+		return (false);
+	}
+	if (gpa != NULL)
+		*gpa = w.gpa;
+	return (true);
+}

@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The soft engine as libvmm sees it: creation, the vcpu's main loop,
+ * registers, events.
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gmem/gmem.h"
+#include "vmm/engine.h"
+#include "vmm/soft/signal.h"
+
+/* ---- life ---- */
+
+static const void *
+thunk(void (*fn)(void))
+{
+	return ((const void *)(uintptr_t)fn);
+}
+
+void
+soft_reset_cpu(struct soft_cpu *cpu)
+{
+	/* SDM volume 3, table 10-1: state following RESET. */
+	memset(cpu->gpr, 0, sizeof(cpu->gpr));
+	cpu->gpr[R_DX] = 0x600;
+	cpu->rip = 0xfff0;
+	soft_set_rflags(cpu, 2);
+	cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
+	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->efer = 0;
+	cpu->xcr0 = 1;
+	memset(cpu->dr, 0, sizeof(cpu->dr));
+	cpu->dr6 = 0xffff0ff0;
+	cpu->dr7 = 0x400;
+	for (unsigned i = 0; i < VM_SEG_MAX; i++)
+		cpu->seg[i] =
+		    (struct vm_seg){ .limit = 0xffff, .access = 0x93 };
+	cpu->seg[VM_SEG_CS].sel = 0xf000;
+	cpu->seg[VM_SEG_CS].base = 0xffff0000;
+	cpu->seg[VM_SEG_CS].access = 0x9b;
+	cpu->seg[VM_SEG_LDTR].access = 0x82;
+	cpu->seg[VM_SEG_TR].access = 0x8b;
+	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = 0;
+	cpu->kernel_gs_base = cpu->tsc_aux = 0;
+	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
+	cpu->cpl = 0;
+	memset(&cpu->exc, 0, sizeof(cpu->exc));
+	cpu->delivering = -1;
+	cpu->nmi_blocked = cpu->halted = cpu->shadow = false;
+	cpu->irq_waiting = false;
+	cpu->msr_wait = 0;
+	cpu->host_ret = 0;
+	atomic_store(&cpu->irq_req, 0);
+	atomic_store(&cpu->kick_req, 0);
+	soft_fpu_init(cpu);
+	vmm_msrs_reset(&cpu->msrs);
+	vtimer_arm(&cpu->lapic_timer, VCLOCK_NEVER);
+	lapic_reset(&cpu->lapic, cpu->id, cpu->id == 0, false);
+	soft_tlb_flush(cpu, true);
+	soft_update_mode(cpu);
+}
+
+static struct soft_cpu *
+cpu_create(struct soft_vm *vm, unsigned id)
+{
+	static void (*const thunks[NTHUNKS])(void) = {
+		[THUNK_MEM] = soft_thunk_mem,
+		[THUNK_WRITEBACK] = soft_thunk_writeback,
+		[THUNK_HELPER] = soft_thunk_helper,
+		[THUNK_HELPER_END] = soft_thunk_helper_end,
+		[THUNK_LINK] = soft_thunk_link,
+		[THUNK_LOOKUP] = soft_thunk_lookup,
+		[THUNK_EXIT] = soft_thunk_exit,
+		[THUNK_FPU] = soft_thunk_fpu,
+		[THUNK_MEM_FPU] = soft_thunk_mem_fpu,
+		[THUNK_WRITEBACK_FPU] = soft_thunk_writeback_fpu,
+		[THUNK_HELPER_FPU] = soft_thunk_helper_fpu,
+		[THUNK_LOOKUP_RIP] = soft_thunk_lookup_rip,
+	};
+	struct soft_cpu *cpu;
+
+	cpu = mmap(NULL, CPU_MAPPING_SIZE, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (cpu == MAP_FAILED)
+		return (NULL);
+	cpu->vm = vm;
+	cpu->vcpu = vm_vcpu(vm->vm, id);
+	cpu->id = id;
+	for (unsigned i = 0; i < NTHUNKS; i++)
+		cpu->thunks[i] = thunk(thunks[i]);
+	cpu->xsave_mask = vm->cpuid.xcr0;
+	atomic_flag_clear(&cpu->lapic_lock);
+	vtimer_init(&cpu->lapic_timer, vm->vclock, soft_lapic_timer, cpu);
+	soft_tlb_init(cpu);
+	return (cpu);
+}
+
+static bool
+host_fits(void)
+{
+	unsigned a, b, c, d;
+
+	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_BMI2))
+		return (false);
+	return (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE));
+}
+
+static void
+gmem_changed(void *arg, uint64_t gpa, uint64_t len)
+{
+	soft_invalidate(arg, gpa, len);
+}
+
+static void soft_destroy(void *priv);
+
+static int
+soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
+{
+	struct soft_vm *vm;
+	int error;
+
+	if (!host_fits()) {
+		log_error("the soft engine needs a processor with BMI2 and "
+			  "XSAVE (x86-64-v3)");
+		return (-ENODEV);
+	}
+	vm = calloc(1, sizeof(*vm));
+	if (vm == NULL)
+		return (-ENOMEM);
+	vm->vm = v;
+	vm->gmem = cfg->gmem;
+	vm->ram = gmem_base(cfg->gmem);
+	vm->lowmem = gmem_lowmem(cfg->gmem);
+	vm->highmem = gmem_highmem(cfg->gmem);
+	vm->vclock = cfg->vclock;
+	vm->ops = cfg->ops;
+	vm->ops_arg = cfg->ops_arg;
+	vm->no_link = cfg->soft_no_link;
+	vm->no_tlb = cfg->soft_no_tlb;
+	vm->one_insn = cfg->soft_one_insn;
+	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
+	cpuid_policy_init(&vm->cpuid, cfg->ncpus);
+	vm->intel = vm->cpuid.leaf[0].ebx == signature_INTEL_ebx;
+	error = soft_cache_create(vm);
+	if (error != 0)
+		goto fail;
+	vm->cpus = calloc(cfg->ncpus, sizeof(*vm->cpus));
+	error = -ENOMEM;
+	if (vm->cpus == NULL)
+		goto fail;
+	for (unsigned i = 0; i < cfg->ncpus; i++) {
+		vm->cpus[i] = cpu_create(vm, i);
+		if (vm->cpus[i] == NULL)
+			goto fail;
+		vm->ncpus++;
+		soft_reset_cpu(vm->cpus[i]);
+	}
+	gmem_set_observer(vm->gmem, gmem_changed, vm);
+	soft_signal_init();
+	*priv = vm;
+	return (0);
+fail:
+	soft_destroy(vm);
+	return (error);
+}
+
+static void
+soft_destroy(void *priv)
+{
+	struct soft_vm *vm = priv;
+
+	gmem_set_observer(vm->gmem, NULL, NULL);
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		vtimer_cancel(&vm->cpus[i]->lapic_timer);
+		munmap(vm->cpus[i], CPU_MAPPING_SIZE);
+	}
+	free(vm->cpus);
+	soft_cache_destroy(vm);
+	free(vm);
+}
+
+static int
+soft_reset(void *priv)
+{
+	struct soft_vm *vm = priv;
+
+	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		soft_reset_cpu(vm->cpus[i]);
+	return (0);
+}
+
+/* ---- events ---- */
+
+static bool
+something_to_do(struct soft_cpu *cpu)
+{
+	return (atomic_load(&cpu->irq_req) || atomic_load(&cpu->kick_req) ||
+	    atomic_load(&cpu->vm->suspend) != VM_SUSPEND_NONE);
+}
+
+static void
+sleep_for_event(struct soft_cpu *cpu)
+{
+	uint32_t w;
+
+	for (;;) {
+		w = atomic_load(&cpu->wake);
+		if (something_to_do(cpu))
+			return;
+		syscall(SYS_futex, &cpu->wake, FUTEX_WAIT_PRIVATE, w, NULL,
+		    NULL, 0);
+	}
+}
+
+/*
+ * Looks at NMI and interrupts. Returns true if one was delivered. Leaves
+ * irq_waiting set if there is one that IF holds back.
+ */
+static bool
+take_interrupt(struct soft_cpu *cpu)
+{
+	int v;
+
+	atomic_store(&cpu->irq_req, 0);
+	soft_lock(&cpu->lapic_lock);
+	if (cpu->lapic.nmi_pending && !cpu->nmi_blocked) {
+		cpu->lapic.nmi_pending = 0;
+		soft_unlock(&cpu->lapic_lock);
+		cpu->nmi_blocked = true;
+		cpu->halted = false;
+		soft_interrupt(
+		    cpu, EXC_NMI, false, false, 0, true, cpu->rip);
+		return (true);
+	}
+	cpu->lapic.extint = atomic_load(&cpu->vm->extint);
+	v = lapic_pending(&cpu->lapic);
+	cpu->irq_waiting = v >= 0;
+	trace(TRACE_intr, "pending %d if %d", v,
+	    (cpu->rflags & FL_IF) != 0);
+	if (v < 0 || !(cpu->rflags & FL_IF)) {
+		soft_unlock(&cpu->lapic_lock);
+		return (false);
+	}
+	if (v != LAPIC_EXTINT)
+		lapic_take(&cpu->lapic, (uint8_t)v);
+	soft_unlock(&cpu->lapic_lock);
+	if (v == LAPIC_EXTINT) {
+		soft_fpu_leave(cpu);
+		v = cpu->vm->ops->intr_ack != NULL ?
+		    cpu->vm->ops->intr_ack(cpu->vm->ops_arg) :
+		    -1;
+		if (v < 0)
+			return (false);
+	}
+	cpu->halted = false;
+	cpu->stat.interrupts++;
+	trace(TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
+	soft_interrupt(
+	    cpu, (unsigned)v, false, false, 0, true, cpu->rip);
+	/* There may be another one behind it. */
+	atomic_store(&cpu->irq_req, 1);
+	return (true);
+}
+
+/* HLT. True: go on in the guest; false: leave with *exit. */
+static bool
+halt(struct soft_cpu *cpu, struct vm_exit *exit)
+{
+	if (!(cpu->rflags & FL_IF) && cpu->vm->ncpus == 1 &&
+	    !cpu->lapic.nmi_pending) {
+		/* Nothing will ever wake it: bhyve's halt detection. */
+		vm_suspend(cpu->vm->vm, VM_SUSPEND_HALT);
+		return (true);
+	}
+	if (cpu->halt_exit) {
+		exit->exitcode = VM_EXITCODE_HLT;
+		exit->u.hlt.rflags = soft_get_rflags(cpu);
+		return (false);
+	}
+	soft_fpu_leave(cpu);
+	sleep_for_event(cpu);
+	return (true);
+}
+
+/* ---- the vcpu's loop ---- */
+
+static void
+rearm_keys(struct soft_cpu *cpu)
+{
+	atomic_store(&cpu->poll, 0);
+	for (unsigned m = 0; m < MMU_MODES; m++)
+		atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
+	/* A request between the two would be lost with its key. */
+	if (something_to_do(cpu))
+		atomic_store(&cpu->poll, 1);
+}
+
+/* One round: events, then translated code until it leaves. False: exit. */
+static bool
+one_round(struct soft_cpu *cpu, struct vm_exit *exit)
+{
+	struct block *b;
+	int how;
+
+	if (cpu->exit_now)
+		return (false);
+	how = atomic_load(&cpu->vm->suspend);
+	if (how != VM_SUSPEND_NONE) {
+		exit->exitcode = VM_EXITCODE_SUSPENDED;
+		exit->u.suspended.how = (enum vm_suspend_how)how;
+		return (false);
+	}
+	if (atomic_exchange(&cpu->kick_req, 0)) {
+		exit->exitcode = VM_EXITCODE_BOGUS;
+		return (false);
+	}
+	if (cpu->exc.pending) {
+		soft_deliver_exception(cpu);
+		return (true);
+	}
+	if (!cpu->shadow &&
+	    (atomic_load(&cpu->irq_req) ||
+		(cpu->irq_waiting && (cpu->rflags & FL_IF))) &&
+	    take_interrupt(cpu))
+		return (true);
+	if (cpu->halted)
+		return (halt(cpu, exit));
+	rearm_keys(cpu);
+	cpu->shadow = false;
+	cpu->tf_step = (cpu->rflags & FL_TF) != 0;
+	b = soft_find_block(cpu);
+	if (b == NULL)
+		return (!cpu->exit_now);
+	soft_enter(cpu, b->code);
+	if (cpu->tf_step && !cpu->exc.pending) {
+		/* Trap after the instruction (SDM volume 3, 17.3.1.4). */
+		cpu->dr6 |= 0x4000;
+		cpu->exc.pending = true;
+		cpu->exc.vector = EXC_DB;
+		cpu->exc.has_error = false;
+	}
+	return (true);
+}
+
+static int
+soft_run(void *priv, unsigned id, struct vm_exit *exit)
+{
+	struct soft_vm *vm = priv;
+	struct soft_cpu *cpu = vm->cpus[id];
+	struct soft_signal sig;
+	int error;
+
+	memset(exit, 0, sizeof(*exit));
+	error = soft_signal_enter(cpu, &sig);
+	if (error != 0)
+		return (error);
+	cpu->exit = exit;
+	cpu->exit_now = false;
+	cpu->host_ret = 0;
+	/* Exceptions raised by helpers and by delivery itself come back
+	 * here, with the guest's state in *cpu. */
+	(void)_setjmp(cpu->unwind);
+	while (one_round(cpu, exit))
+		;
+	soft_fpu_leave(cpu);
+	exit->rip = cpu->rip;
+	soft_signal_leave(&sig);
+	return (0);
+}
+
+static void
+soft_kick(void *priv, unsigned id)
+{
+	struct soft_vm *vm = priv;
+
+	atomic_store(&vm->cpus[id]->kick_req, 1);
+	soft_request(vm->cpus[id]);
+}
+
+static void
+soft_wait(void *priv, unsigned id)
+{
+	struct soft_vm *vm = priv;
+
+	sleep_for_event(vm->cpus[id]);
+}
+
+static void
+soft_suspend(void *priv, enum vm_suspend_how how)
+{
+	struct soft_vm *vm = priv;
+
+	atomic_store(&vm->suspend, how);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		soft_request(vm->cpus[i]);
+}
+
+/* ---- registers ---- */
+
+static uint64_t *
+plain_reg(struct soft_cpu *cpu, enum vm_reg reg)
+{
+	if (reg <= VM_REG_R15)
+		return (&cpu->gpr[reg]);
+	switch (reg) {
+	case VM_REG_RIP:
+		return (&cpu->rip);
+	case VM_REG_CR2:
+		return (&cpu->cr2);
+	case VM_REG_XCR0:
+		return (&cpu->xcr0);
+	case VM_REG_DR0:
+	case VM_REG_DR1:
+	case VM_REG_DR2:
+	case VM_REG_DR3:
+		return (&cpu->dr[reg - VM_REG_DR0]);
+	case VM_REG_DR6:
+		return (&cpu->dr6);
+	case VM_REG_DR7:
+		return (&cpu->dr7);
+	case VM_REG_CR0:
+		return (&cpu->cr0);
+	case VM_REG_CR3:
+		return (&cpu->cr3);
+	case VM_REG_CR4:
+		return (&cpu->cr4);
+	case VM_REG_EFER:
+		return (&cpu->efer);
+	default:
+		return (NULL);
+	}
+}
+
+static int
+soft_get_reg(void *priv, unsigned id, enum vm_reg reg, uint64_t *val)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+	uint64_t *p = plain_reg(cpu, reg);
+
+	if (p != NULL)
+		*val = *p;
+	else if (reg == VM_REG_RFLAGS)
+		*val = soft_get_rflags(cpu);
+	else if (reg == VM_REG_CR8)
+		*val = lapic_get_cr8(&cpu->lapic);
+	else if (reg == VM_REG_INTR_SHADOW)
+		*val = cpu->shadow;
+	else
+		return (-EINVAL);
+	return (0);
+}
+
+/* Registers are set raw: who restores a machine sets them in any order. */
+static int
+soft_set_reg(void *priv, unsigned id, enum vm_reg reg, uint64_t val)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+	uint64_t *p = plain_reg(cpu, reg);
+
+	if (p != NULL)
+		*p = val;
+	else if (reg == VM_REG_RFLAGS)
+		soft_set_rflags(cpu, val);
+	else if (reg == VM_REG_CR8)
+		lapic_set_cr8(&cpu->lapic, val);
+	else if (reg == VM_REG_INTR_SHADOW)
+		cpu->shadow = val != 0;
+	else
+		return (-EINVAL);
+	if (reg == VM_REG_CR0 || reg == VM_REG_CR3 || reg == VM_REG_CR4 ||
+	    reg == VM_REG_EFER) {
+		/* LMA is what PG and LME make it. */
+		if ((cpu->cr0 & CR0_PG) && (cpu->efer & EFER_LME))
+			cpu->efer |= EFER_LMA;
+		else
+			cpu->efer &= ~EFER_LMA;
+		soft_tlb_flush(cpu, true);
+	}
+	soft_update_mode(cpu);
+	return (0);
+}
+
+static int
+soft_get_seg(void *priv, unsigned id, enum vm_segreg seg, struct vm_seg *val)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	if (seg >= VM_SEG_MAX)
+		return (-EINVAL);
+	*val = cpu->seg[seg];
+	return (0);
+}
+
+static int
+soft_set_seg(
+    void *priv, unsigned id, enum vm_segreg seg, const struct vm_seg *val)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	if (seg >= VM_SEG_MAX)
+		return (-EINVAL);
+	cpu->seg[seg] = *val;
+	/* The level is that of SS (SDM volume 3, 24.4.1 keeps it there). */
+	if (seg == VM_SEG_SS)
+		cpu->cpl = VM_SEG_DPL(val->access);
+	soft_update_mode(cpu);
+	return (0);
+}
+
+static int
+soft_get_xsave(void *priv, unsigned id, void *buf, uint32_t *len)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	if (*len < sizeof(cpu->xsave))
+		return (-ENOSPC);
+	soft_fpu_leave(cpu);
+	memcpy(buf, cpu->xsave, sizeof(cpu->xsave));
+	/* Instruction pointers are the host's. */
+	memset((uint8_t *)buf + 8, 0, 16);
+	*len = sizeof(cpu->xsave);
+	return (0);
+}
+
+static int
+soft_set_xsave(void *priv, unsigned id, const void *buf, uint32_t len)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+	uint64_t bv;
+	uint32_t mxcsr;
+
+	if (len < 576 || len > sizeof(cpu->xsave))
+		return (-EINVAL);
+	memcpy(&bv, (const uint8_t *)buf + 512, 8);
+	memcpy(&mxcsr, (const uint8_t *)buf + 24, 4);
+	/* XRSTOR must not fault on it later. */
+	if ((bv & ~cpu->xsave_mask) || (mxcsr & ~0xffffu))
+		return (-EINVAL);
+	soft_fpu_leave(cpu);
+	memset(cpu->xsave, 0, sizeof(cpu->xsave));
+	memcpy(cpu->xsave, buf, len);
+	memset(cpu->xsave + 520, 0, 56);
+	return (0);
+}
+
+static int
+soft_get_msr(void *priv, unsigned id, uint32_t msr, uint64_t *val)
+{
+	return (
+	    soft_msr_read(((struct soft_vm *)priv)->cpus[id], msr, val));
+}
+
+static int
+soft_set_msr(void *priv, unsigned id, uint32_t msr, uint64_t val)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+	int error = soft_msr_write(cpu, msr, val);
+
+	soft_update_mode(cpu);
+	return (error);
+}
+
+/* ---- injection ---- */
+
+static int
+soft_inject_exception(void *priv, unsigned id, uint8_t vector, bool has_error,
+    uint32_t error)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	if (cpu->exc.pending)
+		return (-EBUSY);
+	cpu->exc.pending = true;
+	cpu->exc.vector = vector;
+	cpu->exc.has_error = has_error;
+	cpu->exc.error = error;
+	cpu->exc.cr2 = cpu->cr2;
+	return (0);
+}
+
+static int
+soft_complete_msr(void *priv, unsigned id, bool gp, uint64_t val)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	if (cpu->msr_wait == 0)
+		return (-EINVAL);
+	if (gp)
+		soft_inject_exception(priv, id, EXC_GP, true, 0);
+	else {
+		if (cpu->msr_wait == 1) {
+			cpu->gpr[R_AX] = (uint32_t)val;
+			cpu->gpr[R_DX] = val >> 32;
+		}
+		cpu->rip = cpu->msr_next;
+	}
+	cpu->msr_wait = 0;
+	return (0);
+}
+
+static int
+soft_set_cap(void *priv, unsigned id, enum vm_cap cap, bool on)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	if (cap == VM_CAP_HALT_EXIT)
+		cpu->halt_exit = on;
+	else if (cap == VM_CAP_PAUSE_EXIT)
+		cpu->pause_exit = on;
+	else
+		return (-EINVAL);
+	return (0);
+}
+
+static int
+soft_msi(void *priv, uint64_t addr, uint32_t data)
+{
+	struct soft_vm *vm = priv;
+	uint32_t dest = (uint32_t)(addr >> 12) & 0xff;
+	bool logical = (addr & 4) != 0, level = (data >> 15) & 1;
+	unsigned mode = (data >> 8) & 7;
+
+	/* SDM volume 3, 10.11: 0xfee in 31:20. */
+	if ((addr & ~0xfffffull) != 0xfee00000)
+		return (-EINVAL);
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		struct soft_cpu *cpu = vm->cpus[i];
+
+		if (!lapic_matches(&cpu->lapic, dest, logical))
+			continue;
+		if (mode == 7) { /* ExtINT: the PIC has the vector */
+			soft_request(cpu);
+			continue;
+		}
+		soft_lock(&cpu->lapic_lock);
+		if (mode == 4)
+			cpu->lapic.nmi_pending = 1;
+		else
+			lapic_accept(&cpu->lapic, (uint8_t)data, level);
+		soft_unlock(&cpu->lapic_lock);
+		soft_request(cpu);
+		if (mode == 1)
+			break;
+	}
+	return (0);
+}
+
+static void
+soft_extint(void *priv, bool level)
+{
+	struct soft_vm *vm = priv;
+
+	atomic_store(&vm->extint, level);
+	if (level)
+		for (unsigned i = 0; i < vm->ncpus; i++)
+			soft_request(vm->cpus[i]);
+}
+
+static void
+soft_nmi(void *priv, unsigned id)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	soft_lock(&cpu->lapic_lock);
+	cpu->lapic.nmi_pending = 1;
+	soft_unlock(&cpu->lapic_lock);
+	soft_request(cpu);
+}
+
+static void
+soft_dump(void *priv, unsigned id, FILE *out)
+{
+	static const char *const names[] = { "rax", "rcx", "rdx", "rbx",
+		"rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+		"r13", "r14", "r15" };
+	static const char *const segs[] = { "es", "cs", "ss", "ds", "fs", "gs",
+		"ldtr", "tr", "gdtr", "idtr" };
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	for (unsigned i = 0; i < 16; i++)
+		fprintf(out, "%-4s 0x%016lx%s", names[i], cpu->gpr[i],
+		    i % 4 == 3 ? "\n" : "  ");
+	fprintf(out, "rip  0x%016lx  rflags 0x%lx  cpl %u\n", cpu->rip,
+	    soft_get_rflags(cpu), cpu->cpl);
+	fprintf(out,
+	    "cr0  0x%lx  cr2 0x%lx  cr3 0x%lx  cr4 0x%lx  efer 0x%lx\n",
+	    cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4, cpu->efer);
+	for (unsigned i = 0; i < VM_SEG_MAX; i++)
+		fprintf(out, "%-4s sel 0x%04x base 0x%016lx limit 0x%08x "
+			     "access 0x%05x\n",
+		    segs[i], cpu->seg[i].sel, cpu->seg[i].base,
+		    cpu->seg[i].limit, cpu->seg[i].access);
+	fprintf(out,
+	    "blocks %lu  insns %lu  lookups %lu  tlb fills %lu flushes %lu  "
+	    "slow loads %lu stores %lu  io %lu\n"
+	    "exceptions %lu  interrupts %lu  invalidated %lu  fpu saves %lu  "
+	    "cache flushes %lu  halts %lu\n",
+	    cpu->stat.translated, cpu->stat.insns, cpu->stat.lookups,
+	    cpu->stat.tlb_fills, cpu->stat.tlb_flushes, cpu->stat.slow_loads,
+	    cpu->stat.slow_stores, cpu->stat.io, cpu->stat.exceptions,
+	    cpu->stat.interrupts, cpu->stat.invalidated, cpu->stat.fpu_saves,
+	    cpu->stat.flushes, cpu->stat.halts);
+}
+
+const struct vmm_engine soft_engine = {
+	.name = "soft",
+	.create = soft_create,
+	.destroy = soft_destroy,
+	.reset = soft_reset,
+	.run = soft_run,
+	.kick = soft_kick,
+	.wait = soft_wait,
+	.get_reg = soft_get_reg,
+	.set_reg = soft_set_reg,
+	.get_seg = soft_get_seg,
+	.set_seg = soft_set_seg,
+	.get_xsave = soft_get_xsave,
+	.set_xsave = soft_set_xsave,
+	.get_msr = soft_get_msr,
+	.set_msr = soft_set_msr,
+	.inject_exception = soft_inject_exception,
+	.complete_msr = soft_complete_msr,
+	.set_cap = soft_set_cap,
+	.msi = soft_msi,
+	.extint = soft_extint,
+	.nmi = soft_nmi,
+	.suspend = soft_suspend,
+	.dump = soft_dump,
+};

@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_SOFT_SOFT_H
+#define LHYVE_SOFT_SOFT_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/vclock.h"
+#include "vmm/cpuid.h"
+#include "vmm/lapic.h"
+#include "vmm/msr.h"
+#include "vmm/soft/layout.h"
+#include "vmm/vmm.h"
+
+/*
+ * The soft engine. docs/soft-engine.md tells how it works.
+ *
+ * "Light" files (every one but translate*.c, copy.c and soft.c) are compiled
+ * without use of vector and x87 registers and call nothing outside the
+ * engine without soft_fpu_leave() before: the guest's FPU state may be live
+ * in the host's registers while they run.
+ */
+struct block;
+struct link;
+struct soft_vm;
+
+/* EFLAGS */
+#define FL_CF 0x1ull
+#define FL_PF 0x4ull
+#define FL_AF 0x10ull
+#define FL_ZF 0x40ull
+#define FL_SF 0x80ull
+#define FL_TF 0x100ull
+#define FL_IF 0x200ull
+#define FL_DF 0x400ull
+#define FL_OF 0x800ull
+#define FL_IOPL 0x3000ull
+#define FL_NT 0x4000ull
+#define FL_RF 0x10000ull
+#define FL_VM 0x20000ull
+#define FL_AC 0x40000ull
+#define FL_VIF 0x80000ull
+#define FL_VIP 0x100000ull
+#define FL_ID 0x200000ull
+
+#define CR0_PE 0x1ull
+#define CR0_MP 0x2ull
+#define CR0_EM 0x4ull
+#define CR0_TS 0x8ull
+#define CR0_ET 0x10ull
+#define CR0_NE 0x20ull
+#define CR0_WP 0x10000ull
+#define CR0_AM 0x40000ull
+#define CR0_NW 0x20000000ull
+#define CR0_CD 0x40000000ull
+#define CR0_PG 0x80000000ull
+
+#define CR4_VME 0x1ull
+#define CR4_PVI 0x2ull
+#define CR4_TSD 0x4ull
+#define CR4_DE 0x8ull
+#define CR4_PSE 0x10ull
+#define CR4_PAE 0x20ull
+#define CR4_MCE 0x40ull
+#define CR4_PGE 0x80ull
+#define CR4_PCE 0x100ull
+#define CR4_OSFXSR 0x200ull
+#define CR4_OSXMMEXCPT 0x400ull
+#define CR4_UMIP 0x800ull
+#define CR4_LA57 0x1000ull
+#define CR4_FSGSBASE 0x10000ull
+#define CR4_PCIDE 0x20000ull
+#define CR4_OSXSAVE 0x40000ull
+#define CR4_SMEP 0x100000ull
+#define CR4_SMAP 0x200000ull
+
+#define EFER_SCE 0x1ull
+#define EFER_LME 0x100ull
+#define EFER_LMA 0x400ull
+#define EFER_NXE 0x800ull
+
+enum { EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4,
+	EXC_BR = 5, EXC_UD = 6, EXC_NM = 7, EXC_DF = 8, EXC_TS = 10,
+	EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16,
+	EXC_AC = 17, EXC_MC = 18, EXC_XM = 19 };
+
+enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
+
+/* Properties of the processor that a block is translated for. */
+#define BF_MMU 0x3u	  /* MMU_KERNEL ... */
+#define BF_CODE64 0x4u
+#define BF_CODE32 0x8u	  /* neither: 16-bit */
+#define BF_STACK32 0x10u
+#define BF_SEGMENTED 0x20u /* some base is not 0 or limit not 4 GiB */
+#define BF_REAL 0x40u	  /* no protection: real or virtual-8086 mode */
+#define BF_TS 0x80u
+#define BF_EM 0x100u
+#define BF_MP 0x200u
+#define BF_OSFXSR 0x400u
+#define BF_AVX 0x800u	  /* OSXSAVE and XCR0 AVX */
+#define BF_AVX512 0x1000u
+#define BF_ONE 0x2000u	  /* one instruction a block (TF, or asked for) */
+
+struct tlb_entry {
+	uint64_t ntag[3]; /* minus the page's address, for R, W, X */
+	uint64_t addend;  /* host address minus guest address */
+};
+
+struct jc_entry {
+	uint64_t nkey; /* minus (pc + generation << 48) */
+	const void *code;
+};
+
+#define TLB_FILL_MAX 8192
+
+/* What a slow store left to do, see soft_writeback(). */
+enum wb_kind { WB_NONE, WB_NOTIFY, WB_BOUNCE };
+struct writeback {
+	enum wb_kind kind;
+	uint32_t size;
+	uint8_t *data;
+	uint8_t *host[2];	/* RAM of the parts, NULL: I/O */
+	uint64_t gpa[2];
+	uint32_t len[2];
+	uint64_t mask; /* bytes that are really stored */
+};
+
+struct soft_cpu {
+	/* Offsets known to translated code and entry.S; see layout.h. */
+	uint64_t gpr[16];
+	uint64_t rip;
+	uint32_t fl, fl_pad;
+	_Atomic uint32_t poll;
+	uint32_t fpu_out;
+	_Atomic uint64_t jc_key[MMU_MODES];
+	uint64_t tmp;
+	uint64_t t0, t1, t2;
+	uint64_t host_rsp;
+	uint64_t host_ret; /* 0: no translated code below us */
+	const void *thunks[NTHUNKS];
+
+	struct vm_seg seg[VM_SEG_MAX];
+	uint64_t rflags; /* all but ARITH_FLAGS */
+	uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
+	uint64_t dr[4], dr6, dr7;
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t tsc_adjust, tsc_offset;
+	unsigned cpl;
+	uint32_t flags;			/* BF_* of what runs now */
+	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
+	uint64_t jc_gen[MMU_MODES];	/* generation << 48 */
+
+	struct soft_vm *vm;
+	struct vcpu *vcpu;
+	unsigned id;
+
+	/* An exception on its way, and the one being delivered. */
+	struct {
+		bool pending, has_error, soft;
+		uint8_t vector;
+		uint32_t error;
+		uint64_t cr2;
+	} exc;
+	int delivering; /* vector, -1: none; for double faults */
+	bool nmi_blocked;
+	bool halted;
+	bool tf_step; /* TF was set when the instruction began */
+	bool shadow;  /* no interrupts before the next instruction */
+	jmp_buf unwind;
+
+	struct writeback wb;
+	_Alignas(64) uint8_t bounce[128];
+
+	/*
+	 * Every TLB entry that may be valid, as mode << 16 | index, so that a
+	 * flush need not touch megabytes: [0] of pages that are not global,
+	 * [1] of global ones. A full list is flushed.
+	 */
+	uint32_t tlb_fill[2][TLB_FILL_MAX];
+	unsigned tlb_nfill[2];
+	/* Per GiB of address (hashed): some entry comes of a large page, so
+	 * that INVLPG cannot know which others go with it. */
+	uint64_t tlb_large[16];
+	bool jc_nonglobal; /* kernel-mode code from pages that are not global */
+	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
+				       has evicted */
+
+	struct vmm_msrs msrs;
+	struct lapic lapic;
+	atomic_flag lapic_lock;
+	struct vtimer lapic_timer;
+	_Atomic uint32_t irq_req;  /* the local APIC may have something */
+	_Atomic uint32_t kick_req; /* vcpu_kick() */
+	_Atomic uint32_t wake;	   /* futex: bumped for a sleeper */
+	bool halt_exit, pause_exit;
+	struct vm_exit *exit;
+	bool exit_now;
+
+	/* MSR exit waiting for vcpu_complete_msr(). */
+	int msr_wait; /* 0 none, 1 read, 2 write */
+	uint64_t msr_next; /* rip after it */
+	bool irq_waiting; /* something to deliver once IF allows */
+
+	uint64_t xsave_mask;
+	uint32_t xsave_len;
+	_Alignas(64) uint8_t xsave[4096];
+	_Alignas(64) uint8_t xbuf[4096]; /* for XSAVE and friends */
+
+	struct {
+		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
+		    slow_loads, slow_stores, io, exceptions, interrupts,
+		    invalidated, fpu_saves, flushes, halts;
+	} stat;
+};
+
+#define ASSERT_AT(field, off)                                                  \
+	_Static_assert(offsetof(struct soft_cpu, field) == (off), #field)
+ASSERT_AT(gpr, CPU_GPR);
+ASSERT_AT(rip, CPU_RIP);
+ASSERT_AT(fl, CPU_FL);
+ASSERT_AT(poll, CPU_POLL);
+ASSERT_AT(fpu_out, CPU_FPU_OUT);
+ASSERT_AT(jc_key, CPU_JC_KEY);
+ASSERT_AT(tmp, CPU_TMP);
+ASSERT_AT(t0, CPU_T0);
+ASSERT_AT(t2, CPU_T2);
+ASSERT_AT(host_rsp, CPU_HOST_RSP);
+ASSERT_AT(host_ret, CPU_HOST_RET);
+ASSERT_AT(thunks, CPU_THUNKS);
+_Static_assert((ENV_BIAS & 63) == 12, "r13 is also the page shift");
+_Static_assert(sizeof(struct soft_cpu) <= TLB_OFFSET(0), "TLB overlaps");
+
+static inline struct tlb_entry *
+soft_tlb(struct soft_cpu *cpu, unsigned m)
+{
+	return ((struct tlb_entry *)((uint8_t *)cpu + TLB_OFFSET(m)));
+}
+static inline struct jc_entry *
+soft_jc(struct soft_cpu *cpu, unsigned m)
+{
+	return ((struct jc_entry *)((uint8_t *)cpu + JC_OFFSET(m)));
+}
+
+/* The flags register as the guest sees it, put together and taken apart. */
+static inline uint64_t
+soft_get_rflags(const struct soft_cpu *cpu)
+{
+	return (cpu->rflags | 2 | ((cpu->fl >> 8) & 0xd5) |
+	    ((cpu->fl & 1) << 11));
+}
+static inline void
+soft_set_rflags(struct soft_cpu *cpu, uint64_t fl)
+{
+	cpu->rflags = (fl & ~(uint64_t)ARITH_FLAGS) | 2;
+	cpu->fl = (uint32_t)((fl & 0xd5) << 8 | ((fl >> 11) & 1));
+}
+
+/* ---- code cache (cache.c) ---- */
+
+#define CODE_CACHE_SIZE (48u << 20)
+#define BLOCK_MAX_INSNS 48
+
+/* A jump out of a block to a constant pc in the same page. */
+struct link {
+	struct block *from, *to;
+	uint8_t *patch; /* the rel32, in the writable view */
+	uint8_t *stub;	/* where it points while not linked */
+	uint64_t pc;
+	struct link *next_in; /* of to->incoming */
+};
+
+/* One row of the side table: from this host offset on, code belongs to the
+ * instruction at this guest offset. */
+struct insn_map {
+	uint32_t host;
+	uint16_t guest;
+	uint16_t len;
+};
+
+struct block {
+	uint64_t pc;
+	uint64_t gpa;  /* of its first byte */
+	uint64_t gpa2; /* of the second page's first byte, or 0 */
+	uint32_t flags;
+	uint16_t len;  /* guest bytes */
+	bool dead;
+	uint32_t code_len;
+	const uint8_t *code; /* executable view */
+	struct insn_map *map;
+	unsigned nmap;
+	struct link *links; /* in the cache's arena */
+	unsigned nlinks;
+	struct link *incoming;
+	struct block *hash_next;
+	struct block *page_next[2];
+};
+
+/* A guest page that holds translated code. */
+struct code_page {
+	struct block *blocks; /* linked by page_next[which page it is] */
+	uint64_t map;	      /* bit n: code in bytes 64n..64n+63 */
+};
+
+#define BLOCK_HASH_BITS 16
+
+struct soft_vm {
+	struct vm *vm;
+	struct gmem *gmem;
+	uint8_t *ram; /* host address of gpa 0 */
+	uint64_t lowmem, highmem;
+	struct vclock *vclock;
+	const struct vmm_io_ops *ops;
+	void *ops_arg;
+	struct cpuid_policy cpuid;
+	bool no_link, no_tlb, one_insn;
+	bool intel; /* vendor: they differ in a few instructions */
+	unsigned ncpus;
+	struct soft_cpu **cpus;
+	_Atomic int suspend; /* enum vm_suspend_how, -1: none */
+	_Atomic bool extint;
+
+	uint8_t *code_rw, *code_rx;
+	size_t code_used;
+	uint8_t *arena; /* blocks, links, side tables */
+	size_t arena_used;
+	struct block **blocks; /* by code address */
+	unsigned nblocks, max_blocks;
+	struct block *hash[1 << BLOCK_HASH_BITS];
+	struct code_page **pages; /* by page frame number */
+	uint64_t npages;
+};
+#define ARENA_SIZE (40u << 20)
+
+static inline bool
+soft_is_ram(const struct soft_vm *vm, uint64_t gpa)
+{
+	return (gpa < vm->lowmem ||
+	    (gpa >= 0x100000000ull && gpa - 0x100000000ull < vm->highmem));
+}
+
+int soft_cache_create(struct soft_vm *vm);
+void soft_cache_destroy(struct soft_vm *vm);
+/* Forgets every translation. No vcpu may be inside translated code that it
+ * would go back to. */
+void soft_cache_flush(struct soft_vm *vm);
+/* Finds or makes the block at cpu->rip for cpu->flags. Raises #PF and so on
+ * if it cannot be fetched. NULL: the engine cannot run it (cpu->exit set). */
+struct block *soft_find_block(struct soft_cpu *cpu);
+void soft_cache_add(struct soft_vm *vm, struct block *b);
+/* Bytes [gpa, gpa+len) changed: drops what was translated from them. */
+void soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len);
+/* The block that the executable address lies in, or NULL. */
+struct block *soft_block_at(struct soft_vm *vm, uint64_t host);
+const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);
+/* Called by translated code. */
+const void *soft_link(struct soft_cpu *cpu, struct link *l);
+const void *soft_lookup(struct soft_cpu *cpu);
+/* Drops all of a jump cache. */
+void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
+
+/* ---- translation (translate.c) ---- */
+
+/* Translates the code at cpu->rip, whose first byte is at gpa. NULL when the
+ * cache is full (nothing was added). */
+struct block *soft_translate(struct soft_cpu *cpu, uint64_t gpa);
+
+/* ---- memory (mmu.c, mem.c) ---- */
+
+enum { ACC_R, ACC_W, ACC_X };
+
+/* Host address of one byte's page for an access, filling the TLB; NULL for
+ * an access that must go to I/O (*gpa says where). Raises #PF. */
+uint8_t *soft_translate_va(
+    struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa);
+/* The same without raising: false if it would fault. */
+bool soft_probe_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
+    uint64_t *gpa, uint32_t *error);
+void soft_tlb_flush(struct soft_cpu *cpu, bool global);
+void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va);
+/* Takes the write permission from every TLB entry of a RAM page. */
+void soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa);
+void soft_tlb_init(struct soft_cpu *cpu);
+
+/* Accesses by C on the guest's behalf at a linear address; any may raise. */
+uint64_t soft_ld(struct soft_cpu *cpu, uint64_t va, unsigned size, unsigned m);
+void soft_st(
+    struct soft_cpu *cpu, uint64_t va, unsigned size, unsigned m, uint64_t v);
+void soft_read_va(struct soft_cpu *cpu, uint64_t va, void *buf, unsigned len,
+    unsigned m);
+void soft_write_va(struct soft_cpu *cpu, uint64_t va, const void *buf,
+    unsigned len, unsigned m);
+/* Raises unless all of [va, va+len) can be written. */
+void soft_probe_write(
+    struct soft_cpu *cpu, uint64_t va, unsigned len, unsigned m);
+void soft_copy(void *dst, const void *src, size_t n);
+
+uint64_t soft_phys_read(
+    struct soft_cpu *cpu, uint64_t gpa, unsigned size); /* I/O or RAM */
+void soft_phys_write(
+    struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t v);
+
+/* Slow path of translated accesses; ACCESS_* in `what`. */
+#define ACCESS_SIZE 0xffu
+#define ACCESS_READ 0x100u
+#define ACCESS_WRITE 0x200u
+#define ACCESS_MASKED 0x400u	  /* AVX-512 mask: k in 14:12, element log2 in 17:16 */
+#define ACCESS_FLOW 0x800u	  /* part of a jump: never resume behind it */
+#define ACCESS_K_SHIFT 12
+#define ACCESS_ELEM_SHIFT 16
+void soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+void soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+
+/* ---- exceptions and interrupts (intr.c) ---- */
+
+_Noreturn void soft_raise(struct soft_cpu *cpu, unsigned vector);
+_Noreturn void soft_raise_err(
+    struct soft_cpu *cpu, unsigned vector, uint32_t error);
+_Noreturn void soft_raise_pf(
+    struct soft_cpu *cpu, uint64_t va, uint32_t error);
+/* Leaves helper code for the dispatcher at cpu->rip. */
+_Noreturn void soft_unwind(struct soft_cpu *cpu);
+/* Delivers the pending exception. */
+void soft_deliver_exception(struct soft_cpu *cpu);
+/* Interrupts: hardware (soft false) or INT n. */
+void soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
+    bool has_error, uint32_t error, bool external, uint64_t return_rip);
+/* Ends vcpu_run() with VM_EXITCODE_ENGINE; printf-like reason. */
+_Noreturn void soft_engine_exit(struct soft_cpu *cpu, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Computes cpu->flags after a change of mode. */
+void soft_update_mode(struct soft_cpu *cpu);
+/* rip of the instruction that called out; sets cpu->rip. */
+void soft_sync_rip(struct soft_cpu *cpu);
+
+/* ---- segments (seg.c) ---- */
+void soft_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel);
+void soft_set_seg_raw(
+    struct soft_cpu *cpu, unsigned seg, uint16_t sel, uint64_t desc);
+/* Reads a GDT/LDT descriptor; raises #GP(sel) (or vector) if out of limit. */
+uint64_t soft_read_desc(struct soft_cpu *cpu, uint16_t sel, unsigned vector,
+    uint64_t *hi);
+void soft_set_accessed(struct soft_cpu *cpu, uint16_t sel, uint64_t desc);
+
+/* ---- FPU (fpu.c) ---- */
+void soft_fpu_enter(struct soft_cpu *cpu); /* memory -> registers */
+void soft_fpu_leave(struct soft_cpu *cpu); /* registers -> memory, if in */
+void soft_fpu_init(struct soft_cpu *cpu);
+
+/* ---- local APIC and MSRs (apic.c, sys.c) ---- */
+void soft_lapic_do(struct soft_cpu *cpu, const struct lapic_action *act);
+bool soft_is_lapic(struct soft_cpu *cpu, uint64_t gpa);
+uint64_t soft_lapic_mmio_read(struct soft_cpu *cpu, uint64_t gpa);
+void soft_lapic_mmio_write(struct soft_cpu *cpu, uint64_t gpa, uint32_t val);
+void soft_lapic_timer(void *arg);
+void soft_request(struct soft_cpu *cpu); /* look at interrupts, any thread */
+void soft_lock(atomic_flag *lock);
+void soft_unlock(atomic_flag *lock);
+/* 0, -EPERM (#GP), -ENOENT (unknown) */
+int soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *val);
+int soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val);
+int soft_set_cr(struct soft_cpu *cpu, unsigned cr, uint64_t val);
+uint64_t soft_tsc(struct soft_cpu *cpu);
+void soft_reset_cpu(struct soft_cpu *cpu);
+
+/* ---- helpers: void f(struct soft_cpu *, uint64_t t0, uint64_t t1) ---- */
+typedef void soft_helper(struct soft_cpu *, uint64_t, uint64_t);
+/* intr.c */
+soft_helper soft_h_exc, soft_h_int, soft_h_int1, soft_h_into, soft_h_iret,
+    soft_h_unsupported;
+/* far.c */
+soft_helper soft_h_syscall, soft_h_sysret, soft_h_sysenter, soft_h_sysexit,
+    soft_h_far_jmp, soft_h_far_call, soft_h_far_ret;
+/* seg.c */
+soft_helper soft_h_mov_to_seg, soft_h_lldt, soft_h_ltr, soft_h_sldt,
+    soft_h_str, soft_h_lar, soft_h_lsl, soft_h_verr, soft_h_verw,
+    soft_h_swapgs, soft_h_rdbase, soft_h_wrbase, soft_h_lgdt, soft_h_lidt,
+    soft_h_sgdt, soft_h_sidt;
+/* sys.c */
+soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
+    soft_h_rdtscp, soft_h_rdpmc, soft_h_rdpid, soft_h_mov_to_cr,
+    soft_h_mov_from_cr, soft_h_mov_to_dr, soft_h_mov_from_dr, soft_h_smsw,
+    soft_h_lmsw, soft_h_clts, soft_h_invlpg, soft_h_invpcid, soft_h_wbinvd,
+    soft_h_hlt, soft_h_in, soft_h_out, soft_h_cli, soft_h_sti, soft_h_pushf,
+    soft_h_popf, soft_h_stac, soft_h_clac, soft_h_pause, soft_h_set_df;
+/* string.c */
+soft_helper soft_h_string;
+/* fpu.c */
+soft_helper soft_h_xgetbv, soft_h_xsetbv, soft_h_xsave, soft_h_xrstor,
+    soft_h_fxsave, soft_h_fxrstor, soft_h_fenv;
+
+/* The flags that POPF and IRET may change at this privilege. */
+uint64_t soft_flags_mask(const struct soft_cpu *cpu, unsigned size);
+/* After a change of IF: an interrupt that waited is looked at soon. */
+void soft_flags_changed(struct soft_cpu *cpu);
+/* #GP(0) unless CPL is 0. */
+void soft_need_cpl0(struct soft_cpu *cpu);
+/* Checks IOPL and the TSS's bitmap; #GP(0) if the port is not allowed. */
+void soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size);
+uint32_t soft_port_in(struct soft_cpu *cpu, uint16_t port, unsigned size);
+void soft_port_out(
+    struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v);
+void soft_set_cpl(struct soft_cpu *cpu, unsigned cpl);
+
+/* ---- entry.S ---- */
+void soft_enter(struct soft_cpu *cpu, const void *code);
+void soft_leave(void);
+void soft_thunk_mem(void);
+void soft_thunk_mem_fpu(void);
+void soft_thunk_writeback(void);
+void soft_thunk_writeback_fpu(void);
+void soft_thunk_helper(void);
+void soft_thunk_helper_fpu(void);
+void soft_thunk_helper_end(void);
+void soft_thunk_link(void);
+void soft_thunk_lookup(void);
+void soft_thunk_lookup_rip(void);
+void soft_thunk_exit(void);
+void soft_thunk_fpu(void);
+
+#endif

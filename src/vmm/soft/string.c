@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * String instructions. Intel SDM volume 1, 7.3.9 ("String Operations").
+ * With REP whole runs within a page are done by the host's own string
+ * instructions. Registers are updated as the guest would see them if an
+ * interrupt came in between, and one may. A light file, see soft.h.
+ */
+#include "vmm/soft/soft.h"
+
+enum { K_MOVS, K_STOS, K_LODS, K_CMPS, K_SCAS, K_INS, K_OUTS };
+
+struct str {
+	struct soft_cpu *cpu;
+	unsigned kind, size, rep, seg, aw, m;
+	uint64_t amask;
+	int64_t step;
+	bool wrote_code;
+};
+
+static uint64_t
+reg(const struct str *s, unsigned r)
+{
+	return (s->cpu->gpr[r] & s->amask);
+}
+
+static void
+set_reg(const struct str *s, unsigned r, uint64_t v)
+{
+	if (s->aw == 16)
+		s->cpu->gpr[r] =
+		    (s->cpu->gpr[r] & ~0xffffull) | (v & 0xffff);
+	else
+		s->cpu->gpr[r] = v & s->amask;
+}
+
+static uint64_t
+linear(const struct str *s, unsigned seg, uint64_t off)
+{
+	if (s->cpu->flags & BF_CODE64)
+		return (seg >= VM_SEG_FS ? off + s->cpu->seg[seg].base : off);
+	return ((uint32_t)(off + s->cpu->seg[seg].base));
+}
+
+/* Elements from va to the end of its page in the direction of travel. */
+static uint64_t
+run(const struct str *s, uint64_t va)
+{
+	uint64_t off = va & 0xfff;
+
+	if (off + s->size > 0x1000)
+		return (0);
+	return (s->step > 0 ? (0x1000 - off) / s->size : off / s->size + 1);
+}
+
+static void
+host_movs(void *dst, const void *src, uint64_t n, unsigned size, bool down)
+{
+	if (down)
+		__asm__ volatile("std" ::: "cc");
+	switch (size) {
+	case 1:
+		__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
+		break;
+	case 2:
+		__asm__ volatile("rep movsw" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
+		break;
+	case 4:
+		__asm__ volatile("rep movsl" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
+		break;
+	default:
+		__asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
+		break;
+	}
+	if (down)
+		__asm__ volatile("cld" ::: "cc");
+}
+
+static void
+host_stos(void *dst, uint64_t v, uint64_t n, unsigned size, bool down)
+{
+	if (down)
+		__asm__ volatile("std" ::: "cc");
+	switch (size) {
+	case 1:
+		__asm__ volatile("rep stosb" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+		break;
+	case 2:
+		__asm__ volatile("rep stosw" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+		break;
+	case 4:
+		__asm__ volatile("rep stosl" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+		break;
+	default:
+		__asm__ volatile("rep stosq" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+		break;
+	}
+	if (down)
+		__asm__ volatile("cld" ::: "cc");
+}
+
+/* Tells the code cache of n elements written at gpa (travelling). */
+static void
+wrote(struct str *s, uint64_t gpa, uint64_t n)
+{
+	uint64_t len = n * s->size;
+
+	if (s->cpu->vm->pages[gpa >> 12] == NULL)
+		return;
+	if (s->step < 0)
+		gpa -= len - s->size;
+	soft_invalidate(s->cpu->vm, gpa, len);
+	s->wrote_code = true;
+}
+
+/* MOVS and STOS of up to `max` elements in one page; 0: do one by hand. */
+static uint64_t
+bulk(struct str *s, uint64_t max)
+{
+	struct soft_cpu *cpu = s->cpu;
+	uint64_t d = linear(s, VM_SEG_ES, reg(s, R_DI)), n = run(s, d), gpa;
+	uint64_t src = 0;
+	uint8_t *dp, *sp = NULL;
+
+	if (n > max)
+		n = max;
+	if (s->kind == K_MOVS) {
+		src = linear(s, s->seg, reg(s, R_SI));
+		if (run(s, src) < n)
+			n = run(s, src);
+		if (n == 0)
+			return (0);
+		/* The source is read first: its fault comes first. */
+		sp = soft_translate_va(cpu, src, ACC_R, s->m, NULL);
+		if (sp == NULL)
+			return (0);
+	}
+	if (n == 0)
+		return (0);
+	dp = soft_translate_va(cpu, d, ACC_W, s->m, &gpa);
+	if (dp == NULL)
+		return (0);
+	if (s->kind == K_MOVS)
+		host_movs(dp, sp, n, s->size, s->step < 0);
+	else
+		host_stos(dp, cpu->gpr[R_AX], n, s->size, s->step < 0);
+	wrote(s, gpa, n);
+	return (n);
+}
+
+/* SUB a, b: the six flags, by the host. */
+static void
+compare(struct soft_cpu *cpu, uint64_t a, uint64_t b, unsigned size)
+{
+	uint64_t fl;
+
+	a <<= 64 - size * 8;
+	b <<= 64 - size * 8;
+	__asm__("cmpq %2, %1; pushfq; popq %0" : "=r"(fl) : "r"(a), "r"(b) : "cc");
+	/* AF and PF are those of the low byte: compare unshifted for them. */
+	a >>= 64 - size * 8;
+	b >>= 64 - size * 8;
+	{
+		uint64_t fl8;
+
+		__asm__("cmpb %b2, %b1; pushfq; popq %0"
+			: "=r"(fl8)
+			: "q"(a), "q"(b)
+			: "cc");
+		fl = (fl & ~(FL_AF | FL_PF)) | (fl8 & (FL_AF | FL_PF));
+	}
+	cpu->fl = (uint32_t)((fl & 0xd5) << 8 | ((fl >> 11) & 1));
+}
+
+static void
+one(struct str *s)
+{
+	struct soft_cpu *cpu = s->cpu;
+	uint64_t mask = s->size == 8 ? ~0ull : (1ull << s->size * 8) - 1, v;
+	uint64_t si = linear(s, s->seg, reg(s, R_SI));
+	uint64_t di = linear(s, VM_SEG_ES, reg(s, R_DI));
+	uint16_t port = (uint16_t)cpu->gpr[R_DX];
+
+	switch (s->kind) {
+	case K_MOVS:
+		v = soft_ld(cpu, si, s->size, s->m);
+		soft_st(cpu, di, s->size, s->m, v);
+		s->wrote_code = true;
+		break;
+	case K_STOS:
+		soft_st(cpu, di, s->size, s->m, cpu->gpr[R_AX]);
+		s->wrote_code = true;
+		break;
+	case K_LODS:
+		v = soft_ld(cpu, si, s->size, s->m);
+		if (s->size == 8)
+			cpu->gpr[R_AX] = v;
+		else if (s->size == 4)
+			cpu->gpr[R_AX] = (uint32_t)v;
+		else
+			cpu->gpr[R_AX] = (cpu->gpr[R_AX] & ~mask) | v;
+		break;
+	case K_CMPS:
+		v = soft_ld(cpu, si, s->size, s->m);
+		compare(cpu, v, soft_ld(cpu, di, s->size, s->m), s->size);
+		break;
+	case K_SCAS:
+		v = soft_ld(cpu, di, s->size, s->m);
+		compare(cpu, cpu->gpr[R_AX] & mask, v, s->size);
+		break;
+	case K_INS:
+		soft_io_check(cpu, port, s->size);
+		soft_probe_write(cpu, di, s->size, s->m);
+		soft_st(cpu, di, s->size, s->m,
+		    soft_port_in(cpu, port, s->size));
+		s->wrote_code = true;
+		break;
+	case K_OUTS:
+		soft_io_check(cpu, port, s->size);
+		v = soft_ld(cpu, si, s->size, s->m);
+		soft_port_out(cpu, port, s->size, (uint32_t)v);
+		break;
+	}
+}
+
+static void
+advance(struct str *s, uint64_t n)
+{
+	int64_t d = s->step * (int64_t)n;
+
+	if (s->kind == K_MOVS || s->kind == K_LODS || s->kind == K_CMPS ||
+	    s->kind == K_OUTS)
+		set_reg(s, R_SI, reg(s, R_SI) + (uint64_t)d);
+	if (s->kind == K_MOVS || s->kind == K_STOS || s->kind == K_CMPS ||
+	    s->kind == K_SCAS || s->kind == K_INS)
+		set_reg(s, R_DI, reg(s, R_DI) + (uint64_t)d);
+	if (s->rep)
+		set_reg(s, R_CX, reg(s, R_CX) - n);
+}
+
+/* A store may have hit the block that called: its rest is stale then. */
+static void
+leave_if_dead(struct str *s, uint64_t next)
+{
+	struct soft_cpu *cpu = s->cpu;
+	struct block *b;
+
+	if (!s->wrote_code)
+		return;
+	b = soft_block_at(cpu->vm, cpu->host_ret);
+	if (b != NULL && b->dead) {
+		cpu->rip = next;
+		soft_unwind(cpu);
+	}
+}
+
+/* T0: kind | element size << 8 | (1 REP/REPE, 2 REPNE) << 16 | segment << 24
+ * | address width << 32. T1: next pc. */
+void
+soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	struct str s = { .cpu = cpu, .kind = t0 & 0xff,
+		.size = (t0 >> 8) & 0xff, .rep = (t0 >> 16) & 0xff,
+		.seg = (t0 >> 24) & 0xff, .aw = (t0 >> 32) & 0xff,
+		.m = cpu->flags & BF_MMU };
+	unsigned spins = 0;
+	uint64_t n;
+
+	s.amask = s.aw == 64 ? ~0ull : (1ull << s.aw) - 1;
+	s.step = cpu->rflags & FL_DF ? -(int64_t)s.size : s.size;
+	if (!s.rep) {
+		one(&s);
+		advance(&s, 1);
+		leave_if_dead(&s, next);
+		return;
+	}
+	while ((n = reg(&s, R_CX)) != 0) {
+		uint64_t done = 0;
+
+		if ((s.kind == K_MOVS || s.kind == K_STOS) && s.aw == 64)
+			done = bulk(&s, n);
+		if (done == 0) {
+			one(&s);
+			done = 1;
+		}
+		advance(&s, done);
+		if (s.kind == K_CMPS || s.kind == K_SCAS) {
+			bool zf = (cpu->fl >> 8) & FL_ZF;
+
+			if (zf != (s.rep == 1))
+				break;
+		}
+		if ((done > 1 || ++spins % 64 == 0) &&
+		    reg(&s, R_CX) != 0 && atomic_load(&cpu->poll)) {
+			soft_sync_rip(cpu);
+			soft_unwind(cpu);
+		}
+	}
+	leave_if_dead(&s, next);
+}

@@ -1,0 +1,720 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * System instructions: control registers, MSRs, flags, ports. Intel SDM
+ * volumes 2 and 3, the pages of the instructions. A light file, see soft.h.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "vmm/soft/soft.h"
+
+#define CANONICAL(x) ((uint64_t)((int64_t)((x) << 16) >> 16) == (x))
+
+void
+soft_need_cpl0(struct soft_cpu *cpu)
+{
+	if (cpu->cpl != 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+}
+
+/* ---- CPUID, time ---- */
+
+void
+soft_h_cpuid(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	struct cpuid_dynamic dyn = { .apicid = cpu->lapic.id,
+		.xcr0 = cpu->xcr0, .cr4 = cpu->cr4,
+		.apic_enabled = lapic_enabled(&cpu->lapic) };
+	uint32_t out[4];
+
+	(void)t0;
+	(void)t1;
+	cpuid_query(&cpu->vm->cpuid, &dyn, (uint32_t)cpu->gpr[R_AX],
+	    (uint32_t)cpu->gpr[R_CX], out);
+	cpu->gpr[R_AX] = out[0];
+	cpu->gpr[R_BX] = out[1];
+	cpu->gpr[R_CX] = out[2];
+	cpu->gpr[R_DX] = out[3];
+}
+
+uint64_t
+soft_tsc(struct soft_cpu *cpu)
+{
+	soft_fpu_leave(cpu);
+	return (vclock_now(cpu->vm->vclock) + cpu->tsc_offset);
+}
+
+static void
+rdtsc(struct soft_cpu *cpu)
+{
+	uint64_t v;
+
+	if ((cpu->cr4 & CR4_TSD) && cpu->cpl != 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	v = soft_tsc(cpu);
+	cpu->gpr[R_AX] = (uint32_t)v;
+	cpu->gpr[R_DX] = v >> 32;
+}
+
+void
+soft_h_rdtsc(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	(void)t0;
+	(void)t1;
+	rdtsc(cpu);
+}
+
+void
+soft_h_rdtscp(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	(void)t0;
+	(void)t1;
+	rdtsc(cpu);
+	cpu->gpr[R_CX] = (uint32_t)cpu->tsc_aux;
+}
+
+void
+soft_h_rdpmc(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	(void)t0;
+	(void)t1;
+	soft_raise_err(cpu, EXC_GP, 0); /* no counters: CPUID leaf 0xa */
+}
+
+void
+soft_h_rdpid(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	(void)t1;
+	cpu->gpr[t0 & 15] = (uint32_t)cpu->tsc_aux;
+}
+
+/* ---- control registers ---- */
+
+static int
+set_cr0(struct soft_cpu *cpu, uint64_t v)
+{
+	uint64_t old = cpu->cr0;
+	bool lma;
+
+	if (v >> 32 || ((v & CR0_PG) && !(v & CR0_PE)) ||
+	    ((v & CR0_NW) && !(v & CR0_CD)))
+		return (-EPERM);
+	v |= CR0_ET;
+	if ((v & CR0_PG) && !(old & CR0_PG) && (cpu->efer & EFER_LME)) {
+		if (!(cpu->cr4 & CR4_PAE) ||
+		    (cpu->seg[VM_SEG_CS].access & VM_SEG_L))
+			return (-EPERM);
+	}
+	lma = (v & CR0_PG) && (cpu->efer & EFER_LME);
+	if (!lma && (cpu->efer & EFER_LMA) && (cpu->flags & BF_CODE64))
+		return (-EPERM);
+	cpu->cr0 = v;
+	cpu->efer = (cpu->efer & ~EFER_LMA) | (lma ? EFER_LMA : 0);
+	if ((old ^ v) & (CR0_PG | CR0_WP | CR0_PE))
+		soft_tlb_flush(cpu, true);
+	return (0);
+}
+
+static int
+set_cr4(struct soft_cpu *cpu, uint64_t v)
+{
+	uint64_t old = cpu->cr4;
+
+	if ((v & ~cpu->vm->cpuid.cr4) ||
+	    ((cpu->efer & EFER_LMA) && !(v & CR4_PAE)))
+		return (-EPERM);
+	cpu->cr4 = v;
+	if ((old ^ v) &
+	    (CR4_PGE | CR4_PAE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE))
+		soft_tlb_flush(cpu, true);
+	return (0);
+}
+
+int
+soft_set_cr(struct soft_cpu *cpu, unsigned cr, uint64_t v)
+{
+	switch (cr) {
+	case 0:
+		return (set_cr0(cpu, v));
+	case 2:
+		cpu->cr2 = v;
+		return (0);
+	case 3:
+		if ((cpu->efer & EFER_LMA) &&
+		    (v >> cpu->vm->cpuid.maxphyaddr) != 0)
+			return (-EPERM);
+		cpu->cr3 = v;
+		soft_tlb_flush(cpu, false);
+		return (0);
+	case 4:
+		return (set_cr4(cpu, v));
+	case 8:
+		if (v > 15)
+			return (-EPERM);
+		soft_lock(&cpu->lapic_lock);
+		lapic_set_cr8(&cpu->lapic, v);
+		soft_unlock(&cpu->lapic_lock);
+		soft_request(cpu);
+		return (0);
+	default:
+		return (-ENOENT);
+	}
+}
+
+/* T0: cr << 8 | register. */
+void
+soft_h_mov_to_cr(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	uint64_t v = cpu->gpr[t0 & 15];
+	int error;
+
+	soft_need_cpl0(cpu);
+	if (!(cpu->flags & BF_CODE64))
+		v = (uint32_t)v;
+	error = soft_set_cr(cpu, (t0 >> 8) & 15, v);
+	if (error == -ENOENT)
+		soft_raise(cpu, EXC_UD);
+	if (error != 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	cpu->rip = next;
+	soft_update_mode(cpu);
+}
+
+void
+soft_h_mov_from_cr(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	uint64_t v;
+
+	(void)t1;
+	soft_need_cpl0(cpu);
+	switch ((t0 >> 8) & 15) {
+	case 0:
+		v = cpu->cr0;
+		break;
+	case 2:
+		v = cpu->cr2;
+		break;
+	case 3:
+		v = cpu->cr3;
+		break;
+	case 4:
+		v = cpu->cr4;
+		break;
+	case 8:
+		v = lapic_get_cr8(&cpu->lapic);
+		break;
+	default:
+		soft_raise(cpu, EXC_UD);
+	}
+	cpu->gpr[t0 & 15] = cpu->flags & BF_CODE64 ? v : (uint32_t)v;
+}
+
+/* Debug registers are kept; that they do nothing yet is in quirks.md. */
+static unsigned
+dr_number(struct soft_cpu *cpu, uint64_t t0)
+{
+	unsigned n = (t0 >> 8) & 15;
+
+	if (n >= 8)
+		soft_raise(cpu, EXC_UD);
+	soft_need_cpl0(cpu);
+	if (n == 4 || n == 5) {
+		if (cpu->cr4 & CR4_DE)
+			soft_raise(cpu, EXC_UD);
+		n += 2;
+	}
+	return (n);
+}
+
+void
+soft_h_mov_to_dr(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	unsigned n = dr_number(cpu, t0);
+	uint64_t v = cpu->gpr[t0 & 15];
+
+	if (n >= 6 && v >> 32)
+		soft_raise_err(cpu, EXC_GP, 0);
+	if (n < 4)
+		cpu->dr[n] = v;
+	else if (n == 6)
+		cpu->dr6 = (v & 0xe00f) | 0xffff0ff0;
+	else
+		cpu->dr7 = (v & 0xffff2bff) | 0x400;
+	cpu->rip = next;
+}
+
+void
+soft_h_mov_from_dr(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	unsigned n = dr_number(cpu, t0);
+
+	(void)t1;
+	cpu->gpr[t0 & 15] = n < 4 ? cpu->dr[n] : n == 6 ? cpu->dr6 : cpu->dr7;
+}
+
+void
+soft_h_lmsw(struct soft_cpu *cpu, uint64_t v, uint64_t next)
+{
+	soft_need_cpl0(cpu);
+	/* PE can be set, not cleared. */
+	if (set_cr0(cpu, (cpu->cr0 & ~0xeull) | (v & 0xf)) != 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	cpu->rip = next;
+	soft_update_mode(cpu);
+}
+
+void
+soft_h_clts(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	(void)t0;
+	soft_need_cpl0(cpu);
+	cpu->cr0 &= ~CR0_TS;
+	cpu->rip = next;
+	soft_update_mode(cpu);
+}
+
+void
+soft_h_invlpg(struct soft_cpu *cpu, uint64_t addr, uint64_t next)
+{
+	soft_need_cpl0(cpu);
+	if (CANONICAL(addr))
+		soft_tlb_flush_page(cpu, addr);
+	cpu->rip = next;
+}
+
+/* T0: address of the descriptor, T1: register with the type. */
+void
+soft_h_invpcid(struct soft_cpu *cpu, uint64_t addr, uint64_t r)
+{
+	unsigned m = cpu->flags & BF_MMU;
+	uint64_t type, pcid, va;
+
+	soft_need_cpl0(cpu);
+	type = cpu->gpr[r];
+	if (!(cpu->flags & BF_CODE64))
+		type = (uint32_t)type;
+	pcid = soft_ld(cpu, addr, 8, m);
+	va = soft_ld(cpu, addr + 8, 8, m);
+	if (type > 3 || (type < 2 && pcid >> 12) ||
+	    (type < 2 && pcid != 0 && !(cpu->cr4 & CR4_PCIDE)) ||
+	    (type == 0 && !CANONICAL(va)))
+		soft_raise_err(cpu, EXC_GP, 0);
+	if (type == 0)
+		soft_tlb_flush_page(cpu, va);
+	else
+		soft_tlb_flush(cpu, type == 2);
+}
+
+void
+soft_h_wbinvd(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	(void)t0;
+	(void)t1;
+	soft_need_cpl0(cpu);
+}
+
+void
+soft_h_hlt(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	(void)t0;
+	soft_need_cpl0(cpu);
+	cpu->stat.halts++;
+	cpu->rip = next;
+	cpu->halted = true;
+	soft_unwind(cpu);
+}
+
+void
+soft_h_pause(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	(void)t0;
+	(void)t1;
+	soft_sync_rip(cpu);
+	cpu->rip += 2; /* F3 90 */
+	cpu->exit->exitcode = VM_EXITCODE_PAUSE;
+	cpu->exit_now = true;
+	soft_unwind(cpu);
+}
+
+/* ---- flags ---- */
+
+static void
+need_iopl(struct soft_cpu *cpu)
+{
+	if (cpu->cpl > ((cpu->rflags >> 12) & 3))
+		soft_raise_err(cpu, EXC_GP, 0);
+}
+
+void
+soft_h_cli(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	(void)t0;
+	(void)t1;
+	need_iopl(cpu);
+	cpu->rflags &= ~FL_IF;
+}
+
+/* The translator ends the block after the next instruction. */
+void
+soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	(void)t0;
+	(void)t1;
+	need_iopl(cpu);
+	cpu->rflags |= FL_IF;
+}
+
+void
+soft_h_set_df(struct soft_cpu *cpu, uint64_t df, uint64_t t1)
+{
+	(void)t1;
+	cpu->rflags = (cpu->rflags & ~FL_DF) | (df ? FL_DF : 0);
+}
+
+static void
+set_ac(struct soft_cpu *cpu, bool ac, uint64_t next)
+{
+	if (cpu->cpl != 0 || !(cpu->cr4 & CR4_SMAP))
+		soft_raise(cpu, EXC_UD);
+	cpu->rflags = (cpu->rflags & ~FL_AC) | (ac ? FL_AC : 0);
+	cpu->rip = next;
+	soft_update_mode(cpu);
+}
+
+void
+soft_h_stac(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	(void)t0;
+	set_ac(cpu, true, next);
+}
+
+void
+soft_h_clac(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	(void)t0;
+	set_ac(cpu, false, next);
+}
+
+static uint64_t
+stack_linear(struct soft_cpu *cpu, uint64_t sp)
+{
+	if (cpu->flags & BF_CODE64)
+		return (sp);
+	if (!(cpu->flags & BF_STACK32))
+		sp &= 0xffff;
+	return ((uint32_t)(sp + cpu->seg[VM_SEG_SS].base));
+}
+
+static void
+set_sp(struct soft_cpu *cpu, uint64_t sp)
+{
+	if (cpu->flags & BF_CODE64)
+		cpu->gpr[R_SP] = sp;
+	else if (cpu->flags & BF_STACK32)
+		cpu->gpr[R_SP] = (uint32_t)sp;
+	else
+		cpu->gpr[R_SP] =
+		    (cpu->gpr[R_SP] & ~0xffffull) | (sp & 0xffff);
+}
+
+void
+soft_h_pushf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
+{
+	uint64_t sp = cpu->gpr[R_SP] - size;
+
+	(void)next;
+	soft_st(cpu, stack_linear(cpu, sp), (unsigned)size,
+	    cpu->flags & BF_MMU, soft_get_rflags(cpu) & ~(FL_RF | FL_VM));
+	set_sp(cpu, sp);
+}
+
+void
+soft_h_popf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
+{
+	uint64_t sp = cpu->gpr[R_SP];
+	uint64_t v = soft_ld(cpu, stack_linear(cpu, sp), (unsigned)size,
+	    cpu->flags & BF_MMU);
+	uint64_t mask = soft_flags_mask(cpu, (unsigned)size);
+
+	set_sp(cpu, sp + size);
+	soft_set_rflags(cpu,
+	    ((soft_get_rflags(cpu) & ~mask) | (v & mask)) & ~FL_RF);
+	cpu->rip = next;
+	soft_update_mode(cpu);
+	soft_flags_changed(cpu);
+}
+
+/* ---- ports ---- */
+
+void
+soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size)
+{
+	const struct vm_seg *tr = &cpu->seg[VM_SEG_TR];
+	uint64_t map, bits;
+
+	if ((cpu->flags & BF_REAL) ||
+	    cpu->cpl <= ((cpu->rflags >> 12) & 3))
+		return;
+	/* SDM volume 1, 19.5.2: I/O permission bit map. */
+	if (tr->limit < 103)
+		soft_raise_err(cpu, EXC_GP, 0);
+	map = soft_ld(cpu, tr->base + 102, 2, MMU_KERNEL) + port / 8;
+	if (map + 1 > tr->limit)
+		soft_raise_err(cpu, EXC_GP, 0);
+	bits = soft_ld(cpu, tr->base + map, 2, MMU_KERNEL) >> (port & 7);
+	if (bits & ((1u << size) - 1))
+		soft_raise_err(cpu, EXC_GP, 0);
+}
+
+uint32_t
+soft_port_in(struct soft_cpu *cpu, uint16_t port, unsigned size)
+{
+	struct soft_vm *vm = cpu->vm;
+	uint32_t v = 0xffffffff;
+
+	cpu->stat.io++;
+	soft_fpu_leave(cpu);
+	if (vm->ops->port_read == NULL ||
+	    vm->ops->port_read(vm->ops_arg, cpu->vcpu, port, size, &v) != 0)
+		v = 0xffffffff;
+	return (size == 4 ? v : v & ((1u << size * 8) - 1));
+}
+
+void
+soft_port_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v)
+{
+	struct soft_vm *vm = cpu->vm;
+
+	cpu->stat.io++;
+	soft_fpu_leave(cpu);
+	if (size < 4)
+		v &= (1u << size * 8) - 1;
+	if (vm->ops->port_write != NULL)
+		(void)vm->ops->port_write(
+		    vm->ops_arg, cpu->vcpu, port, size, v);
+}
+
+/* T0: port, or 0x10000 for DX; T1: size. */
+void
+soft_h_in(struct soft_cpu *cpu, uint64_t t0, uint64_t size)
+{
+	uint16_t port = (uint16_t)(t0 & 0x10000 ? cpu->gpr[R_DX] : t0);
+	uint32_t v;
+
+	soft_io_check(cpu, port, (unsigned)size);
+	v = soft_port_in(cpu, port, (unsigned)size);
+	if (size == 4)
+		cpu->gpr[R_AX] = v;
+	else if (size == 2)
+		cpu->gpr[R_AX] = (cpu->gpr[R_AX] & ~0xffffull) | v;
+	else
+		cpu->gpr[R_AX] = (cpu->gpr[R_AX] & ~0xffull) | v;
+}
+
+void
+soft_h_out(struct soft_cpu *cpu, uint64_t t0, uint64_t size)
+{
+	uint16_t port = (uint16_t)(t0 & 0x10000 ? cpu->gpr[R_DX] : t0);
+
+	soft_io_check(cpu, port, (unsigned)size);
+	soft_port_out(cpu, port, (unsigned)size, (uint32_t)cpu->gpr[R_AX]);
+}
+
+/* ---- MSRs ---- */
+
+/* The engine's own: plain storage with a check. */
+static uint64_t *
+msr_slot(struct soft_cpu *cpu, uint32_t msr, bool *canonical)
+{
+	*canonical = false;
+	switch (msr) {
+	case 0x174:
+		return (&cpu->sysenter_cs);
+	case 0x175:
+		*canonical = true;
+		return (&cpu->sysenter_esp);
+	case 0x176:
+		*canonical = true;
+		return (&cpu->sysenter_eip);
+	case 0xc0000081:
+		return (&cpu->star);
+	case 0xc0000082:
+		*canonical = true;
+		return (&cpu->lstar);
+	case 0xc0000083:
+		*canonical = true;
+		return (&cpu->cstar);
+	case 0xc0000084:
+		return (&cpu->sfmask);
+	case 0xc0000100:
+		*canonical = true;
+		return (&cpu->seg[VM_SEG_FS].base);
+	case 0xc0000101:
+		*canonical = true;
+		return (&cpu->seg[VM_SEG_GS].base);
+	case 0xc0000102:
+		*canonical = true;
+		return (&cpu->kernel_gs_base);
+	case 0xc0000103:
+		return (&cpu->tsc_aux);
+	default:
+		return (NULL);
+	}
+}
+
+static bool
+is_lapic_msr(uint32_t msr)
+{
+	return (msr == 0x1b || msr == 0x6e0 || (msr >= 0x800 && msr < 0x900));
+}
+
+int
+soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *val)
+{
+	bool canonical;
+	uint64_t *slot = msr_slot(cpu, msr, &canonical), now;
+	int error;
+
+	if (slot != NULL) {
+		*val = *slot;
+		return (0);
+	}
+	if (is_lapic_msr(msr)) {
+		soft_fpu_leave(cpu);
+		now = vclock_now(cpu->vm->vclock);
+		soft_lock(&cpu->lapic_lock);
+		error = lapic_msr_read(&cpu->lapic, msr, val, now);
+		soft_unlock(&cpu->lapic_lock);
+		if (msr == 0x6e0 && *val != 0)
+			*val += cpu->tsc_offset;
+		return (error);
+	}
+	switch (msr) {
+	case 0x10:
+		*val = soft_tsc(cpu);
+		return (0);
+	case 0x3b:
+		*val = cpu->tsc_adjust;
+		return (0);
+	case 0xc0000080:
+		*val = cpu->efer;
+		return (0);
+	default:
+		return (vmm_msr_read(&cpu->msrs, &cpu->vm->cpuid, msr, val));
+	}
+}
+
+static int
+set_efer(struct soft_cpu *cpu, uint64_t v)
+{
+	v = (v & ~EFER_LMA) | (cpu->efer & EFER_LMA);
+	if ((v & ~(cpu->vm->cpuid.efer | EFER_LMA)) ||
+	    (((v ^ cpu->efer) & EFER_LME) && (cpu->cr0 & CR0_PG)))
+		return (-EPERM);
+	if ((v ^ cpu->efer) & EFER_NXE)
+		soft_tlb_flush(cpu, true);
+	cpu->efer = v;
+	return (0);
+}
+
+int
+soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
+{
+	struct lapic_action act = { 0 };
+	bool canonical;
+	uint64_t *slot = msr_slot(cpu, msr, &canonical), now;
+	int error;
+
+	if (slot != NULL) {
+		if (canonical && !CANONICAL(val))
+			return (-EPERM);
+		if (msr == 0xc0000103 && val >> 32)
+			return (-EPERM);
+		*slot = msr == 0xc0000084 || msr == 0x174 ? (uint32_t)val :
+							     val;
+		return (0);
+	}
+	if (is_lapic_msr(msr)) {
+		/* The local APIC's timer counts virtual time. */
+		if (msr == 0x6e0 && val != 0) {
+			val -= cpu->tsc_offset;
+			if (val == 0)
+				val = 1;
+		}
+		soft_fpu_leave(cpu);
+		now = vclock_now(cpu->vm->vclock);
+		soft_lock(&cpu->lapic_lock);
+		error = lapic_msr_write(&cpu->lapic, msr, val, now, &act);
+		soft_unlock(&cpu->lapic_lock);
+		if (error == 0)
+			soft_lapic_do(cpu, &act);
+		return (error);
+	}
+	switch (msr) {
+	case 0x10:
+		now = soft_tsc(cpu);
+		cpu->tsc_offset += val - now;
+		cpu->tsc_adjust += val - now;
+		return (0);
+	case 0x3b:
+		cpu->tsc_offset += val - cpu->tsc_adjust;
+		cpu->tsc_adjust = val;
+		return (0);
+	case 0xc0000080:
+		return (set_efer(cpu, val));
+	default:
+		return (vmm_msr_write(&cpu->msrs, &cpu->vm->cpuid, msr, val));
+	}
+}
+
+static void
+msr_exit(struct soft_cpu *cpu, bool write, uint32_t msr, uint64_t val,
+    uint64_t next)
+{
+	soft_sync_rip(cpu);
+	cpu->exit->exitcode =
+	    write ? VM_EXITCODE_WRMSR : VM_EXITCODE_RDMSR;
+	cpu->exit->u.msr.code = msr;
+	cpu->exit->u.msr.wval = val;
+	cpu->msr_wait = write ? 2 : 1;
+	cpu->msr_next = next;
+	cpu->exit_now = true;
+	soft_unwind(cpu);
+}
+
+void
+soft_h_rdmsr(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	uint32_t msr = (uint32_t)cpu->gpr[R_CX];
+	uint64_t v = 0;
+	int error;
+
+	(void)t0;
+	soft_need_cpl0(cpu);
+	error = soft_msr_read(cpu, msr, &v);
+	if (error == -ENOENT)
+		msr_exit(cpu, false, msr, 0, next);
+	if (error != 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	cpu->gpr[R_AX] = (uint32_t)v;
+	cpu->gpr[R_DX] = v >> 32;
+	cpu->rip = next;
+}
+
+void
+soft_h_wrmsr(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	uint32_t msr = (uint32_t)cpu->gpr[R_CX];
+	uint64_t v = (uint32_t)cpu->gpr[R_AX] | cpu->gpr[R_DX] << 32;
+	int error;
+
+	(void)t0;
+	soft_need_cpl0(cpu);
+	error = soft_msr_write(cpu, msr, v);
+	if (error == -ENOENT)
+		msr_exit(cpu, true, msr, v, next);
+	if (error != 0)
+		soft_raise_err(cpu, EXC_GP, 0);
+	cpu->rip = next;
+	soft_update_mode(cpu);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_SOFT_TR_H
+#define LHYVE_SOFT_TR_H
+
+#include <Zydis/Zydis.h>
+
+#include "vmm/soft/soft.h"
+
+/*
+ * Translation of one block: the state of it and the small assembler. Code is
+ * written through `p` (writable view); what it will be at is p + rx_off.
+ */
+
+/* Host registers by number; see layout.h for the roles. */
+enum { H_AX, H_CX, H_DX, H_BX, H_SP, H_BP, H_SI, H_DI, H_R8, H_R9, H_R10,
+	H_R11, H_R12, H_R13, H_R14, H_R15 };
+#define T0 H_R14
+#define T1 H_R15
+#define T2 H_CX
+#define H_ENV H_R13
+
+/* Where a guest register lives: a host register, or -1: in struct soft_cpu. */
+extern const int8_t tr_host_of[16];
+
+#define ENV(off) ((int32_t)(off) - ENV_BIAS)
+
+enum ool_kind {
+	OOL_MEM,  /* slow path of a memory access */
+	OOL_STUB, /* what a link jumps to until it is resolved */
+	OOL_GOTO, /* a conditional jump's way out */
+	OOL_POLL  /* leave the code at a backward jump */
+};
+
+/* Code to be put behind the block, away from the fast path. */
+struct ool {
+	enum ool_kind kind;
+	uint8_t insn;	/* index into map */
+	bool fpu;	/* FPU state must be in on return */
+	uint8_t *patch; /* rel32 that leads here */
+	uint8_t *hit, *end;
+	uint32_t what;
+	uint64_t pc;
+	struct link *link;
+};
+
+#define TR_MAX_OOL (BLOCK_MAX_INSNS * 4)
+#define TR_MAX_LINKS (BLOCK_MAX_INSNS * 2)
+
+struct tr {
+	struct soft_cpu *cpu;
+	struct soft_vm *vm;
+	struct block *b;
+	uint8_t *p, *start;
+	ptrdiff_t rx_off;
+	uint64_t pc, next;
+	uint32_t flags;
+	unsigned m; /* MMU_* */
+	bool code64;
+	bool fpu_in;	/* FPU state is known to be in registers here */
+	bool end;	/* the block is complete */
+	bool last_next; /* end after one more instruction (STI, MOV SS) */
+
+	ZydisDecoder dec;
+	ZydisDecodedInstruction in;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	uint8_t bytes[16];
+
+	struct ool ool[TR_MAX_OOL];
+	unsigned nool;
+	struct insn_map map[BLOCK_MAX_INSNS + TR_MAX_OOL + 2];
+	unsigned nmap, ninsns;
+	struct link links[TR_MAX_LINKS];
+	unsigned nlinks;
+};
+
+/* ---- assembler ---- */
+
+static inline void
+e1(struct tr *t, unsigned b)
+{
+	*t->p++ = (uint8_t)b;
+}
+static inline void
+e4(struct tr *t, uint32_t v)
+{
+	__builtin_memcpy(t->p, &v, 4);
+	t->p += 4;
+}
+static inline void
+e8(struct tr *t, uint64_t v)
+{
+	__builtin_memcpy(t->p, &v, 8);
+	t->p += 8;
+}
+
+static inline void
+e_rex(struct tr *t, int w, int reg, int index, int base)
+{
+	unsigned rex = 0x40u | (w ? 8u : 0) | (reg >= 8 ? 4u : 0) |
+	    (index >= 8 ? 2u : 0) | (base >= 8 ? 1u : 0);
+
+	if (rex != 0x40)
+		e1(t, rex);
+}
+/* ModRM and SIB for [base + index * (1 << scale) + disp]; -1: none. */
+void e_mem(struct tr *t, int reg, int base, int index, int scale,
+    int32_t disp);
+/* op reg, [base + ...] with a one-byte opcode */
+static inline void
+e_op_mem(struct tr *t, int w, unsigned opc, int reg, int base, int index,
+    int scale, int32_t disp)
+{
+	e_rex(t, w, reg, index, base);
+	e1(t, opc);
+	e_mem(t, reg, base, index, scale, disp);
+}
+static inline void
+e_ld_env(struct tr *t, int w, int reg, unsigned off)
+{
+	e_op_mem(t, w, 0x8b, reg, H_ENV, -1, 0, ENV(off));
+}
+static inline void
+e_st_env(struct tr *t, int w, unsigned off, int reg)
+{
+	e_op_mem(t, w, 0x89, reg, H_ENV, -1, 0, ENV(off));
+}
+static inline void
+e_lea(struct tr *t, int w, int dst, int base, int index, int scale,
+    int32_t disp)
+{
+	e_op_mem(t, w, 0x8d, dst, base, index, scale, disp);
+}
+static inline void
+e_mov(struct tr *t, int w, int dst, int src)
+{
+	e_rex(t, w, src, 0, dst);
+	e1(t, 0x89);
+	e1(t, 0xc0u | (unsigned)(src & 7) << 3 | (unsigned)(dst & 7));
+}
+void e_mov_imm(struct tr *t, int dst, uint64_t v);
+/* rorx dst, src, n: a rotate, and a move, that leaves the flags alone */
+void e_rorx(struct tr *t, int w, int dst, int src, unsigned n);
+static inline void
+e_call_thunk(struct tr *t, unsigned thunk)
+{
+	e1(t, 0x41);
+	e1(t, 0xff);
+	e_mem(t, 2, H_ENV, -1, 0, ENV(CPU_THUNKS + thunk * 8));
+}
+static inline void
+e_jmp_thunk(struct tr *t, unsigned thunk)
+{
+	e1(t, 0x41);
+	e1(t, 0xff);
+	e_mem(t, 4, H_ENV, -1, 0, ENV(CPU_THUNKS + thunk * 8));
+}
+/* jmp rel32 to be patched; returns where the rel32 is */
+static inline uint8_t *
+e_jmp(struct tr *t)
+{
+	e1(t, 0xe9);
+	e4(t, 0);
+	return (t->p - 4);
+}
+static inline void
+e_patch(uint8_t *rel, const uint8_t *to)
+{
+	int32_t d = (int32_t)(to - (rel + 4));
+
+	__builtin_memcpy(rel, &d, 4);
+}
+static inline void
+e_jrcxz(struct tr *t, int rel)
+{
+	e1(t, 0xe3);
+	e1(t, (unsigned)rel);
+}
+
+/* ---- pieces (translate.c) ---- */
+
+/* Guest register into a host register: its own, or loaded into scratch. */
+int tr_get(struct tr *t, unsigned guest, int scratch);
+/* Stores scratch into a guest register, wherever it lives. */
+void tr_put(struct tr *t, unsigned guest, int host);
+/* Guest register number of a Zydis GPR; *high for AH..BH. -1: not a GPR. */
+int tr_gpr(ZydisRegister reg, bool *high);
+/* Linear address of a memory operand into T0. T1 and T2 are lost. */
+void tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
+    int rsp_adjust);
+/* T0 := T0 + base of the segment, if it can be other than 0. */
+void tr_add_seg(struct tr *t, unsigned seg);
+
+struct access {
+	uint8_t *patch, *hit;
+	uint32_t what;
+};
+/* Look-up of T0; afterwards the bytes are at [T0 + T1], T2 is free. What is
+ * emitted until tr_access_end() must be position-independent: for stores it
+ * is copied to the slow path. */
+void tr_access(struct tr *t, uint32_t what, struct access *a);
+void tr_access_end(struct tr *t, const struct access *a);
+
+/* Makes sure that the guest's FPU state is in the host's registers. */
+void tr_need_fpu(struct tr *t);
+/* Calls a helper that comes back; T0 and T1 are its arguments. */
+void tr_call(struct tr *t, soft_helper *fn);
+/* Calls a helper that sets cpu->rip, and ends the block. */
+void tr_call_end(struct tr *t, soft_helper *fn);
+/* Raises an exception at this instruction and ends the block. */
+void tr_exception(struct tr *t, unsigned vector, bool has_error);
+/* Goes to a constant pc; ends what is emitted, not the block. */
+void tr_goto(struct tr *t, uint64_t pc);
+/* Goes to the pc in T0. */
+void tr_goto_t0(struct tr *t);
+
+/* An ordinary instruction, emitted again (copy.c). false: not possible. */
+bool tr_copy(struct tr *t);
+/* Everything that is not ordinary (special.c): true if it was one. */
+bool tr_special(struct tr *t);
+/* Control flow and the stack (flow.c): true if it was one. */
+bool tr_flow(struct tr *t);
+
+#endif

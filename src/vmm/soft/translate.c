@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Translation: from guest code to a block in the code cache. How it works is
+ * told in docs/soft-engine.md.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "vmm/soft/tr.h"
+
+const int8_t tr_host_of[16] = { H_AX, H_R9, H_DX, H_BX, H_R10, H_BP, H_SI,
+	H_DI, H_R8, -1, -1, -1, H_R12, H_R11, -1, -1 };
+
+/* ---- assembler ---- */
+
+void
+e_mem(struct tr *t, int reg, int base, int index, int scale, int32_t disp)
+{
+	unsigned r = (unsigned)(reg & 7) << 3;
+	unsigned b = (unsigned)(base & 7);
+	unsigned mod;
+
+	if (base < 0) { /* disp32, with or without an index */
+		e1(t, r | 4);
+		e1(t, (unsigned)scale << 6 |
+			(index < 0 ? 4u : (unsigned)(index & 7)) << 3 | 5);
+		e4(t, (uint32_t)disp);
+		return;
+	}
+	mod = disp == 0 && b != 5 ? 0 : disp == (int8_t)disp ? 0x40 : 0x80;
+	if (index >= 0 || b == 4) {
+		e1(t, mod | r | 4);
+		e1(t, (unsigned)scale << 6 |
+			(index < 0 ? 4u : (unsigned)(index & 7)) << 3 | b);
+	} else
+		e1(t, mod | r | b);
+	if (mod == 0x40)
+		e1(t, (uint8_t)disp);
+	else if (mod == 0x80)
+		e4(t, (uint32_t)disp);
+}
+
+void
+e_mov_imm(struct tr *t, int dst, uint64_t v)
+{
+	if (v == (uint32_t)v) {
+		e_rex(t, 0, 0, 0, dst);
+		e1(t, 0xb8u + (unsigned)(dst & 7));
+		e4(t, (uint32_t)v);
+	} else if (v == (uint64_t)(int32_t)v) {
+		e_rex(t, 1, 0, 0, dst);
+		e1(t, 0xc7);
+		e1(t, 0xc0u | (unsigned)(dst & 7));
+		e4(t, (uint32_t)v);
+	} else {
+		e_rex(t, 1, 0, 0, dst);
+		e1(t, 0xb8u + (unsigned)(dst & 7));
+		e8(t, v);
+	}
+}
+
+void
+e_rorx(struct tr *t, int w, int dst, int src, unsigned n)
+{
+	/* VEX.LZ.F2.0F3A F0 /r ib */
+	e1(t, 0xc4);
+	e1(t, (dst >= 8 ? 0 : 0x80u) | 0x40 | (src >= 8 ? 0 : 0x20u) | 3);
+	e1(t, (w ? 0x80u : 0) | 0x7b);
+	e1(t, 0xf0);
+	e1(t, 0xc0u | (unsigned)(dst & 7) << 3 | (unsigned)(src & 7));
+	e1(t, n);
+}
+
+/* ---- registers and addresses ---- */
+
+int
+tr_get(struct tr *t, unsigned guest, int scratch)
+{
+	int h = tr_host_of[guest];
+
+	if (h >= 0)
+		return (h);
+	e_ld_env(t, 1, scratch, CPU_GPR + guest * 8);
+	return (scratch);
+}
+
+void
+tr_put(struct tr *t, unsigned guest, int host)
+{
+	int h = tr_host_of[guest];
+
+	if (h < 0)
+		e_st_env(t, 1, CPU_GPR + guest * 8, host);
+	else if (h != host)
+		e_mov(t, 1, h, host);
+}
+
+int
+tr_gpr(ZydisRegister reg, bool *high)
+{
+	*high = false;
+	if (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_BL)
+		return (reg - ZYDIS_REGISTER_AL);
+	if (reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH) {
+		*high = true;
+		return (reg - ZYDIS_REGISTER_AH);
+	}
+	if (reg >= ZYDIS_REGISTER_SPL && reg <= ZYDIS_REGISTER_R15B)
+		return (reg - ZYDIS_REGISTER_SPL + 4);
+	if (reg >= ZYDIS_REGISTER_AX && reg <= ZYDIS_REGISTER_R15W)
+		return (reg - ZYDIS_REGISTER_AX);
+	if (reg >= ZYDIS_REGISTER_EAX && reg <= ZYDIS_REGISTER_R15D)
+		return (reg - ZYDIS_REGISTER_EAX);
+	if (reg >= ZYDIS_REGISTER_RAX && reg <= ZYDIS_REGISTER_R15)
+		return (reg - ZYDIS_REGISTER_RAX);
+	return (-1);
+}
+
+void
+tr_add_seg(struct tr *t, unsigned seg)
+{
+	if (seg != VM_SEG_FS && seg != VM_SEG_GS &&
+	    !(t->flags & BF_SEGMENTED))
+		return;
+	if (t->code64 && seg != VM_SEG_FS && seg != VM_SEG_GS)
+		return;
+	e_ld_env(t, 1, T1,
+	    (unsigned)(offsetof(struct soft_cpu, seg) +
+		seg * sizeof(struct vm_seg) + offsetof(struct vm_seg, base)));
+	/* Outside 64-bit mode linear addresses have 32 bits. */
+	e_lea(t, t->code64, T0, T0, T1, 0, 0);
+}
+
+static unsigned
+seg_of(ZydisRegister reg)
+{
+	switch (reg) {
+	case ZYDIS_REGISTER_ES:
+		return (VM_SEG_ES);
+	case ZYDIS_REGISTER_CS:
+		return (VM_SEG_CS);
+	case ZYDIS_REGISTER_SS:
+		return (VM_SEG_SS);
+	case ZYDIS_REGISTER_FS:
+		return (VM_SEG_FS);
+	case ZYDIS_REGISTER_GS:
+		return (VM_SEG_GS);
+	default:
+		return (VM_SEG_DS);
+	}
+}
+
+void
+tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
+    int rsp_adjust)
+{
+	unsigned aw = t->in.address_width;
+	int64_t disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+	int base = -1, index = -1, scale = 0, gb, gi;
+	bool high, w = aw == 64;
+
+	if (op->mem.base == ZYDIS_REGISTER_RIP ||
+	    op->mem.base == ZYDIS_REGISTER_EIP) {
+		uint64_t va = t->next + (uint64_t)disp;
+
+		e_mov_imm(t, T0, w ? va : (uint32_t)va);
+		goto seg;
+	}
+	gb = tr_gpr(op->mem.base, &high);
+	gi = tr_gpr(op->mem.index, &high);
+	if (gb == R_SP)
+		disp += rsp_adjust;
+	if (gb >= 0)
+		base = tr_get(t, (unsigned)gb, T0);
+	if (gi >= 0) {
+		index = tr_get(t, (unsigned)gi, T1);
+		scale = op->mem.scale == 8 ? 3 :
+		    op->mem.scale == 4	   ? 2 :
+		    op->mem.scale == 2	   ? 1 :
+					     0;
+	}
+	if (base < 0 && index < 0)
+		e_mov_imm(t, T0,
+		    w	     ? (uint64_t)disp :
+		    aw == 32 ? (uint32_t)disp :
+			       (uint16_t)disp);
+	else if (index < 0 && disp == 0 && aw != 16)
+		e_mov(t, w, T0, base);
+	else
+		e_lea(t, w, T0, base, index, scale, (int32_t)disp);
+	if (aw == 16) { /* movzx T0, T0w */
+		e1(t, 0x45);
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e1(t, 0xf6);
+	}
+seg:
+	if (segment)
+		tr_add_seg(t, seg_of(op->mem.segment));
+}
+
+/* ---- memory accesses ---- */
+
+static struct ool *
+ool_new(struct tr *t, enum ool_kind kind, uint8_t *patch)
+{
+	struct ool *o = &t->ool[t->nool++];
+
+	memset(o, 0, sizeof(*o));
+	o->kind = kind;
+	o->insn = (uint8_t)(t->ninsns - 1);
+	o->patch = patch;
+	o->fpu = t->fpu_in;
+	return (o);
+}
+
+/*
+ * The inline TLB look-up, without touching the flags:
+ *
+ *	T1  = index of the entry, from address bits 27:12
+ *	T2  = address - tag + size - 1
+ *	T2 >>= 12		; 0 if the tag fits and the page is not left
+ *	T1  = addend
+ *	jrcxz hit
+ */
+void
+tr_access(struct tr *t, uint32_t what, struct access *a)
+{
+	unsigned size = what & ACCESS_SIZE;
+	unsigned tag = what & ACCESS_WRITE ? TLB_W : TLB_R;
+	int32_t tlb = ENV(TLB_OFFSET(t->m));
+
+	a->what = what;
+	if (!t->vm->no_tlb) {
+		e_rorx(t, 1, T2, T0, 12);
+		e1(t, 0x0f); /* movzx ecx, cx */
+		e1(t, 0xb7);
+		e1(t, 0xc9);
+		e_lea(t, 0, T1, -1, T2, 2, 0);
+		e_op_mem(t, 1, 0x8b, T2, H_ENV, T1, 3, tlb + (int32_t)tag);
+		e_lea(t, 1, T2, T2, T0, 0, (int32_t)size - 1);
+		e1(t, 0xc4); /* shrx rcx, rcx, r13: see layout.h */
+		e1(t, 0xe2);
+		e1(t, 0x93);
+		e1(t, 0xf7);
+		e1(t, 0xc9);
+		e_op_mem(t, 1, 0x8b, T1, H_ENV, T1, 3, tlb + TLB_ADDEND);
+		e_jrcxz(t, 5);
+	}
+	a->patch = e_jmp(t);
+	a->hit = t->p;
+}
+
+void
+tr_access_end(struct tr *t, const struct access *a)
+{
+	struct ool *o = ool_new(t, OOL_MEM, a->patch);
+
+	o->hit = a->hit;
+	o->end = t->p;
+	o->what = a->what;
+}
+
+static void
+emit_ool_mem(struct tr *t, const struct ool *o)
+{
+	uint8_t *direct;
+
+	e1(t, 0xb9); /* mov ecx, what */
+	e4(t, o->what);
+	e_call_thunk(t, o->fpu ? THUNK_MEM_FPU : THUNK_MEM);
+	if (!(o->what & ACCESS_WRITE)) {
+		e_patch(e_jmp(t), o->hit);
+		return;
+	}
+	e_jrcxz(t, 5);
+	direct = e_jmp(t);
+	e_patch(e_jmp(t), o->hit);
+	e_patch(direct, t->p);
+	memcpy(t->p, o->hit, (size_t)(o->end - o->hit));
+	t->p += o->end - o->hit;
+	e1(t, 0xb9);
+	e4(t, o->what);
+	e_call_thunk(t, o->fpu ? THUNK_WRITEBACK_FPU : THUNK_WRITEBACK);
+	e_patch(e_jmp(t), o->end);
+}
+
+/* ---- calls ---- */
+
+void
+tr_need_fpu(struct tr *t)
+{
+	if (t->fpu_in)
+		return;
+	e_ld_env(t, 0, T2, CPU_FPU_OUT);
+	e_jrcxz(t, 7);
+	e_call_thunk(t, THUNK_FPU);
+	t->fpu_in = true;
+}
+
+void
+tr_call(struct tr *t, soft_helper *fn)
+{
+	e_mov_imm(t, T2, (uint64_t)(uintptr_t)fn);
+	e_call_thunk(t, t->fpu_in ? THUNK_HELPER_FPU : THUNK_HELPER);
+}
+
+void
+tr_call_end(struct tr *t, soft_helper *fn)
+{
+	e_mov_imm(t, T2, (uint64_t)(uintptr_t)fn);
+	e_call_thunk(t, THUNK_HELPER_END);
+	t->end = true;
+}
+
+void
+tr_exception(struct tr *t, unsigned vector, bool has_error)
+{
+	e_mov_imm(t, T0, vector);
+	e_mov_imm(t, T1, has_error);
+	tr_call_end(t, soft_h_exc);
+}
+
+/* ---- going elsewhere ---- */
+
+static int32_t
+jc_disp(struct tr *t)
+{
+	return (ENV(JC_OFFSET(t->m)));
+}
+
+void
+tr_goto_t0(struct tr *t)
+{
+	int32_t jc = jc_disp(t);
+
+	e_st_env(t, 1, CPU_RIP, T0);
+	e_rorx(t, 0, T2, T0, JC_SHIFT);
+	e1(t, 0x0f); /* movzx ecx, cx */
+	e1(t, 0xb7);
+	e1(t, 0xc9);
+	e_lea(t, 0, T1, T2, T2, 0, 0);
+	e_ld_env(t, 1, T2, CPU_JC_KEY + t->m * 8);
+	e_lea(t, 1, T0, T0, T2, 0, 0);
+	e_op_mem(t, 1, 0x8b, T2, H_ENV, T1, 3, jc);
+	e_lea(t, 1, T2, T2, T0, 0, 0);
+	e_jrcxz(t, 7);
+	e_jmp_thunk(t, THUNK_LOOKUP_RIP);
+	e_rex(t, 0, 0, T1, H_ENV);
+	e1(t, 0xff);
+	e_mem(t, 4, H_ENV, T1, 3, jc + 8);
+}
+
+/* The same for a constant: the entry is known. */
+static void
+goto_far(struct tr *t, uint64_t pc)
+{
+	int32_t jc = jc_disp(t) +
+	    (int32_t)((pc >> JC_SHIFT) & (JC_SIZE - 1)) * 16;
+
+	e_mov_imm(t, T0, pc);
+	e_st_env(t, 1, CPU_RIP, T0);
+	e_ld_env(t, 1, T2, CPU_JC_KEY + t->m * 8);
+	e_lea(t, 1, T0, T0, T2, 0, 0);
+	e_op_mem(t, 1, 0x8b, T2, H_ENV, -1, 0, jc);
+	e_lea(t, 1, T2, T2, T0, 0, 0);
+	e_jrcxz(t, 7);
+	e_jmp_thunk(t, THUNK_LOOKUP_RIP);
+	e_rex(t, 0, 0, 0, H_ENV);
+	e1(t, 0xff);
+	e_mem(t, 4, H_ENV, -1, 0, jc + 8);
+}
+
+void
+tr_goto(struct tr *t, uint64_t pc)
+{
+	struct link *l;
+	struct ool *o;
+
+	if (t->vm->no_link || (pc >> 12) != (t->b->pc >> 12) ||
+	    t->nlinks == TR_MAX_LINKS) {
+		goto_far(t, pc);
+		return;
+	}
+	if (pc <= t->pc) { /* a loop: give interrupts a chance */
+		e_ld_env(t, 0, T2, CPU_POLL);
+		e_jrcxz(t, 5);
+		o = ool_new(t, OOL_POLL, e_jmp(t));
+		o->pc = pc;
+	}
+	l = &t->links[t->nlinks++];
+	l->pc = pc;
+	l->patch = e_jmp(t);
+	o = ool_new(t, OOL_STUB, l->patch);
+	o->link = l;
+}
+
+static void
+emit_ool(struct tr *t, unsigned n)
+{
+	/* tr_goto() may add entries while we are at it. */
+	struct ool o = t->ool[n];
+
+	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
+		t->map[o.insn].guest, t->map[o.insn].len };
+	e_patch(o.patch, t->p);
+	switch (o.kind) {
+	case OOL_MEM:
+		emit_ool_mem(t, &o);
+		break;
+	case OOL_STUB:
+		o.link->stub = t->p;
+		/* mov T0, &link: filled in when the block is placed */
+		e1(t, 0x49);
+		e1(t, 0xbe);
+		e8(t, (uint64_t)(o.link - t->links));
+		e_jmp_thunk(t, THUNK_LINK);
+		break;
+	case OOL_GOTO:
+		t->pc = t->b->pc + t->map[o.insn].guest;
+		tr_goto(t, o.pc);
+		break;
+	case OOL_POLL:
+		e_mov_imm(t, T0, o.pc);
+		e_jmp_thunk(t, THUNK_EXIT);
+		break;
+	}
+}
+
+/* ---- the loop ---- */
+
+#define CODE_MARGIN 0x10000 /* more than any block can need */
+#define ARENA_MARGIN 0x8000
+
+/*
+ * Fetches the instruction at t->pc: its bytes from one page, or, if it is
+ * the block's first, from two. Returns the number of bytes, 0: end the block
+ * before it.
+ */
+static unsigned
+fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
+{
+	unsigned off = (unsigned)((gpa + (t->pc - t->b->pc)) & 0xfff);
+	unsigned n = 0x1000 - off < 15 ? 0x1000 - off : 15, lenient;
+	uint64_t lin, gpa2;
+	uint8_t *p2;
+	ZyanStatus st;
+
+	if (t->pc != t->b->pc && (t->b->gpa & 0xfff) + (t->pc - t->b->pc) >= 0x1000)
+		return (0);
+	memcpy(t->bytes, page + off, n);
+	if (n == 15)
+		return (n);
+	st = ZydisDecoderDecodeInstruction(
+	    &t->dec, NULL, t->bytes, n, &t->in);
+	if (st != ZYDIS_STATUS_NO_MORE_DATA)
+		return (n);
+	if (t->pc != t->b->pc)
+		return (0);
+	lin = t->pc;
+	if (!t->code64)
+		lin = (uint32_t)(lin + t->cpu->seg[VM_SEG_CS].base);
+	p2 = soft_translate_va(t->cpu, (lin & ~0xfffull) + 0x1000, ACC_X, t->m,
+	    &gpa2);
+	if (p2 == NULL)
+		return (n);
+	lenient = 15 - n;
+	memcpy(t->bytes + n, p2, lenient);
+	t->b->gpa2 = gpa2;
+	return (15);
+}
+
+/* Translates one instruction; false: the block ended before it. */
+static bool
+one(struct tr *t, const uint8_t *page, uint64_t gpa)
+{
+	unsigned n = fetch(t, page, gpa);
+	ZyanStatus st;
+
+	if (n == 0)
+		return (false);
+	st = ZydisDecoderDecodeFull(&t->dec, t->bytes, n, &t->in, t->op);
+	t->ninsns++;
+	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
+		(uint16_t)(t->pc - t->b->pc), 0 };
+	if (!ZYAN_SUCCESS(st)) {
+		/* 15 bytes are the limit of an instruction (SDM 2.3.11). */
+		t->b->len = (uint16_t)(t->b->len + n);
+		tr_exception(t,
+		    st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
+			    st == ZYDIS_STATUS_NO_MORE_DATA ?
+			EXC_GP :
+			EXC_UD,
+		    st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
+			st == ZYDIS_STATUS_NO_MORE_DATA);
+		return (true);
+	}
+	t->map[t->nmap - 1].len = t->in.length;
+	t->next = t->pc + t->in.length;
+	if (!t->code64)
+		t->next = (uint32_t)t->next;
+	t->b->len = (uint16_t)(t->b->len + t->in.length);
+	if (!tr_flow(t) && !tr_special(t) && !tr_copy(t)) {
+		e_mov_imm(t, T1, t->next);
+		tr_call_end(t, soft_h_unsupported);
+	}
+	return (true);
+}
+
+static void *
+arena_alloc(struct soft_vm *vm, size_t size)
+{
+	void *p = vm->arena + vm->arena_used;
+
+	vm->arena_used += (size + 7) & ~(size_t)7;
+	return (p);
+}
+
+/* Moves links and side table to the arena and makes the addresses final. */
+static void
+place(struct tr *t)
+{
+	struct soft_vm *vm = t->vm;
+	struct block *b = t->b;
+
+	b->nlinks = t->nlinks;
+	b->links = arena_alloc(vm, t->nlinks * sizeof(*b->links));
+	for (unsigned i = 0; i < t->nlinks; i++) {
+		uint64_t addr = (uint64_t)(uintptr_t)&b->links[i];
+
+		b->links[i] = t->links[i];
+		b->links[i].from = b;
+		b->links[i].to = NULL;
+		b->links[i].next_in = NULL;
+		memcpy(t->links[i].stub + 2, &addr, 8);
+	}
+	b->nmap = t->nmap;
+	b->map = arena_alloc(vm, t->nmap * sizeof(*b->map));
+	memcpy(b->map, t->map, t->nmap * sizeof(*b->map));
+	b->code_len = (uint32_t)(t->p - t->start);
+	vm->code_used = ((size_t)(t->p - vm->code_rw) + 15) & ~(size_t)15;
+	soft_cache_add(vm, b);
+}
+
+struct block *
+soft_translate(struct soft_cpu *cpu, uint64_t gpa)
+{
+	struct soft_vm *vm = cpu->vm;
+	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
+	unsigned max = (cpu->flags & BF_ONE) ? 1 : BLOCK_MAX_INSNS;
+	struct tr *t, tr_;
+
+	if (vm->code_used + CODE_MARGIN > CODE_CACHE_SIZE ||
+	    vm->arena_used + ARENA_MARGIN > ARENA_SIZE ||
+	    vm->nblocks == vm->max_blocks)
+		return (NULL);
+	t = &tr_;
+	t->cpu = cpu;
+	t->vm = vm;
+	t->nool = t->nmap = t->ninsns = t->nlinks = 0;
+	t->fpu_in = t->end = t->last_next = false;
+	t->flags = cpu->flags;
+	t->m = cpu->flags & BF_MMU;
+	t->code64 = (cpu->flags & BF_CODE64) != 0;
+	t->pc = cpu->rip;
+	t->p = t->start = vm->code_rw + vm->code_used;
+	t->rx_off = vm->code_rx - vm->code_rw;
+	ZydisDecoderInit(&t->dec,
+	    t->code64 ? ZYDIS_MACHINE_MODE_LONG_64 :
+	    t->flags & BF_CODE32 ?
+			ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
+			ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
+	    t->code64		 ? ZYDIS_STACK_WIDTH_64 :
+	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
+				   ZYDIS_STACK_WIDTH_16);
+	t->b = arena_alloc(vm, sizeof(*t->b));
+	memset(t->b, 0, sizeof(*t->b));
+	t->b->pc = t->pc;
+	t->b->gpa = gpa;
+	t->b->flags = t->flags;
+	t->b->code = t->start + t->rx_off;
+	while (!t->end) {
+		bool last = t->last_next;
+
+		if (t->ninsns == max || !one(t, page, gpa)) {
+			tr_goto(t, t->pc);
+			break;
+		}
+		if (t->end)
+			break;
+		if (last) { /* after an interrupt shadow: look for them */
+			e_mov_imm(t, T0, t->next);
+			e_jmp_thunk(t, THUNK_EXIT);
+			break;
+		}
+		t->pc = t->next;
+		if (t->last_next && t->ninsns == max)
+			max++;
+	}
+	for (unsigned i = 0; i < t->nool; i++)
+		emit_ool(t, i);
+	cpu->stat.translated++;
+	cpu->stat.insns += t->ninsns;
+	place(t);
+	trace(TRACE_soft, "block pc %lx gpa %lx flags %x: %u insns, %u bytes",
+	    t->b->pc, gpa, t->flags, t->ninsns, t->b->code_len);
+	return (t->b);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libvmm: the part that is the same whatever engine runs the machine.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "vmm/engine.h"
+
+struct vcpu {
+	struct vm *vm;
+	unsigned id;
+};
+
+struct vm {
+	const struct vmm_engine *eng;
+	void *priv;
+	unsigned ncpus;
+	_Atomic int suspend; /* enum vm_suspend_how, VM_SUSPEND_NONE */
+	struct vcpu vcpu[];
+};
+
+int
+vm_create(struct vm **out, const struct vm_config *cfg)
+{
+	struct vm *vm;
+	int error;
+
+	if (cfg->ncpus == 0 || cfg->ncpus > 1)
+		return (-EINVAL);
+	if (cfg->engine == VM_ENGINE_KVM)
+		return (-EOPNOTSUPP);
+	vm = calloc(1, sizeof(*vm) + cfg->ncpus * sizeof(vm->vcpu[0]));
+	if (vm == NULL)
+		return (-ENOMEM);
+	vm->eng = &soft_engine;
+	vm->ncpus = cfg->ncpus;
+	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
+	for (unsigned i = 0; i < cfg->ncpus; i++)
+		vm->vcpu[i] = (struct vcpu){ vm, i };
+	error = vm->eng->create(vm, cfg, &vm->priv);
+	if (error != 0) {
+		free(vm);
+		return (error);
+	}
+	*out = vm;
+	return (0);
+}
+
+void
+vm_destroy(struct vm *vm)
+{
+	if (vm == NULL)
+		return;
+	vm->eng->destroy(vm->priv);
+	free(vm);
+}
+
+unsigned
+vm_ncpus(const struct vm *vm)
+{
+	return (vm->ncpus);
+}
+
+struct vcpu *
+vm_vcpu(struct vm *vm, unsigned idx)
+{
+	return (idx < vm->ncpus ? &vm->vcpu[idx] : NULL);
+}
+
+const char *
+vm_engine_name(const struct vm *vm)
+{
+	return (vm->eng->name);
+}
+
+int
+vm_reset(struct vm *vm)
+{
+	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
+	return (vm->eng->reset(vm->priv));
+}
+
+unsigned
+vcpu_id(const struct vcpu *vcpu)
+{
+	return (vcpu->id);
+}
+
+struct vm *
+vcpu_vm(const struct vcpu *vcpu)
+{
+	return (vcpu->vm);
+}
+
+int
+vm_suspend(struct vm *vm, enum vm_suspend_how how)
+{
+	int none = VM_SUSPEND_NONE;
+
+	if (!atomic_compare_exchange_strong(&vm->suspend, &none, how))
+		return (-EALREADY);
+	vm->eng->suspend(vm->priv, how);
+	return (0);
+}
+
+int
+vcpu_run(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	return (vcpu->vm->eng->run(vcpu->vm->priv, vcpu->id, exit));
+}
+
+void
+vcpu_kick(struct vcpu *vcpu)
+{
+	vcpu->vm->eng->kick(vcpu->vm->priv, vcpu->id);
+}
+
+void
+vcpu_wait(struct vcpu *vcpu)
+{
+	vcpu->vm->eng->wait(vcpu->vm->priv, vcpu->id);
+}
+
+int
+vcpu_get_reg(struct vcpu *vcpu, enum vm_reg reg, uint64_t *val)
+{
+	return (vcpu->vm->eng->get_reg(vcpu->vm->priv, vcpu->id, reg, val));
+}
+
+int
+vcpu_set_reg(struct vcpu *vcpu, enum vm_reg reg, uint64_t val)
+{
+	return (vcpu->vm->eng->set_reg(vcpu->vm->priv, vcpu->id, reg, val));
+}
+
+int
+vcpu_get_seg(struct vcpu *vcpu, enum vm_segreg seg, struct vm_seg *val)
+{
+	return (vcpu->vm->eng->get_seg(vcpu->vm->priv, vcpu->id, seg, val));
+}
+
+int
+vcpu_set_seg(struct vcpu *vcpu, enum vm_segreg seg, const struct vm_seg *val)
+{
+	return (vcpu->vm->eng->set_seg(vcpu->vm->priv, vcpu->id, seg, val));
+}
+
+int
+vcpu_get_xsave(struct vcpu *vcpu, void *buf, uint32_t *len)
+{
+	return (vcpu->vm->eng->get_xsave(vcpu->vm->priv, vcpu->id, buf, len));
+}
+
+int
+vcpu_set_xsave(struct vcpu *vcpu, const void *buf, uint32_t len)
+{
+	return (vcpu->vm->eng->set_xsave(vcpu->vm->priv, vcpu->id, buf, len));
+}
+
+int
+vcpu_get_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+{
+	return (vcpu->vm->eng->get_msr(vcpu->vm->priv, vcpu->id, msr, val));
+}
+
+int
+vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+{
+	return (vcpu->vm->eng->set_msr(vcpu->vm->priv, vcpu->id, msr, val));
+}
+
+int
+vcpu_inject_exception(
+    struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
+{
+	return (vcpu->vm->eng->inject_exception(
+	    vcpu->vm->priv, vcpu->id, vector, has_error, error));
+}
+
+int
+vcpu_complete_msr(struct vcpu *vcpu, bool gp, uint64_t val)
+{
+	return (
+	    vcpu->vm->eng->complete_msr(vcpu->vm->priv, vcpu->id, gp, val));
+}
+
+int
+vcpu_set_cap(struct vcpu *vcpu, enum vm_cap cap, bool on)
+{
+	return (vcpu->vm->eng->set_cap(vcpu->vm->priv, vcpu->id, cap, on));
+}
+
+int
+vm_msi(struct vm *vm, uint64_t addr, uint32_t data)
+{
+	return (vm->eng->msi(vm->priv, addr, data));
+}
+
+void
+vm_extint(struct vm *vm, bool level)
+{
+	vm->eng->extint(vm->priv, level);
+}
+
+void
+vm_nmi(struct vm *vm, unsigned vcpu)
+{
+	if (vcpu < vm->ncpus)
+		vm->eng->nmi(vm->priv, vcpu);
+}
+
+void
+vcpu_dump(struct vcpu *vcpu, FILE *out)
+{
+	vcpu->vm->eng->dump(vcpu->vm->priv, vcpu->id, out);
+}

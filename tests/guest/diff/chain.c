@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A test of several instructions in one block: what one leaves in registers
+ * and flags, the next ones use. Two registers and RSP are kept as pointers;
+ * all memory operands go through them or are RIP-relative.
+ */
+#include <string.h>
+
+#include "diff.h"
+
+struct chain {
+	struct gen g;
+	int ptr[2];
+	uint32_t len;
+};
+
+static bool
+reserved(const struct chain *c, int reg)
+{
+	return (reg == G_RSP || reg == c->ptr[0] || reg == c->ptr[1]);
+}
+
+/* Instructions whose addresses depend on what ran before. */
+static bool
+suitable(const struct insn *i)
+{
+	switch (i->d.mnemonic) {
+	case ZYDIS_MNEMONIC_BT:
+	case ZYDIS_MNEMONIC_BTS:
+	case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTC:
+		return (i->op[0].type != ZYDIS_OPERAND_TYPE_MEMORY ||
+		    i->op[1].type != ZYDIS_OPERAND_TYPE_REGISTER);
+	case ZYDIS_MNEMONIC_ENTER:
+	case ZYDIS_MNEMONIC_LEAVE:
+	case ZYDIS_MNEMONIC_XLAT:
+	case ZYDIS_MNEMONIC_POPF:
+	case ZYDIS_MNEMONIC_POPFQ:
+	case ZYDIS_MNEMONIC_MASKMOVQ:
+	case ZYDIS_MNEMONIC_MASKMOVDQU:
+	case ZYDIS_MNEMONIC_VMASKMOVDQU:
+	/* Unmasks exceptions: the chain would end there too often. */
+	case ZYDIS_MNEMONIC_LDMXCSR:
+	case ZYDIS_MNEMONIC_VLDMXCSR:
+	case ZYDIS_MNEMONIC_FLDCW:
+	case ZYDIS_MNEMONIC_FLDENV:
+	case ZYDIS_MNEMONIC_FRSTOR:
+		return (false);
+	default:
+		return (i->d.meta.category != ZYDIS_CATEGORY_STRINGOP);
+	}
+}
+
+static bool
+writes_pointer(const struct chain *c, const struct insn *i)
+{
+	const ZydisDecodedOperand *op;
+	int reg;
+
+	for (unsigned n = 0; n < i->d.operand_count; n++) {
+		op = &i->op[n];
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0)
+			continue;
+		reg = gen_gpr(op->reg.value);
+		/* The stack pointer may move by PUSH and POP. */
+		if (reg == G_RSP &&
+		    op->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+			continue;
+		if (reg >= 0 && reserved(c, reg))
+			return (true);
+	}
+	return (false);
+}
+
+/* Rewrites the ModRM byte of a memory operand to [pointer + disp] or
+ * [RIP + disp], and keeps the displacement small. */
+static bool
+redirect(struct chain *c, struct insn *i, unsigned n)
+{
+	ZydisDecodedOperand *op = &i->op[n];
+	struct rng *r = &c->g.r;
+	int64_t disp;
+	uint64_t pc = DIFF_CODE + c->g.t->code_off + c->len;
+	int base = gen_gpr(op->mem.base);
+
+	if (op->mem.type == ZYDIS_MEMOP_TYPE_VSIB ||
+	    i->d.address_width == 32 || op->mem.index != ZYDIS_REGISTER_NONE ||
+	    op->mem.segment == ZYDIS_REGISTER_FS ||
+	    op->mem.segment == ZYDIS_REGISTER_GS)
+		return (false);
+	if (op->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+		return (base == G_RSP);
+	if (i->d.raw.disp.size == 32) {
+		disp = (int64_t)rng_below(r, 2000) - 1000;
+		if (op->size >= 128 && rng_chance(r, 70))
+			disp &= ~(int64_t)(op->size / 8 - 1);
+		if (op->mem.base == ZYDIS_REGISTER_RIP)
+			disp += (int64_t)(DIFF_DATA + 0x2800 - pc -
+			    i->d.length);
+		else if (base < 0)
+			disp += (int64_t)(DIFF_DATA + 0x2800);
+		memcpy(i->bytes + i->d.raw.disp.offset, &disp, 4);
+	}
+	if (op->mem.base == ZYDIS_REGISTER_RIP || base < 0)
+		return (i->d.raw.disp.size == 32);
+	if (base == G_RSP)
+		return (true);
+	/* rm (and REX.B, inverted in VEX and EVEX) name the base. */
+	return (base == c->ptr[0] || base == c->ptr[1]);
+}
+
+static bool
+add_insn(struct chain *c)
+{
+	struct diff_test *t = c->g.t;
+	struct insn i;
+	const struct form *f;
+
+	f = &c->g.fs->f[rng_below(&c->g.r, c->g.fs->n)];
+	/* Half integer, so that registers and flags are in the game. */
+	if (f->enc != ENC_LEGACY && rng_chance(&c->g.r, 60))
+		return (false);
+	if (!forms_make(c->g.fs, f, &c->g.r, &i) || !suitable(&i) ||
+	    writes_pointer(c, &i))
+		return (false);
+	for (unsigned n = 0; n < i.d.operand_count; n++)
+		if (i.op[n].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    i.op[n].mem.type != ZYDIS_MEMOP_TYPE_AGEN &&
+		    !redirect(c, &i, n))
+			return (false);
+	if (!forms_decode(c->g.fs, &i) || writes_pointer(c, &i) ||
+	    c->len + i.d.length > DIFF_CODE_MAX - 8)
+		return (false);
+	memcpy(t->code + c->len, i.bytes, i.d.length);
+	c->len += i.d.length;
+	/* CMP defines every flag that the last one left undefined. */
+	if (i.d.cpu_flags != NULL && i.d.cpu_flags->undefined != 0) {
+		t->code[c->len++] = 0x83;
+		t->code[c->len++] =
+		    (uint8_t)(0xf8 | rng_below(&c->g.r, 8));
+		t->code[c->len++] = (uint8_t)rng_next(&c->g.r);
+	}
+	return (true);
+}
+
+/* Jcc over the next instruction. */
+static void
+add_jump(struct chain *c)
+{
+	struct diff_test *t = c->g.t;
+	uint32_t at = c->len, before;
+
+	t->code[c->len++] = (uint8_t)(0x70 | rng_below(&c->g.r, 16));
+	t->code[c->len++] = 0;
+	before = c->len;
+	for (unsigned n = 0; n < 100 && c->len == before; n++)
+		(void)add_insn(c);
+	t->code[at + 1] = (uint8_t)(c->len - before);
+}
+
+void
+gen_chain(const struct forms *fs, const struct diff_layout *lay,
+    struct diff_test *t, uint64_t seed)
+{
+	struct chain c = { .g = { .fs = fs, .lay = lay, .r = { seed },
+			       .t = t } };
+	struct rng *r = &c.g.r;
+	unsigned want;
+
+	t->seed = seed;
+	t->form = 0;
+	t->undef = 0;
+	gen_state(&c.g);
+	t->code_off = rng_below(r, 0xf00);
+	if (rng_chance(r, 8))
+		t->code_off = 4096 - rng_below(r, 64);
+	t->st.rip = DIFF_CODE + t->code_off;
+	/* Not the registers that most instructions need. */
+	c.ptr[0] = rng_chance(r, 30) ? (int)rng_below(r, 16) : G_RSI;
+	c.ptr[1] = rng_chance(r, 50) ? (int)rng_below(r, 16) : 13;
+	for (unsigned i = 0; i < 2; i++)
+		t->st.gpr[c.ptr[i]] = DIFF_DATA + 0x2000 + 64 +
+		    (rng_below(r, 0x1000) & (rng_chance(r, 60) ? ~63u : ~0u));
+	t->st.gpr[G_RSP] = DIFF_DATA + 0x2800 + (rng_below(r, 0x400) & ~7u);
+	want = 3 + rng_below(r, 10);
+	for (unsigned n = 0, tries = 0; n < want && tries < 4000; tries++) {
+		if (rng_chance(r, 1) && c.len < DIFF_CODE_MAX - 32) {
+			add_jump(&c);
+			n++;
+		} else if (add_insn(&c)) {
+			n++;
+		}
+	}
+	t->code_len = c.len;
+	gen_stop(t);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <string.h>
+
+#include "diff.h"
+
+/* What one mismatch may print. */
+#define MAX_LINES 10
+
+struct report {
+	FILE *out;
+	unsigned n;
+};
+
+static void
+differ(struct report *rep, const char *what, unsigned idx, uint64_t want,
+    uint64_t got)
+{
+	if (rep->n++ < MAX_LINES && rep->out != NULL)
+		fprintf(rep->out, "  %s%u: want %#llx got %#llx\n", what, idx,
+		    (unsigned long long)want, (unsigned long long)got);
+}
+
+static void
+check(struct report *rep, const char *what, unsigned idx, uint64_t want,
+    uint64_t got)
+{
+	if (want != got)
+		differ(rep, what, idx, want, got);
+}
+
+static void
+check_bytes(struct report *rep, const char *what, unsigned idx,
+    const uint8_t *want, const uint8_t *got, size_t len)
+{
+	if (memcmp(want, got, len) == 0)
+		return;
+	if (rep->n++ >= MAX_LINES || rep->out == NULL)
+		return;
+	fprintf(rep->out, "  %s%u: want ", what, idx);
+	for (size_t i = len; i-- > 0;)
+		fprintf(rep->out, "%02x", want[i]);
+	fprintf(rep->out, "\n  %*s  got ", (int)strlen(what), "");
+	for (size_t i = len; i-- > 0;)
+		fprintf(rep->out, "%02x", got[i]);
+	fprintf(rep->out, "\n");
+}
+
+/* Fills components that are in their initial state and therefore were not
+ * written (SDM volume 1, 13.6). */
+static void
+normalize(const struct diff_layout *lay, uint8_t *x)
+{
+	uint64_t bv;
+
+	memcpy(&bv, x + 512, 8);
+	if ((bv & 1) == 0) {
+		memset(x, 0, 24);
+		x[0] = 0x7f;
+		x[1] = 0x03;
+		memset(x + 32, 0, 128);
+	}
+	if ((bv & 2) == 0)
+		memset(x + 160, 0, 256);
+	for (unsigned i = 2; i < 8; i++)
+		if (((bv >> i) & 1) == 0)
+			memset(x + lay->off[i], 0, lay->size[i]);
+}
+
+static uint32_t
+get(const uint8_t *p, unsigned bytes)
+{
+	uint32_t v = 0;
+
+	memcpy(&v, p, bytes);
+	return (v);
+}
+
+static void
+compare_fpu(struct report *rep, const struct diff_layout *lay,
+    const uint8_t *want_raw, const uint8_t *got_raw)
+{
+	static uint8_t const pieces[8] = { 0, 0, 16, 0, 0, 8, 32, 64 };
+	static const char *const names[8] = { "", "", "ymmh", "", "", "k",
+		"zmmh", "zmm16+" };
+	uint8_t want[DIFF_XSAVE_SIZE], got[DIFF_XSAVE_SIZE];
+
+	memcpy(want, want_raw, lay->total);
+	memcpy(got, got_raw, lay->total);
+	normalize(lay, want);
+	normalize(lay, got);
+	check(rep, "fcw", 0, get(want, 2), get(got, 2));
+	check(rep, "fsw", 0, get(want + 2, 2), get(got + 2, 2));
+	check(rep, "ftw", 0, want[4], got[4]);
+	/* FOP, FIP, FDP at 6 to 23: not kept. */
+	check(rep, "mxcsr", 0, get(want + 24, 4), get(got + 24, 4));
+	for (unsigned i = 0; i < 8; i++)
+		check_bytes(rep, "st", i, want + 32 + 16 * i, got + 32 + 16 * i,
+		    10);
+	for (unsigned i = 0; i < 16; i++)
+		check_bytes(rep, "xmm", i, want + 160 + 16 * i,
+		    got + 160 + 16 * i, 16);
+	for (unsigned c = 2; c < 8; c++)
+		for (unsigned i = 0; pieces[c] != 0 &&
+		     i < lay->size[c] / pieces[c]; i++)
+			check_bytes(rep, names[c], i,
+			    want + lay->off[c] + pieces[c] * i,
+			    got + lay->off[c] + pieces[c] * i, pieces[c]);
+}
+
+unsigned
+diff_compare(const struct diff_layout *lay, const struct diff_test *t,
+    const struct diff_result *want, const struct diff_result *got, void *out)
+{
+	static const char *const regs[16] = { "rax", "rcx", "rdx", "rbx",
+		"rsp", "rbp", "rsi", "rdi", "r8 ", "r9 ", "r10 ", "r11 ",
+		"r12 ", "r13 ", "r14 ", "r15 " };
+	struct report rep = { out, 0 };
+	uint64_t flags = 0xcd5 & ~t->undef;
+
+	if (got->died) {
+		if (out != NULL)
+			fprintf(out, "  %s\n", got->why);
+		return (1);
+	}
+	if (want->vector != got->vector) {
+		differ(&rep, "vector", 0, want->vector, got->vector);
+	} else if (want->vector != DIFF_NO_VECTOR) {
+		/* The child is a user, the guest a kernel: U differs. */
+		check(&rep, "error", 0, want->error & ~4u, got->error & ~4u);
+		if (want->vector == 14)
+			check(&rep, "cr2", 0, want->cr2, got->cr2);
+	}
+	check(&rep, "rip", 0, want->st.rip, got->st.rip);
+	for (unsigned i = 0; i < 16; i++)
+		check(&rep, regs[i], 0, want->st.gpr[i], got->st.gpr[i]);
+	check(&rep, "rflags", 0, want->st.rflags & flags,
+	    got->st.rflags & flags);
+	compare_fpu(&rep, lay, want->st.xsave, got->st.xsave);
+	for (unsigned i = 0; i < DIFF_MEM; i += 8)
+		if (memcmp(want->mem + i, got->mem + i, 8) != 0)
+			check_bytes(&rep, "mem at ", i, want->mem + i,
+			    got->mem + i, 8);
+	return (rep.n);
+}

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is tested: build/lhyve and the guest's files, made by the Makefile.
+
+LHYVE and LHYVE_GUEST name others.
+"""
+
+import gzip
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+from typing import NamedTuple
+
+import pytest
+
+from console import Machine
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Files(NamedTuple):
+    lhyve: str
+    kernel: str
+    initrd: str
+    probe: str  # guest/probe.c, in the guest as /bin/probe
+    release: str  # of the kernel
+
+
+@pytest.fixture(scope="session")
+def files():
+    """The files, copied to where an unprivileged user can read them."""
+    lhyve = pathlib.Path(os.environ.get("LHYVE", TOP / "build/lhyve"))
+    guest = pathlib.Path(os.environ.get("LHYVE_GUEST", TOP / "build/guest"))
+    for path in (lhyve, guest / "vmlinuz", guest / "initrd.gz"):
+        if not path.exists():
+            pytest.exit(f"{path} is missing: run `make all guest`", 2)
+    release = (guest / "vmlinuz").resolve().name.removeprefix("vmlinuz-")
+    with tempfile.TemporaryDirectory(prefix="lhyve-test-") as tmp:
+        os.chmod(tmp, 0o755)
+        copies = []
+        for path, mode in ((lhyve, 0o755), (guest / "vmlinuz", 0o644),
+                           (guest / "initrd.gz", 0o644)):
+            copy = f"{tmp}/{path.name}"
+            shutil.copyfile(path, copy)
+            os.chmod(copy, mode)
+            copies.append(copy)
+        add_program(tmp, "probe", copies[-1])
+        yield Files(*copies, f"{tmp}/bin/probe", release)
+
+
+def add_program(tmp, name, initrd):
+    """Builds a program of guest/ and appends it to an initramfs: the kernel
+    takes one archive after the other."""
+    os.makedirs(f"{tmp}/bin", exist_ok=True)
+    source = pathlib.Path(__file__).parent / "guest" / f"{name}.c"
+    subprocess.run(
+        ["gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread",
+         "-s", "-o", f"{tmp}/bin/{name}", source, "-lm"], check=True)
+    archive = subprocess.run(
+        ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=tmp,
+        input=f"bin/{name}\n".encode(), stdout=subprocess.PIPE, check=True)
+    with open(initrd, "ab") as f:
+        f.write(gzip.compress(archive.stdout))
+
+
+@pytest.fixture
+def machine(files):
+    """Makes machines; ends those that a test leaves."""
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(Machine(files, *args, **kwargs))
+        return made[-1]
+
+    yield make
+    for m in made:
+        m.close()

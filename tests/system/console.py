@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine on a pseudo-terminal, as a user has it on a terminal."""
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import subprocess
+import termios
+import time
+
+import pexpect
+import pexpect.fdpexpect
+import pytest
+
+# How long until something counts as hung. Nothing here measures speed.
+BOOT = 240
+REPLY = 120
+
+NOBODY = 65534
+
+# Every machine of the suite, apart from what the tests add or replace.
+PC = ["-A", "-H", "-s", "0,hostbridge", "-s", "31,lpc"]
+
+
+def unprivileged():
+    """What to put in front of a command so that it runs without root."""
+    if os.getuid() != 0:
+        return []
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
+            "--clear-groups"]
+
+
+class Console:
+    """A command on a terminal of its own.
+
+    The test holds the terminal open too, so that its attributes can be
+    looked at when the command is gone.
+    """
+
+    def __init__(self, argv, env=None):
+        self.master, self.slave = pty.openpty()
+        # A terminal that a user left in an unusual state shows whether it
+        # is put back as it was, or into some default.
+        attr = termios.tcgetattr(self.slave)
+        attr[3] &= ~termios.ECHOCTL
+        attr[6][termios.VINTR] = b"\x07"
+        termios.tcsetattr(self.slave, termios.TCSANOW, attr)
+        self.before = termios.tcgetattr(self.slave)
+        self.tty = pexpect.fdpexpect.fdspawn(
+            self.master, encoding="utf-8", codec_errors="replace")
+        # Without the pause before each write that pexpect has by default:
+        # pasted text has none either.
+        self.tty.delaybeforesend = None
+        self.argv = argv
+        self.proc = subprocess.Popen(
+            argv, stdin=self.slave, stdout=self.slave, stderr=self.slave,
+            env=env, start_new_session=True, preexec_fn=self._own_terminal)
+
+    def _own_terminal(self):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    @property
+    def pid(self):
+        return self.proc.pid
+
+    def attributes(self):
+        return termios.tcgetattr(self.slave)
+
+    def expect(self, pattern, timeout=REPLY):
+        """Waits for output; fails at once if the command ends before."""
+        deadline = time.monotonic() + timeout
+        while True:
+            ended = self.proc.poll() is not None
+            if self.tty.expect([pattern, pexpect.TIMEOUT], timeout=0.5) == 0:
+                return self.tty.match
+            if ended:
+                self._fail(f"ended with status {self.proc.returncode} "
+                           f"before {pattern!r}")
+            if time.monotonic() > deadline:
+                self._fail(f"no {pattern!r} within {timeout} s")
+
+    def _fail(self, what):
+        tail = "\n".join((self.tty.buffer or "").splitlines()[-40:])
+        pytest.fail(f"{self.argv[0]}: {what}\n--- last output\n{tail}",
+                    pytrace=False)
+
+    def send(self, text):
+        self.tty.send(text)
+
+    def wait(self, timeout=REPLY):
+        """Takes output until the command ends; returns its status."""
+        deadline = time.monotonic() + timeout
+        while self.proc.poll() is None:
+            self.tty.expect([pexpect.TIMEOUT], timeout=0.1)
+            if time.monotonic() > deadline:
+                self._fail(f"still runs after {timeout} s")
+        self.tty.expect([pexpect.TIMEOUT], timeout=0.1)
+        return self.proc.returncode
+
+    def restored(self):
+        return self.attributes() == self.before
+
+    def close(self):
+        if self.proc.poll() is None:
+            # With what it started: lhyve under strace or make.
+            os.killpg(self.proc.pid, signal.SIGKILL)
+            self.proc.wait()
+        self.tty.close()
+        os.close(self.slave)
+
+
+class Machine(Console):
+    """lhyve with the small guest; `run` talks to the guest's shell."""
+
+    def __init__(self, files, *options, cmdline="", memory="512M",
+                 prefix=(), initrd=True):
+        self.files = files
+        argv = [*prefix, files.lhyve, *PC, "-m", memory,
+                "-l", "com1,stdio", *engine(),
+                "-o", f"kernel={files.kernel}"]
+        if initrd:
+            argv += ["-o", f"initrd={files.initrd}"]
+        argv += ["-o", f"cmdline=console=ttyS0 {cmdline}".rstrip(),
+                 *options, "vm0"]
+        self.count = 0
+        super().__init__(argv)
+
+    def boot(self):
+        """Waits for the shell; returns everything the console showed."""
+        self.expect(r"To leave: [^\r\n]*\r*\n", BOOT)
+        log = self.tty.before
+        self.expect("/ # ")
+        # Lines that a kernel prints late would run into the answers.
+        self.run("dmesg -n 1")
+        return log
+
+    def run(self, command, timeout=REPLY, status=0):
+        """Runs a command in the guest's shell; returns what it printed."""
+        self.count += 1
+        n = self.count
+        # The quotes keep the line that the shell echoes from looking like
+        # the answer.
+        self.send(f"echo be''gin-{n}; {command}; echo e''nd-{n}-$?\r")
+        self.expect(rf"begin-{n}\r*\n", timeout)
+        self.expect(rf"end-{n}-([0-9]+)\r*\n", timeout)
+        text = re.sub(r"\r*\n", "\n", self.tty.before)
+        got = int(self.tty.match.group(1))
+        if got != status:
+            pytest.fail(f"guest: {command!r}: status {got}\n{text}",
+                        pytrace=False)
+        return text
+
+
+def engine():
+    return ["-o", "engine=" + os.environ.get("LHYVE_ENGINE", "soft")]

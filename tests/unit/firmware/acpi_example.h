@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TESTS_ACPI_EXAMPLE_H
+#define TESTS_ACPI_EXAMPLE_H
+
+#include "firmware/acpi.h"
+
+/* Machines whose tables are looked at: small, full, many processors. */
+static const struct acpi_prt example_prt[] = {{3, 0, 16}, {3, 1, 17}};
+
+static const struct acpi_config acpi_examples[] = {
+    {
+	.ncpus = 1,
+	.ioapic_base = 0xfec00000,
+	.sci_irq = 9,
+	.mem32_base = 0xc0000000,
+	.mem32_limit = 0xe0000000,
+    },
+    {
+	.ncpus = 1,
+	.ioapic_base = 0xfec00000,
+	.sci_irq = 9,
+	.gpe0 = true,
+	.hpet_base = 0xfed00000,
+	.hpet_id = 0x80868701,
+	.isa = true,
+	.isa_slot = 31,
+	.i8042 = true,
+	.com = {true, true, true, true},
+	.mem32_base = 0xc0000000,
+	.mem32_limit = 0xe0000000,
+	.mem64_base = 0x800000000,
+	.mem64_limit = 0x1000000000,
+	.prt = example_prt,
+	.nprt = 2,
+    },
+    {
+	.ncpus = 300,
+	.x2apic = true,
+	.ioapic_base = 0xfec00000,
+	.sci_irq = 9,
+	.isa = true,
+	.isa_slot = 1,
+	.com = {true},
+	.mem32_base = 0xc0000000,
+	.mem32_limit = 0xe0000000,
+    },
+};
+#define ACPI_EXAMPLES (sizeof(acpi_examples) / sizeof(acpi_examples[0]))
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gmem/gmem.h"
+
+#define MIB (1ull << 20)
+
+struct seen {
+	unsigned calls;
+	uint64_t gpa[4], len[4];
+	uint8_t first; /* content at the first call */
+	struct gmem *gm;
+};
+
+static void
+observe(void *arg, uint64_t gpa, uint64_t len)
+{
+	struct seen *s = arg;
+
+	if (s->calls < 4) {
+		s->gpa[s->calls] = gpa;
+		s->len[s->calls] = len;
+	}
+	if (s->calls == 0)
+		s->first = *(uint8_t *)gmem_map(s->gm, gpa, 1);
+	s->calls++;
+}
+
+static void
+test_sizes(void **state)
+{
+	struct gmem *gm;
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, 0), -EINVAL);
+	assert_null(gm);
+	assert_int_equal(gmem_create(&gm, 4097), -EINVAL);
+	assert_int_equal(gmem_create(&gm, 100ull << 40), -ENOMEM);
+	assert_int_equal(gmem_create(&gm, ~0xfffull), -ENOMEM);
+
+	assert_int_equal(gmem_create(&gm, 8192), 0);
+	assert_int_equal(gmem_lowmem(gm), 8192);
+	assert_int_equal(gmem_highmem(gm), 0);
+	gmem_destroy(gm);
+	gmem_destroy(NULL);
+}
+
+static void
+test_bounds(void **state)
+{
+	struct gmem *gm;
+	uint8_t b[16] = { 1 };
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, MIB), 0);
+	assert_ptr_equal(gmem_map(gm, 0, MIB), gmem_base(gm));
+	assert_ptr_equal(gmem_map(gm, MIB - 1, 1), gmem_base(gm) + MIB - 1);
+	assert_null(gmem_map(gm, 0, MIB + 1));
+	assert_null(gmem_map(gm, MIB - 1, 2));
+	assert_null(gmem_map(gm, MIB, 1));
+	assert_null(gmem_map(gm, 1, UINT64_MAX));
+	assert_null(gmem_map(gm, UINT64_MAX, 2));
+	assert_null(gmem_map(gm, GMEM_HIGHMEM_BASE, 1));
+	assert_int_equal(gmem_write(gm, MIB - 8, b, 16), -EFAULT);
+	assert_int_equal(*(uint8_t *)gmem_map(gm, MIB - 8, 1), 0);
+	assert_int_equal(gmem_read(gm, MIB - 8, b, 16), -EFAULT);
+	assert_int_equal(b[0], 1);
+	assert_int_equal(gmem_set(gm, MIB - 8, 0xff, 9), -EFAULT);
+	gmem_destroy(gm);
+}
+
+static void
+test_copy(void **state)
+{
+	struct gmem *gm;
+	uint8_t src[32], dst[32];
+	size_t off, len;
+
+	(void)state;
+	for (len = 0; len < sizeof(src); len++)
+		src[len] = (uint8_t)(0x80 + len);
+	assert_int_equal(gmem_create(&gm, MIB), 0);
+	for (off = 0; off < 9; off++) {
+		for (len = 0; len <= sizeof(src); len++) {
+			gmem_set(gm, 4096, 0, 64);
+			assert_int_equal(
+			    gmem_write(gm, 4096 + off, src, len), 0);
+			memset(dst, 0, sizeof(dst));
+			assert_int_equal(
+			    gmem_read(gm, 4096 + off, dst, len), 0);
+			assert_memory_equal(src, dst, len);
+			assert_int_equal(gmem_base(gm)[4096 + off + len], 0);
+		}
+	}
+	gmem_destroy(gm);
+}
+
+/* RAM above 3 GiB goes to 4 GiB; nothing is between. */
+static void
+test_split(void **state)
+{
+	struct gmem *gm;
+	uint64_t v = 0x1122334455667788ull, r;
+
+	(void)state;
+	if (gmem_create(&gm, GMEM_LOWMEM_LIMIT + MIB) == -ENOMEM)
+		skip();
+	assert_int_equal(gmem_lowmem(gm), GMEM_LOWMEM_LIMIT);
+	assert_int_equal(gmem_highmem(gm), MIB);
+	assert_null(gmem_map(gm, GMEM_LOWMEM_LIMIT, 1));
+	assert_null(gmem_map(gm, GMEM_HIGHMEM_BASE - 1, 1));
+	assert_null(gmem_map(gm, GMEM_LOWMEM_LIMIT - 1, 2));
+	assert_int_equal(gmem_write(gm, GMEM_HIGHMEM_BASE, &v, 8), 0);
+	assert_int_equal(gmem_write(gm, GMEM_LOWMEM_LIMIT - 8, &v, 8), 0);
+	assert_int_equal(gmem_read(gm, GMEM_HIGHMEM_BASE, &r, 8), 0);
+	assert_int_equal(r, v);
+	assert_ptr_equal(gmem_map(gm, GMEM_HIGHMEM_BASE, MIB),
+	    gmem_base(gm) + GMEM_HIGHMEM_BASE);
+	assert_null(gmem_map(gm, GMEM_HIGHMEM_BASE, MIB + 1));
+	gmem_destroy(gm);
+}
+
+static void
+test_watch(void **state)
+{
+	struct gmem *gm;
+	struct seen s = { 0 };
+	uint8_t b[64];
+
+	(void)state;
+	memset(b, 0xab, sizeof(b));
+	assert_int_equal(gmem_create(&gm, 4 * MIB), 0);
+	s.gm = gm;
+	gmem_set_observer(gm, observe, &s);
+	assert_false(gmem_watched(gm, 0x1000));
+	gmem_write(gm, 0x1000, b, 8);
+	assert_int_equal(s.calls, 0);
+
+	gmem_watch(gm, 0x1234, true);
+	assert_true(gmem_watched(gm, 0x1fff));
+	assert_false(gmem_watched(gm, 0x2000));
+	assert_false(gmem_watched(gm, 0xfff));
+	gmem_write(gm, 0xfe0, b, 64);
+	assert_int_equal(s.calls, 1);
+	assert_int_equal(s.gpa[0], 0x1000);
+	assert_int_equal(s.len[0], 0x20);
+	assert_int_equal(s.first, 0xab); /* after the bytes changed */
+
+	/* Two watched pages far apart, one long write. */
+	gmem_watch(gm, 0x200000, true);
+	s.calls = 0;
+	gmem_set(gm, 0x1800, 0, 0x300000);
+	assert_int_equal(s.calls, 2);
+	assert_int_equal(s.gpa[0], 0x1800);
+	assert_int_equal(s.len[0], 0x800);
+	assert_int_equal(s.gpa[1], 0x200000);
+	assert_int_equal(s.len[1], 0x1000);
+
+	gmem_watch(gm, 0x1000, false);
+	s.calls = 0;
+	gmem_wrote(gm, 0x1000, 1);
+	assert_int_equal(s.calls, 0);
+	gmem_wrote(gm, 0x200fff, 1);
+	assert_int_equal(s.calls, 1);
+
+	/* Not RAM: ignored. */
+	gmem_watch(gm, 4 * MIB, true);
+	assert_false(gmem_watched(gm, 4 * MIB));
+	gmem_watch(gm, UINT64_MAX, true);
+	gmem_wrote(gm, UINT64_MAX, 8);
+	gmem_destroy(gm);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_watch),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vmm/lapic.h"
+
+static struct lapic_action act;
+
+static void
+enable(struct lapic *l, bool x2)
+{
+	lapic_reset(l, 3, true, x2);
+	if (x2)
+		assert_int_equal(lapic_msr_write(l, 0x80f, 0x1ff, 0, &act), 0);
+	else
+		lapic_mmio_write(l, 0xf0, 0x1ff, 0, &act);
+}
+
+static uint64_t
+rd(struct lapic *l, uint32_t msr, uint64_t now)
+{
+	uint64_t v = 0xdead;
+
+	assert_int_equal(lapic_msr_read(l, msr, &v, now), 0);
+	return (v);
+}
+
+static int
+wr(struct lapic *l, uint32_t msr, uint64_t v)
+{
+	return (lapic_msr_write(l, msr, v, 0, &act));
+}
+
+/* 11.4.7.1 */
+static void
+test_reset(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	memset(&l, 0xa5, sizeof(l));
+	lapic_reset(&l, 3, true, false);
+	assert_int_equal(rd(&l, 0x1b, 0), 0xfee00900);
+	assert_true(lapic_enabled(&l));
+	assert_false(lapic_is_x2apic(&l));
+	assert_int_equal(lapic_mmio_read(&l, 0x20, 0), 3u << 24);
+	assert_int_equal(lapic_mmio_read(&l, 0x30, 0), 0x60014);
+	assert_int_equal(lapic_mmio_read(&l, 0xe0, 0), 0xffffffff);
+	assert_int_equal(lapic_mmio_read(&l, 0xf0, 0), 0xff);
+	for (uint32_t r = 0x320; r <= 0x370; r += 0x10)
+		assert_int_equal(lapic_mmio_read(&l, r, 0), 0x10000);
+	assert_int_equal(lapic_mmio_read(&l, 0x2f0, 0), 0x10000);
+	assert_int_equal(lapic_pending(&l), -1);
+	assert_int_equal(l.timer_deadline, UINT64_MAX);
+	lapic_mmio_write(&l, 0x20, 7u << 24, 0, &act); /* read-only */
+	assert_int_equal(lapic_mmio_read(&l, 0x20, 0), 3u << 24);
+	lapic_reset(&l, 1, false, true);
+	assert_int_equal(rd(&l, 0x1b, 0), 0xfee00c00);
+	assert_int_equal(rd(&l, 0x802, 0), 1);
+}
+
+/* 11.8.3 and 11.8.4: priorities, nesting, EOI. */
+static void
+test_priority(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	lapic_accept(&l, 0x31, false);
+	lapic_accept(&l, 0x45, false);
+	lapic_accept(&l, 0x42, true);
+	assert_int_equal(lapic_pending(&l), 0x45);
+	lapic_take(&l, 0x45);
+	assert_int_equal(lapic_pending(&l), -1); /* 0x42: same class */
+	assert_int_equal(lapic_mmio_read(&l, 0xa0, 0), 0x40);
+	lapic_accept(&l, 0x50, false);
+	assert_int_equal(lapic_pending(&l), 0x50);
+	lapic_take(&l, 0x50);
+	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
+	assert_true(act.check);
+	assert_false(act.eoi_broadcast);
+	assert_int_equal(lapic_pending(&l), -1);
+	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
+	assert_int_equal(lapic_pending(&l), 0x42);
+	lapic_take(&l, 0x42);
+	assert_int_equal(lapic_mmio_read(&l, 0x1a0, 0), 4); /* TMR 0x42 */
+	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
+	assert_true(act.eoi_broadcast);
+	assert_int_equal(act.vector, 0x42);
+	assert_int_equal(lapic_pending(&l), 0x31);
+	/* TPR: class 3 is held back, class 4 passes. */
+	lapic_mmio_write(&l, 0x80, 0x30, 0, &act);
+	assert_true(act.check);
+	assert_int_equal(lapic_pending(&l), -1);
+	assert_int_equal(lapic_mmio_read(&l, 0xa0, 0), 0x30);
+	lapic_accept(&l, 0x40, false);
+	assert_int_equal(lapic_pending(&l), 0x40);
+	lapic_set_cr8(&l, 2);
+	assert_int_equal(lapic_mmio_read(&l, 0x80, 0), 0x20);
+	assert_int_equal(lapic_get_cr8(&l), 2);
+	/* An EOI with nothing in service does nothing. */
+	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
+	assert_false(act.eoi_broadcast);
+}
+
+/* 11.5.4 */
+static void
+test_timer(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	lapic_mmio_write(&l, 0x3e0, 0xb, 0, &act); /* by 1 */
+	lapic_mmio_write(&l, 0x320, 0x40, 0, &act);
+	lapic_mmio_write(&l, 0x380, 1000, 5000, &act);
+	assert_true(act.timer);
+	assert_int_equal(l.timer_deadline, 6000);
+	assert_int_equal(lapic_mmio_read(&l, 0x390, 5000), 1000);
+	assert_int_equal(lapic_mmio_read(&l, 0x390, 5400), 600);
+	assert_false(lapic_timer_expire(&l, 5999));
+	assert_true(lapic_timer_expire(&l, 6001));
+	assert_int_equal(lapic_pending(&l), 0x40);
+	assert_int_equal(l.timer_deadline, UINT64_MAX);
+	assert_int_equal(lapic_mmio_read(&l, 0x390, 6001), 0);
+	lapic_take(&l, 0x40);
+	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
+
+	/* Each divisor of figure 11-10. */
+	for (uint32_t i = 0; i < 8; i++) {
+		uint32_t dcr = (i & 3) | (i & 4) << 1;
+		uint64_t d = i == 7 ? 1 : 2u << i;
+
+		lapic_mmio_write(&l, 0x380, 0, 0, &act);
+		lapic_mmio_write(&l, 0x3e0, dcr, 0, &act);
+		lapic_mmio_write(&l, 0x380, 0xffffffff, 100, &act);
+		assert_int_equal(l.timer_deadline, 100 + d * 0xffffffff);
+		assert_int_equal(
+		    lapic_mmio_read(&l, 0x390, 100 + 10 * d), 0xfffffff5);
+	}
+
+	/* Periodic: late by 2.5 periods is one interrupt, in phase. */
+	lapic_mmio_write(&l, 0x3e0, 0xb, 0, &act);
+	lapic_mmio_write(&l, 0x320, 0x20041, 0, &act);
+	lapic_mmio_write(&l, 0x380, 100000, 0, &act);
+	assert_true(lapic_timer_expire(&l, 350000));
+	assert_int_equal(lapic_pending(&l), 0x41);
+	assert_int_equal(l.timer_deadline, 400000);
+	assert_int_equal(lapic_mmio_read(&l, 0x390, 350000), 50000);
+	/* A change of the divisor keeps the count. */
+	lapic_mmio_write(&l, 0x3e0, 0, 350000, &act); /* by 2 */
+	assert_true(act.timer);
+	assert_int_equal(l.timer_deadline, 450000);
+	assert_int_equal(lapic_mmio_read(&l, 0x390, 360000), 45000);
+	/* Masked: goes on, no interrupt. */
+	lapic_take(&l, 0x41);
+	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
+	lapic_mmio_write(&l, 0x320, 0x30041, 0, &act);
+	assert_false(lapic_timer_expire(&l, 450000));
+	assert_int_equal(l.timer_deadline, 650000);
+	assert_int_equal(lapic_pending(&l), -1);
+	lapic_mmio_write(&l, 0x380, 0, 450001, &act);
+	assert_int_equal(l.timer_deadline, UINT64_MAX);
+}
+
+/* 11.5.4.1 */
+static void
+test_tsc_deadline(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, true);
+	assert_int_equal(wr(&l, 0x6e0, 777), 0); /* wrong mode: ignored */
+	assert_int_equal(rd(&l, 0x6e0, 0), 0);
+	assert_int_equal(wr(&l, 0x832, 0x20040), 0);
+	assert_int_equal(wr(&l, 0x83e, 0xb), 0);
+	assert_int_equal(wr(&l, 0x838, 1000), 0);
+	assert_int_equal(l.timer_deadline, 1000);
+	assert_int_equal(wr(&l, 0x832, 0x40040), 0);
+	assert_true(act.timer);
+	assert_int_equal(l.timer_deadline, UINT64_MAX);
+	assert_int_equal(wr(&l, 0x838, 1000), 0); /* ignored */
+	assert_int_equal(l.timer_deadline, UINT64_MAX);
+	assert_int_equal(wr(&l, 0x6e0, 5000), 0);
+	assert_true(act.timer);
+	assert_int_equal(l.timer_deadline, 5000);
+	assert_int_equal(rd(&l, 0x839, 100), 0);
+	assert_int_equal(rd(&l, 0x6e0, 0), 5000);
+	assert_true(lapic_timer_expire(&l, 5000));
+	assert_int_equal(rd(&l, 0x6e0, 0), 0);
+	assert_int_equal(lapic_pending(&l), 0x40);
+	assert_int_equal(wr(&l, 0x6e0, 9000), 0);
+	assert_int_equal(wr(&l, 0x6e0, 0), 0); /* disarms */
+	assert_true(act.timer);
+	assert_int_equal(l.timer_deadline, UINT64_MAX);
+}
+
+/* 11.6.1, 11.12.9, 11.12.11 */
+static void
+test_icr(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	lapic_mmio_write(&l, 0x310, 0x02000000, 0, &act);
+	assert_false(act.ipi);
+	lapic_mmio_write(&l, 0x300, 0x48fd, 0, &act);
+	assert_true(act.ipi);
+	assert_int_equal(act.ipi_mode, 0);
+	assert_int_equal(act.ipi_vector, 0xfd);
+	assert_int_equal(act.ipi_dest, 2);
+	assert_true(act.ipi_logical);
+	assert_true(act.ipi_assert);
+	assert_false(act.ipi_level);
+	assert_int_equal(act.ipi_shorthand, 0);
+	assert_int_equal(lapic_mmio_read(&l, 0x300, 0), 0x48fd);
+	lapic_mmio_write(&l, 0x300, 0xc4500, 0, &act); /* INIT, all but me */
+	assert_int_equal(act.ipi_mode, 5);
+	assert_int_equal(act.ipi_shorthand, 3);
+	lapic_mmio_write(&l, 0x300, 0x8500, 0, &act); /* INIT de-assert */
+	assert_false(act.ipi);
+	lapic_mmio_write(&l, 0x300, 0x44055, 0, &act); /* self */
+	assert_false(act.ipi);
+	assert_true(act.check);
+	assert_int_equal(lapic_pending(&l), 0x55);
+	lapic_mmio_write(&l, 0x300, 0x400f, 0, &act);
+	assert_false(act.ipi);
+	assert_int_equal(l.esr_pending, 0x20);
+
+	enable(&l, true);
+	assert_int_equal(wr(&l, 0x830, 0x12345678000046feull), 0);
+	assert_true(act.ipi);
+	assert_int_equal(act.ipi_mode, 6);
+	assert_int_equal(act.ipi_dest, 0x12345678);
+	assert_int_equal(rd(&l, 0x830, 0), 0x12345678000046feull);
+	assert_int_equal(wr(&l, 0x830, 0x100000), -EPERM);
+	assert_int_equal(wr(&l, 0x830, 0x2000), -EPERM);
+	assert_int_equal(wr(&l, 0x83f, 0x66), 0);
+	assert_true(act.check);
+	assert_int_equal(lapic_pending(&l), 0x66);
+	assert_int_equal(wr(&l, 0x83f, 0x100), -EPERM);
+	assert_int_equal(wr(&l, 0x83f, 0x3), 0);
+	assert_int_equal(l.esr_pending, 0x20);
+}
+
+/* 11.5.3 */
+static void
+test_errors(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	lapic_mmio_write(&l, 0x370, 0xfe, 0, &act);
+	lapic_accept(&l, 15, false);
+	assert_int_equal(lapic_pending(&l), 0xfe);
+	assert_int_equal(lapic_mmio_read(&l, 0x280, 0), 0); /* not latched */
+	assert_int_equal(lapic_mmio_read(&l, 0x40, 0), 0);
+	lapic_mmio_write(&l, 0x280, 0, 0, &act);
+	assert_int_equal(lapic_mmio_read(&l, 0x280, 0), 0xc0);
+	lapic_mmio_write(&l, 0x280, 0, 0, &act);
+	assert_int_equal(lapic_mmio_read(&l, 0x280, 0), 0);
+	/* An illegal vector in the error LVT does not recurse. */
+	lapic_mmio_write(&l, 0x370, 0x01, 0, &act);
+	lapic_accept(&l, 0, false);
+	assert_int_equal(l.esr_pending, 0x40);
+	/* Unaligned: zero, ignored. */
+	assert_int_equal(lapic_mmio_read(&l, 0x84, 0), 0);
+	lapic_mmio_write(&l, 0x84, 0xff, 0, &act);
+	assert_int_equal(lapic_mmio_read(&l, 0x80, 0), 0);
+}
+
+/* 11.4.7.2 */
+static void
+test_software_disable(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	lapic_mmio_write(&l, 0x350, 0x700, 0, &act);
+	lapic_accept(&l, 0x60, false);
+	lapic_mmio_write(&l, 0xf0, 0xff, 0, &act);
+	assert_int_equal(lapic_mmio_read(&l, 0x350, 0), 0x10700);
+	lapic_mmio_write(&l, 0x350, 0x700, 0, &act);
+	assert_int_equal(lapic_mmio_read(&l, 0x350, 0), 0x10700);
+	/* What is there stays, nothing new comes. */
+	lapic_accept(&l, 0x70, false);
+	assert_int_equal(lapic_pending(&l), 0x60);
+	assert_true(lapic_matches(&l, 3, false)); /* for INIT, NMI, SIPI */
+}
+
+static void
+test_extint(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	l.extint = 1;
+	assert_int_equal(lapic_pending(&l), -1);
+	lapic_mmio_write(&l, 0x350, 0x700, 0, &act);
+	assert_true(act.check);
+	assert_int_equal(lapic_pending(&l), LAPIC_EXTINT);
+	lapic_set_cr8(&l, 15); /* the TPR is not asked */
+	assert_int_equal(lapic_pending(&l), LAPIC_EXTINT);
+	lapic_mmio_write(&l, 0x350, 0x10700, 0, &act);
+	assert_int_equal(lapic_pending(&l), -1);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00100), 0);
+	assert_int_equal(lapic_pending(&l), LAPIC_EXTINT);
+	l.extint = 0;
+	assert_int_equal(lapic_pending(&l), -1);
+	/* INIT keeps the wire, the id and the base. */
+	l.extint = 1;
+	lapic_init_ipi(&l);
+	assert_int_equal(l.extint, 1);
+	assert_int_equal(l.id, 3);
+	assert_int_equal(l.apicbase, 0xfee00100);
+}
+
+/* 11.6.2 and 11.12.10 */
+static void
+test_destination(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	assert_true(lapic_matches(&l, 3, false));
+	assert_false(lapic_matches(&l, 2, false));
+	assert_true(lapic_matches(&l, 0xff, false));
+	assert_false(lapic_matches(&l, 0x103, false));
+	lapic_mmio_write(&l, 0xd0, 0x24000000, 0, &act);
+	assert_true(lapic_matches(&l, 0x04, true)); /* flat */
+	assert_true(lapic_matches(&l, 0x21, true));
+	assert_false(lapic_matches(&l, 0x9b, true));
+	lapic_mmio_write(&l, 0xe0, 0x0fffffff, 0, &act); /* cluster */
+	assert_int_equal(lapic_mmio_read(&l, 0xe0, 0), 0x0fffffff);
+	assert_true(lapic_matches(&l, 0x24, true));
+	assert_true(lapic_matches(&l, 0xf4, true));
+	assert_false(lapic_matches(&l, 0x14, true));
+	assert_false(lapic_matches(&l, 0x23, true));
+	assert_true(lapic_matches(&l, 0xff, true));
+
+	lapic_reset(&l, 0x25, false, true);
+	assert_int_equal(rd(&l, 0x80d, 0), 0x20020);
+	assert_true(lapic_matches(&l, 0x20021, true));
+	assert_false(lapic_matches(&l, 0x10020, true));
+	assert_false(lapic_matches(&l, 0x2001f & ~0x20u, true));
+	assert_true(lapic_matches(&l, 0xffffffff, true));
+	assert_true(lapic_matches(&l, 0x25, false));
+	assert_true(lapic_matches(&l, 0xffffffff, false));
+	assert_false(lapic_matches(&l, 0x125, false));
+}
+
+/* 11.12.1: which register numbers exist in x2APIC mode. */
+static void
+test_x2apic_map(void **state)
+{
+	static const uint8_t readable[] = { 0x02, 0x03, 0x08, 0x0a, 0x0d, 0x0f,
+		0x10, 0x17, 0x18, 0x1f, 0x20, 0x27, 0x28, 0x2f, 0x30, 0x32,
+		0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3e };
+	static const uint8_t faults[] = { 0x00, 0x01, 0x04, 0x07, 0x09, 0x0b,
+		0x0c, 0x0e, 0x29, 0x2e, 0x31, 0x3a, 0x3d, 0x3f, 0x40, 0xff };
+	static const uint8_t read_only[] = { 0x02, 0x03, 0x0a, 0x0d, 0x0e, 0x10,
+		0x18, 0x20, 0x31, 0x39, 0x40, 0xff };
+	struct lapic l;
+	uint64_t v;
+
+	(void)state;
+	enable(&l, true);
+	for (unsigned i = 0; i < sizeof(readable); i++)
+		(void)rd(&l, 0x800u + readable[i], 0);
+	for (unsigned i = 0; i < sizeof(faults); i++)
+		assert_int_equal(
+		    lapic_msr_read(&l, 0x800u + faults[i], &v, 0), -EPERM);
+	for (unsigned i = 0; i < sizeof(read_only); i++)
+		assert_int_equal(wr(&l, 0x800u + read_only[i], 0), -EPERM);
+	assert_int_equal(wr(&l, 0x80b, 0), 0);
+	assert_int_equal(wr(&l, 0x80b, 1), -EPERM);
+	assert_int_equal(wr(&l, 0x828, 0), 0);
+	assert_int_equal(wr(&l, 0x828, 1), -EPERM);
+	assert_int_equal(wr(&l, 0x808, 0x100), -EPERM);
+	assert_int_equal(wr(&l, 0x808, 1ull << 32), -EPERM);
+	assert_int_equal(wr(&l, 0x832, 0x80000), -EPERM);
+	assert_int_equal(wr(&l, 0x837, 0x100), -EPERM);
+	assert_int_equal(wr(&l, 0x83e, 4), -EPERM);
+	assert_int_equal(wr(&l, 0x7ff, 0), -ENOENT);
+	assert_int_equal(wr(&l, 0x900, 0), -ENOENT);
+	assert_int_equal(lapic_msr_read(&l, 0x10, &v, 0), -ENOENT);
+	assert_int_equal(lapic_mmio_read(&l, 0x30, 0), 0xffffffff);
+	enable(&l, false);
+	assert_int_equal(lapic_msr_read(&l, 0x803, &v, 0), -EPERM);
+	assert_int_equal(wr(&l, 0x80f, 0x1ff), -EPERM);
+}
+
+/* Figure 11-27 */
+static void
+test_apicbase(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00500), -EPERM); /* EXTD alone */
+	assert_int_equal(wr(&l, 0x1b, 0xfee00901), -EPERM);
+	assert_int_equal(wr(&l, 0x1b, 1ull << 52 | 0x900), -EPERM);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00d00), 0);
+	assert_true(lapic_is_x2apic(&l));
+	assert_int_equal(rd(&l, 0x80f, 0), 0x1ff); /* kept */
+	assert_int_equal(wr(&l, 0x1b, 0xfee00900), -EPERM); /* not back */
+	assert_int_equal(wr(&l, 0x1b, 0xfee00100), 0);
+	assert_false(lapic_enabled(&l));
+	assert_true(act.timer);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00d00), -EPERM);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00900), 0);
+	assert_int_equal(lapic_mmio_read(&l, 0xf0, 0), 0xff); /* as reset */
+	assert_int_equal(lapic_mmio_read(&l, 0x20, 0), 3u << 24);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_priority),
+		cmocka_unit_test(test_timer),
+		cmocka_unit_test(test_tsc_deadline),
+		cmocka_unit_test(test_icr),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_software_disable),
+		cmocka_unit_test(test_extint),
+		cmocka_unit_test(test_destination),
+		cmocka_unit_test(test_x2apic_map),
+		cmocka_unit_test(test_apicbase),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
