@@ -21,7 +21,7 @@ test_timer(void **state)
 	assert_true(pm_timer(1199864031882ull) == 0);
 	assert_true(pm_timer(1199864031881ull) == UINT32_MAX);
 	assert_true(pm_timer(315360000000000000ull) ==
-	    (uint32_t)(315360000ull * 3579545));
+		    (uint32_t)(315360000ull * 3579545));
 }
 
 static void
@@ -42,11 +42,11 @@ test_pm1(void **state)
 	assert_false(pm_write(&pm, PM1_CONTROL + 1, 0x20)); /* type 0 */
 	assert_true(pm_write(&pm, PM1_CONTROL + 1, 0x34));
 	assert_int_equal(pm_read(&pm, PM1_CONTROL + 1), 0x14);
-	/* Only the power button and GBL can be enabled. */
+	/* RTC, sleep and power button, GBL can be enabled. */
 	pm_write(&pm, PM1_ENABLE, 0xff);
 	pm_write(&pm, PM1_ENABLE + 1, 0xff);
 	assert_int_equal(pm_read(&pm, PM1_ENABLE), 0x20);
-	assert_int_equal(pm_read(&pm, PM1_ENABLE + 1), 0x01);
+	assert_int_equal(pm_read(&pm, PM1_ENABLE + 1), 0x07);
 	assert_false(pm_sci(&pm));
 	assert_true(pm_power_button(&pm));
 	assert_true(pm_sci(&pm));
@@ -67,8 +67,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_timer),
-		cmocka_unit_test(test_pm1),
+	    cmocka_unit_test(test_timer),
+	    cmocka_unit_test(test_pm1),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
