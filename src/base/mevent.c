@@ -17,8 +17,8 @@ struct mevent {
 	void *arg;
 	int fd;
 	unsigned events;
-	bool polled; /* known to epoll */
-	bool dead;   /* removed, freed at the end of the batch */
+	bool polled;         /* known to epoll */
+	bool dead;           /* removed, freed at the end of the batch */
 	struct mevent *next; /* in the list of all, or of the dead */
 	struct mevent **prevp;
 };
@@ -29,8 +29,8 @@ struct mevent_loop {
 	int epfd, stopfd;
 	atomic_bool stopping;
 	atomic_bool running;
-	pthread_t thread; /* valid while running */
-	bool in_batch;	  /* epoll's answers are being worked off */
+	pthread_t thread;       /* valid while running */
+	bool in_batch;          /* epoll's answers are being worked off */
 	struct mevent *current; /* its handler is being called */
 	struct mevent *all, *dead;
 };
@@ -38,7 +38,7 @@ struct mevent_loop {
 int
 mevent_loop_create(struct mevent_loop **out)
 {
-	struct epoll_event ee = { .events = EPOLLIN, .data.ptr = NULL };
+	struct epoll_event ee = {.events = EPOLLIN, .data.ptr = NULL};
 	struct mevent_loop *loop;
 	int error;
 
@@ -100,7 +100,7 @@ bool
 mevent_in_loop(const struct mevent_loop *loop)
 {
 	return (atomic_load(&loop->running) &&
-	    pthread_equal(loop->thread, pthread_self()));
+		pthread_equal(loop->thread, pthread_self()));
 }
 
 void
@@ -166,8 +166,7 @@ mevent_run(struct mevent_loop *loop)
 		loop->in_batch = true;
 		for (i = 0; i < n; i++) {
 			if (ee[i].data.ptr != NULL)
-				mevent_call(
-				    loop, ee[i].data.ptr, ee[i].events);
+				mevent_call(loop, ee[i].data.ptr, ee[i].events);
 		}
 		loop->in_batch = false;
 		mevent_bury(loop);
@@ -186,7 +185,7 @@ static int
 mevent_poll(struct mevent *ev)
 {
 	struct mevent_loop *loop = ev->loop;
-	struct epoll_event ee = { .data.ptr = ev };
+	struct epoll_event ee = {.data.ptr = ev};
 	int op;
 
 	if (ev->events & MEVENT_READ)

@@ -11,7 +11,7 @@
 #include "base/mevent.h"
 #include "base/vclock.h"
 
-#define NS_PER_S 1000000000ull
+#define NS_PER_S     1000000000ull
 #define VCLOCK_BATCH 64
 
 struct vclock {
@@ -31,7 +31,7 @@ struct vclock {
 	pthread_cond_t idle;  /* `current` has changed */
 	struct vtimer *head;  /* armed, earliest first */
 	struct vtimer *current;
-	uint64_t programmed;  /* deadline in the timerfd */
+	uint64_t programmed; /* deadline in the timerfd */
 };
 
 static uint64_t
@@ -53,9 +53,9 @@ vclock_now(const struct vclock *cvc)
 	for (;;) {
 		seq = atomic_load(&vc->seq);
 		frozen = atomic_load(&vc->frozen);
-		now = frozen != VCLOCK_NEVER ? frozen :
-					       host_now() -
-			atomic_load(&vc->offset);
+		now = frozen != VCLOCK_NEVER
+			  ? frozen
+			  : host_now() - atomic_load(&vc->offset);
 		if ((seq & 1) == 0 && atomic_load(&vc->seq) == seq)
 			return (now);
 	}
@@ -65,7 +65,7 @@ vclock_now(const struct vclock *cvc)
 static void
 vclock_program(struct vclock *vc)
 {
-	struct itimerspec its = { 0 };
+	struct itimerspec its = {0};
 	uint64_t at = VCLOCK_NEVER, offset;
 
 	if (vc->head != NULL && atomic_load(&vc->frozen) == VCLOCK_NEVER)
@@ -142,8 +142,8 @@ vclock_create(struct vclock **out, struct mevent_loop *loop)
 		error = -errno;
 		goto fail;
 	}
-	error = mevent_add(
-	    loop, vc->tfd, MEVENT_READ, vclock_fire, vc, &vc->ev);
+	error =
+	    mevent_add(loop, vc->tfd, MEVENT_READ, vclock_fire, vc, &vc->ev);
 	if (error != 0)
 		goto fail;
 	atomic_store(&vc->offset, host_now());
@@ -235,8 +235,8 @@ vtimer_arm(struct vtimer *t, uint64_t deadline_ns)
 		t->deadline = deadline_ns;
 		if (deadline_ns != VCLOCK_NEVER) {
 			/* Behind equal ones: first come, first served. */
-			for (pp = &vc->head; *pp != NULL &&
-			     (*pp)->deadline <= deadline_ns;
+			for (pp = &vc->head;
+			     *pp != NULL && (*pp)->deadline <= deadline_ns;
 			     pp = &(*pp)->next)
 				;
 			t->next = *pp;

@@ -78,8 +78,7 @@ irq_change(struct irq_lines *il, unsigned line, int delta)
 		return;
 	trace(TRACE_intr, "line %u %s", line, l->count ? "high" : "low");
 	for (i = 0; i < l->nsinks; i++)
-		l->sink[i].fn(
-		    l->sink[i].arg, l->sink[i].pin, l->count != 0);
+		l->sink[i].fn(l->sink[i].arg, l->sink[i].pin, l->count != 0);
 }
 
 void

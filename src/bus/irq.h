@@ -26,8 +26,8 @@ int irq_lines_create(struct irq_lines **out); /* 0 or -errno */
 void irq_lines_destroy(struct irq_lines *il);
 /* Connects a line to a controller's pin; at most two sinks a line. Only
  * while no device runs. 0, -EINVAL or -ENOSPC. */
-int irq_connect(struct irq_lines *il, unsigned line, irq_sink_fn fn,
-    void *arg, unsigned pin);
+int irq_connect(struct irq_lines *il, unsigned line, irq_sink_fn fn, void *arg,
+    unsigned pin);
 
 /* Asserts (+1) or releases (-1) a line once. Any thread. A line that does
  * not exist is ignored; releasing a line that is low too. */

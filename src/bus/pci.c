@@ -6,10 +6,10 @@
 #include "bus/pci_impl.h"
 
 #define PCI_ADDR_ENABLE 0x80000000u
-#define PCI_ADDR_MASK 0x80fffffcu
-#define PCI_STATUS_CAP 0x0010u
-#define PCI_CAP_FIRST 0x40u
-#define PCI_ECAM_SIZE (256ull << 20)
+#define PCI_ADDR_MASK   0x80fffffcu
+#define PCI_STATUS_CAP  0x0010u
+#define PCI_CAP_FIRST   0x40u
+#define PCI_ECAM_SIZE   (256ull << 20)
 /* Commands a guest can write: bhyve's, bits 0-6 and 8-10. */
 #define PCI_CMD_WRITABLE 0x077fu
 
@@ -115,8 +115,8 @@ pci_multifunc(struct pci_bus *bus, unsigned slot)
 
 /* One aligned access to a function's header; NULL: nobody there. */
 static uint32_t
-pci_cfg_read(struct pci_bus *bus, struct pci_dev *dev, unsigned off,
-    unsigned size)
+pci_cfg_read(
+    struct pci_bus *bus, struct pci_dev *dev, unsigned off, unsigned size)
 {
 	uint32_t val;
 
@@ -148,8 +148,8 @@ pci_cfg_write(struct pci_bus *bus, struct pci_dev *dev, unsigned off,
 		uint8_t mask = dev->wmask[off + i];
 		uint8_t *byte = &dev->cfg[off + i];
 
-		*byte = (uint8_t)((*byte & ~mask) | (new & mask));
-		*byte &= (uint8_t)~(new & dev->w1c[off + i]);
+		*byte = (uint8_t)((*byte & ~mask) | (new &mask));
+		*byte &= (uint8_t) ~(new & dev->w1c[off + i]);
 	}
 	if (off < PCIR_BAR0 + PCI_BARS * 4u)
 		pci_bar_update(dev);
@@ -236,27 +236,27 @@ pci_ecam_read(void *arg, uint64_t offset, unsigned size, uint64_t *val)
 static void
 pci_ecam_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
 {
-	pci_cfg_write(arg, pci_ecam_dev(arg, offset),
-	    (unsigned)offset & 0xfff, size, (uint32_t)val);
+	pci_cfg_write(arg, pci_ecam_dev(arg, offset), (unsigned)offset & 0xfff,
+	    size, (uint32_t)val);
 }
 
 /* CONFIG_ADDRESS is a dword only: its other bytes are other ports, 0xcf9
  * is reset control. */
 static const struct bus_ops pci_addr_ops = {
-	.sizes = 4,
-	.overhang = true,
-	.read = pci_addr_read,
-	.write = pci_addr_write,
+    .sizes = 4,
+    .overhang = true,
+    .read = pci_addr_read,
+    .write = pci_addr_write,
 };
 static const struct bus_ops pci_data_ops = {
-	.sizes = 1 | 2 | 4,
-	.read = pci_data_read,
-	.write = pci_data_write,
+    .sizes = 1 | 2 | 4,
+    .read = pci_data_read,
+    .write = pci_data_write,
 };
 static const struct bus_ops pci_ecam_ops = {
-	.sizes = 1 | 2 | 4,
-	.read = pci_ecam_read,
-	.write = pci_ecam_write,
+    .sizes = 1 | 2 | 4,
+    .read = pci_ecam_read,
+    .write = pci_ecam_write,
 };
 
 int
@@ -273,8 +273,8 @@ pci_bus_create(struct pci_bus **out, const struct pci_config *cfg)
 	bus->next_io = 0x2000; /* bhyve */
 	bus->next_mem32 = cfg->mem32_base;
 	bus->next_mem64 = cfg->mem64_base;
-	error = bus_add(
-	    cfg->ports, "pci address", 0xcf8, 1, &pci_addr_ops, bus);
+	error =
+	    bus_add(cfg->ports, "pci address", 0xcf8, 1, &pci_addr_ops, bus);
 	if (error != 0)
 		goto fail;
 	error = bus_add(cfg->ports, "pci data", 0xcfc, 4, &pci_data_ops, bus);
@@ -379,8 +379,8 @@ pci_add(struct pci_bus *bus, unsigned slot, unsigned func,
 	pci_cfg_set(dev, PCIR_PROGIF, 1, ops->progif);
 	pci_cfg_set(dev, PCIR_SUBCLASS, 1, ops->subclass);
 	pci_cfg_set(dev, PCIR_CLASS, 1, ops->class);
-	pci_cfg_set(dev, PCIR_COMMAND, 2,
-	    PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
+	pci_cfg_set(
+	    dev, PCIR_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
 	pci_cfg_writable(dev, PCIR_COMMAND, 2, PCI_CMD_WRITABLE);
 	pci_cfg_set(dev, PCIR_INTLINE, 1, 0xff);
 	pci_cfg_writable(dev, PCIR_INTLINE, 1, 0xff);

@@ -17,9 +17,9 @@
 struct pci_bus;
 struct pci_dev;
 
-#define PCI_SLOTS 32
-#define PCI_FUNCS 8
-#define PCI_BARS 6
+#define PCI_SLOTS    32
+#define PCI_FUNCS    8
+#define PCI_BARS     6
 #define PCI_CFG_SIZE 256u
 
 /* Configuration registers (PCI 3.0, figure 6-1). */
@@ -40,10 +40,10 @@ enum {
 	PCIR_INTLINE = 0x3c,
 	PCIR_INTPIN = 0x3d,
 };
-#define PCI_CMD_IO 0x0001u
-#define PCI_CMD_MEM 0x0002u
-#define PCI_CMD_MASTER 0x0004u
-#define PCI_CMD_INTXDIS 0x0400u
+#define PCI_CMD_IO        0x0001u
+#define PCI_CMD_MEM       0x0002u
+#define PCI_CMD_MASTER    0x0004u
+#define PCI_CMD_INTXDIS   0x0400u
 #define PCI_HDR_MULTIFUNC 0x80u
 
 enum pci_bar_type { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64 };
@@ -57,7 +57,7 @@ struct pci_device_ops {
 	const char *help; /* one line */
 	uint16_t vendor, device;
 	uint8_t class, subclass, progif, revid;
-	size_t priv_size; /* bytes of pci_dev_priv(), zeroed */
+	size_t priv_size;                /* bytes of pci_dev_priv(), zeroed */
 	const struct state_table *state; /* of the private part */
 
 	/* Adds BARs and capabilities; `conf` is the machine's, for the
@@ -121,8 +121,8 @@ void pci_cfg_w1c(
     struct pci_dev *dev, unsigned off, unsigned size, uint32_t mask);
 /* Allocates a BAR: size is rounded up to a power of two, at least 4 (I/O)
  * or 16. A MEM64 takes idx and idx+1. 0, -EINVAL, -EBUSY or -ENOSPC. */
-int pci_bar_add(struct pci_dev *dev, unsigned idx, enum pci_bar_type type,
-    uint64_t size);
+int pci_bar_add(
+    struct pci_dev *dev, unsigned idx, enum pci_bar_type type, uint64_t size);
 /* Current address of a BAR, and its size; 0 if there is none. */
 uint64_t pci_bar_addr(const struct pci_dev *dev, unsigned idx);
 uint64_t pci_bar_size(const struct pci_dev *dev, unsigned idx);

@@ -6,9 +6,9 @@
 #include "base/log.h"
 #include "bus/pci_impl.h"
 
-#define PCI_IO_LIMIT 0x10000u
-#define PCI_BAR_IO_BIT 0x1u
-#define PCI_BAR_TYPE64 0x4u
+#define PCI_IO_LIMIT     0x10000u
+#define PCI_BAR_IO_BIT   0x1u
+#define PCI_BAR_TYPE64   0x4u
 #define PCI_BAR_PREFETCH 0x8u
 /* bhyve: smaller 64-bit BARs go below 4 GiB too, since some guests place
  * nothing above it. */
@@ -20,8 +20,7 @@ pci_bar_read(void *arg, uint64_t offset, unsigned size, uint64_t *val)
 	struct pci_bar *bar = arg;
 
 	if (bar->dev->ops->bar_read != NULL)
-		bar->dev->ops->bar_read(
-		    bar->dev, bar->idx, offset, size, val);
+		bar->dev->ops->bar_read(bar->dev, bar->idx, offset, size, val);
 }
 
 static void
@@ -30,14 +29,13 @@ pci_bar_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
 	struct pci_bar *bar = arg;
 
 	if (bar->dev->ops->bar_write != NULL)
-		bar->dev->ops->bar_write(
-		    bar->dev, bar->idx, offset, size, val);
+		bar->dev->ops->bar_write(bar->dev, bar->idx, offset, size, val);
 }
 
 static const struct bus_ops pci_bar_ops = {
-	.sizes = 1 | 2 | 4,
-	.read = pci_bar_read,
-	.write = pci_bar_write,
+    .sizes = 1 | 2 | 4,
+    .read = pci_bar_read,
+    .write = pci_bar_write,
 };
 
 static struct bus_space *
@@ -109,12 +107,11 @@ pci_bar_update(struct pci_dev *dev)
 			continue;
 		/* A place that is taken or outside: not decoded, as if the
 		 * bridge did not forward it. */
-		if (bus_add(pci_bar_space(bar), dev->ops->name, addr,
-			bar->size, &pci_bar_ops, bar) == 0)
+		if (bus_add(pci_bar_space(bar), dev->ops->name, addr, bar->size,
+			&pci_bar_ops, bar) == 0)
 			bar->mapped = addr;
-		trace(TRACE_io, "pci %u:%u bar %u at %" PRIx64 "%s",
-		    dev->slot, dev->func, i, addr,
-		    bar->mapped ? "" : " refused");
+		trace(TRACE_io, "pci %u:%u bar %u at %" PRIx64 "%s", dev->slot,
+		    dev->func, i, addr, bar->mapped ? "" : " refused");
 	}
 }
 
@@ -145,8 +142,8 @@ pci_window(uint64_t *next, uint64_t limit, uint64_t size)
 }
 
 int
-pci_bar_add(struct pci_dev *dev, unsigned idx, enum pci_bar_type type,
-    uint64_t size)
+pci_bar_add(
+    struct pci_dev *dev, unsigned idx, enum pci_bar_type type, uint64_t size)
 {
 	struct pci_bus *bus = dev->bus;
 	uint64_t base, mask, min = type == PCI_BAR_IO ? 4 : 16;
@@ -167,11 +164,9 @@ pci_bar_add(struct pci_dev *dev, unsigned idx, enum pci_bar_type type,
 		base = pci_window(&bus->next_io, PCI_IO_LIMIT, size);
 		low = PCI_BAR_IO_BIT;
 	} else if (!wide || size <= PCI_MEM64_LOW) {
-		base = pci_window(
-		    &bus->next_mem32, bus->cfg.mem32_limit, size);
+		base = pci_window(&bus->next_mem32, bus->cfg.mem32_limit, size);
 	} else {
-		base = pci_window(
-		    &bus->next_mem64, bus->cfg.mem64_limit, size);
+		base = pci_window(&bus->next_mem64, bus->cfg.mem64_limit, size);
 		low = PCI_BAR_PREFETCH;
 	}
 	if (base == 0)
@@ -179,8 +174,8 @@ pci_bar_add(struct pci_dev *dev, unsigned idx, enum pci_bar_type type,
 	if (wide)
 		low |= PCI_BAR_TYPE64;
 	mask = ~(size - 1);
-	dev->bar[idx] = (struct pci_bar){ .dev = dev, .idx = idx,
-		.type = type, .size = size };
+	dev->bar[idx] = (struct pci_bar){
+	    .dev = dev, .idx = idx, .type = type, .size = size};
 	pci_cfg_set(dev, off, 4, (uint32_t)base | low);
 	/* PC I/O space is 64 KiB, but all 32 bits answer the sizing. */
 	pci_cfg_writable(dev, off, 4, (uint32_t)mask);

@@ -13,7 +13,7 @@ struct pci_bar {
 	enum pci_bar_type type;
 	uint64_t size;
 	uint64_t mapped; /* address in the space; 0: not decoding */
-	bool upper;	 /* high half of a MEM64 */
+	bool upper;      /* high half of a MEM64 */
 };
 
 struct pci_dev {
@@ -32,7 +32,7 @@ struct pci_dev {
 struct pci_bus {
 	struct pci_config cfg;
 	pthread_mutex_t lock; /* headers, address register, BAR mappings */
-	uint32_t addr;	      /* CONFIG_ADDRESS */
+	uint32_t addr;        /* CONFIG_ADDRESS */
 	struct pci_dev *dev[PCI_SLOTS][PCI_FUNCS];
 	uint64_t next_io, next_mem32, next_mem64;
 };

@@ -18,7 +18,7 @@ struct bus_range {
 struct bus_space {
 	const char *name;
 	uint64_t limit;
-	pthread_rwlock_t lock; /* the array; never held around a handler */
+	pthread_rwlock_t lock;    /* the array; never held around a handler */
 	struct bus_range *ranges; /* by base */
 	unsigned n, room;
 };
@@ -95,7 +95,7 @@ bus_add(struct bus_space *bs, const char *name, uint64_t base, uint64_t size,
 	}
 	r = &bs->ranges[i];
 	memmove(r + 1, r, (bs->n - i) * sizeof(*r));
-	*r = (struct bus_range){ name, base, size, ops, arg };
+	*r = (struct bus_range){name, base, size, ops, arg};
 	bs->n++;
 out:
 	pthread_rwlock_unlock(&bs->lock);
@@ -172,8 +172,7 @@ bus_access(struct bus_space *bs, uint64_t addr, unsigned size, uint64_t *rval,
 	int error = -ENOENT;
 
 	while (done < size) {
-		if (addr + done < addr ||
-		    !bus_lookup(bs, addr + done, &r)) {
+		if (addr + done < addr || !bus_lookup(bs, addr + done, &r)) {
 			val |= 0xffull << (done * 8);
 			done++;
 			continue;

@@ -46,10 +46,8 @@ int bus_remove(struct bus_space *bs, uint64_t base);
  * One access of 1, 2, 4 or 8 bytes. 0; -ENOENT if nobody claims any byte of
  * it (*val is then all ones of that size).
  */
-int bus_read(
-    struct bus_space *bs, uint64_t addr, unsigned size, uint64_t *val);
-int bus_write(
-    struct bus_space *bs, uint64_t addr, unsigned size, uint64_t val);
+int bus_read(struct bus_space *bs, uint64_t addr, unsigned size, uint64_t *val);
+int bus_write(struct bus_space *bs, uint64_t addr, unsigned size, uint64_t val);
 
 /* One line a range. */
 void bus_dump(struct bus_space *bs, FILE *out);

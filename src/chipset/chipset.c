@@ -57,12 +57,12 @@ chipset_connect(struct chipset *cs)
 		if (line == 2)
 			continue;
 		if (line < 16)
-			error = irq_connect(cs->cfg.irqs, line,
-			    pic_dev_set_pin, cs->pic, line);
+			error = irq_connect(
+			    cs->cfg.irqs, line, pic_dev_set_pin, cs->pic, line);
 		if (error == 0)
-			error = irq_connect(cs->cfg.irqs, line,
-			    ioapic_dev_set_pin, cs->ioapic,
-			    line == 0 ? 2 : line);
+			error =
+			    irq_connect(cs->cfg.irqs, line, ioapic_dev_set_pin,
+				cs->ioapic, line == 0 ? 2 : line);
 	}
 	return (error);
 }
@@ -75,10 +75,10 @@ chipset_create_uarts(struct chipset *cs)
 		uint16_t base;
 		uint8_t irq;
 	} com[CHIPSET_UARTS] = {
-		{ "com1", 0x3f8, 4 },
-		{ "com2", 0x2f8, 3 },
-		{ "com3", 0x3e8, 4 },
-		{ "com4", 0x2e8, 3 },
+	    {"com1", 0x3f8, 4},
+	    {"com2", 0x2f8, 3},
+	    {"com3", 0x3e8, 4},
+	    {"com4", 0x2e8, 3},
 	};
 	unsigned i;
 	int error = 0;
@@ -94,7 +94,7 @@ chipset_create_uarts(struct chipset *cs)
 int
 chipset_create(struct chipset **out, const struct chipset_config *cfg)
 {
-	struct msi_sink msi = { cfg->msi, cfg->arg };
+	struct msi_sink msi = {cfg->msi, cfg->arg};
 	struct chipset *cs;
 	int error;
 
@@ -115,9 +115,8 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 		error = rtc_dev_create(&cs->rtc, cfg->ports, cfg->irqs,
 		    cfg->vclock, cfg->wall_time, cfg->lowmem, cfg->highmem);
 	if (error == 0)
-		error = hpet_dev_create(&cs->hpet, cfg->mmio,
-		    CHIPSET_HPET_BASE, cfg->irqs, &msi, cfg->vclock,
-		    chipset_hpet_legacy, cs);
+		error = hpet_dev_create(&cs->hpet, cfg->mmio, CHIPSET_HPET_BASE,
+		    cfg->irqs, &msi, cfg->vclock, chipset_hpet_legacy, cs);
 	if (error == 0)
 		error = pm_dev_create(&cs->pm, cfg->ports, cfg->irqs,
 		    cfg->vclock, cfg->poweroff, cfg->arg);
@@ -125,8 +124,8 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 		error = reset_dev_create(
 		    &cs->reset, cfg->ports, cfg->reset, cfg->arg);
 	if (error == 0)
-		error = i8042_dev_create(&cs->i8042, cfg->ports, cfg->irqs,
-		    cfg->reset, cfg->arg);
+		error = i8042_dev_create(
+		    &cs->i8042, cfg->ports, cfg->irqs, cfg->reset, cfg->arg);
 	if (error == 0)
 		error = chipset_create_uarts(cs);
 	if (error != 0) {

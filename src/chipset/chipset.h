@@ -20,9 +20,9 @@ struct vclock;
  */
 struct chipset;
 
-#define CHIPSET_UARTS 4
+#define CHIPSET_UARTS       4
 #define CHIPSET_IOAPIC_BASE 0xfec00000u
-#define CHIPSET_HPET_BASE 0xfed00000u
+#define CHIPSET_HPET_BASE   0xfed00000u
 /* Event Timer Block ID of the HPET, for its ACPI table. */
 #define CHIPSET_HPET_ID 0x80868701u
 #define CHIPSET_SCI_IRQ 9

@@ -5,49 +5,49 @@
 #include "chipset/chipset.h"
 #include "chipset/hpet.h"
 
-#define HPET_CAP_ID 0x000u
+#define HPET_CAP_ID     0x000u
 #define HPET_CAP_PERIOD 0x004u
-#define HPET_CONF 0x010u
-#define HPET_STATUS 0x020u
-#define HPET_COUNTER 0x0f0u
-#define HPET_TIMER0 0x100u
+#define HPET_CONF       0x010u
+#define HPET_STATUS     0x020u
+#define HPET_COUNTER    0x0f0u
+#define HPET_TIMER0     0x100u
 #define HPET_TIMER_SIZE 0x20u
-#define HPET_T_CONF 0x00u
-#define HPET_T_CAP 0x04u
-#define HPET_T_CMP 0x08u
-#define HPET_T_FSB 0x10u
+#define HPET_T_CONF     0x00u
+#define HPET_T_CAP      0x04u
+#define HPET_T_CMP      0x08u
+#define HPET_T_FSB      0x10u
 
-#define CONF_ENABLE 0x1u
-#define CONF_LEGACY 0x2u
-#define T_LEVEL 0x0002u
-#define T_ENABLE 0x0004u
-#define T_PERIODIC 0x0008u
+#define CONF_ENABLE    0x1u
+#define CONF_LEGACY    0x2u
+#define T_LEVEL        0x0002u
+#define T_ENABLE       0x0004u
+#define T_PERIODIC     0x0008u
 #define T_PERIODIC_CAP 0x0010u
-#define T_VAL_SET 0x0040u
-#define T_32MODE 0x0100u
-#define T_ROUTE_SHIFT 9
-#define T_FSB_ENABLE 0x4000u
-#define T_FSB_CAP 0x8000u
+#define T_VAL_SET      0x0040u
+#define T_32MODE       0x0100u
+#define T_ROUTE_SHIFT  9
+#define T_FSB_ENABLE   0x4000u
+#define T_FSB_CAP      0x8000u
 #define T_WRITABLE                                                             \
 	(T_LEVEL | T_ENABLE | T_PERIODIC | T_VAL_SET | T_32MODE | 0x3e00u |    \
 	    T_FSB_ENABLE)
-#define T_ROUTES 0x00f00000u
+#define T_ROUTES       0x00f00000u
 #define HPET_PERIOD_FS (HPET_TICK_NS * 1000000u)
-#define HPET_WRAP (1ull << 32)
+#define HPET_WRAP      (1ull << 32)
 
 static const struct state_field hpet_fields[] = {
-	STATE_FIELD(struct hpet, conf, 1),
-	STATE_FIELD(struct hpet, status, 1),
-	STATE_FIELD(struct hpet, base_count, 1),
-	STATE_FIELD(struct hpet, base_ns, 1),
-	STATE_ARRAY(struct hpet, tconf, 1),
-	STATE_ARRAY(struct hpet, cmp, 1),
-	STATE_ARRAY(struct hpet, period, 1),
-	STATE_ARRAY(struct hpet, fsb, 1),
-	STATE_ARRAY(struct hpet, due, 1),
-	STATE_END,
+    STATE_FIELD(struct hpet, conf, 1),
+    STATE_FIELD(struct hpet, status, 1),
+    STATE_FIELD(struct hpet, base_count, 1),
+    STATE_FIELD(struct hpet, base_ns, 1),
+    STATE_ARRAY(struct hpet, tconf, 1),
+    STATE_ARRAY(struct hpet, cmp, 1),
+    STATE_ARRAY(struct hpet, period, 1),
+    STATE_ARRAY(struct hpet, fsb, 1),
+    STATE_ARRAY(struct hpet, due, 1),
+    STATE_END,
 };
-const struct state_table hpet_state = { "hpet", 1, hpet_fields };
+const struct state_table hpet_state = {"hpet", 1, hpet_fields};
 
 void
 hpet_reset(struct hpet *h, uint64_t now)
@@ -120,8 +120,8 @@ bool
 hpet_level(const struct hpet *h, unsigned t)
 {
 	return ((h->tconf[t] & (T_LEVEL | T_ENABLE)) == (T_LEVEL | T_ENABLE) &&
-	    (h->status >> t & 1) && (h->conf & CONF_ENABLE) &&
-	    !hpet_fsb(h, t));
+		(h->status >> t & 1) && (h->conf & CONF_ENABLE) &&
+		!hpet_fsb(h, t));
 }
 
 uint32_t
@@ -199,9 +199,9 @@ hpet_read(const struct hpet *h, uint32_t offset, uint64_t now)
 	uint32_t t = (offset - HPET_TIMER0) / HPET_TIMER_SIZE;
 
 	if (offset >= HPET_TIMER0)
-		return (t < HPET_TIMERS ?
-			hpet_read_timer(h, t, offset % HPET_TIMER_SIZE) :
-			0);
+		return (t < HPET_TIMERS
+			    ? hpet_read_timer(h, t, offset % HPET_TIMER_SIZE)
+			    : 0);
 	switch (offset) {
 	case HPET_CAP_ID:
 		return (CHIPSET_HPET_ID);

@@ -10,9 +10,9 @@
 #include "bus/irq.h"
 #include "bus/space.h"
 
-#define HPET_TIMERS 8
+#define HPET_TIMERS  8
 #define HPET_TICK_NS 100u /* 10 MHz */
-#define HPET_NEVER UINT64_MAX
+#define HPET_NEVER   UINT64_MAX
 
 /*
  * IA-PC HPET 1.0a with bhyve's numbers: 8 timers, a 32-bit counter of 10
@@ -20,7 +20,7 @@
  * legacy replacement route. Pure core; `now` in ns does not run backwards.
  */
 struct hpet {
-	uint64_t conf;	     /* general configuration */
+	uint64_t conf;       /* general configuration */
 	uint32_t status;     /* general interrupt status */
 	uint64_t base_count; /* counter at base_ns, not cut to 32 bits */
 	uint64_t base_ns;
@@ -35,8 +35,7 @@ extern const struct state_table hpet_state;
 void hpet_reset(struct hpet *h, uint64_t now);
 /* Dwords at aligned offsets. */
 uint32_t hpet_read(const struct hpet *h, uint32_t offset, uint64_t now);
-void hpet_write(
-    struct hpet *h, uint32_t offset, uint32_t val, uint64_t now);
+void hpet_write(struct hpet *h, uint32_t offset, uint32_t val, uint64_t now);
 /* Works off the matches up to now; returns the timers that have an edge or
  * a message to send. Also before a write: it may change who was due. */
 uint32_t hpet_expire(struct hpet *h, uint64_t now);

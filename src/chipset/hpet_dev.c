@@ -105,8 +105,8 @@ hpet_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	hpet_dev_unlock(d, fired);
 }
 
-static const struct bus_ops hpet_ops = { 4 | 8, false, hpet_dev_read,
-	hpet_dev_write };
+static const struct bus_ops hpet_ops = {
+    4 | 8, false, hpet_dev_read, hpet_dev_write};
 
 int
 hpet_dev_create(struct hpet_dev **out, struct bus_space *mmio, uint64_t base,

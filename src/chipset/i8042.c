@@ -5,38 +5,56 @@
 
 #include "chipset/i8042.h"
 
-#define STATUS_OBF 0x01u
-#define STATUS_SYS 0x04u
-#define STATUS_CMD 0x08u
+#define STATUS_OBF      0x01u
+#define STATUS_SYS      0x04u
+#define STATUS_CMD      0x08u
 #define STATUS_UNLOCKED 0x10u /* the key lock: Linux warns without */
-#define STATUS_AUX 0x20u
-#define CTR_INT_KBD 0x01u
-#define CTR_INT_AUX 0x02u
-#define CTR_SYS 0x04u
-#define CTR_DIS_KBD 0x10u
-#define CTR_DIS_AUX 0x20u
-#define CTR_TRANSLATE 0x40u
-#define OUT_RESET_N 0x01u
-#define OUT_A20 0x02u
-#define OUT_OBF 0x10u
-#define OUT_OBF_AUX 0x20u
-#define CODE_BREAK 0xf0u
+#define STATUS_AUX      0x20u
+#define CTR_INT_KBD     0x01u
+#define CTR_INT_AUX     0x02u
+#define CTR_SYS         0x04u
+#define CTR_DIS_KBD     0x10u
+#define CTR_DIS_AUX     0x20u
+#define CTR_TRANSLATE   0x40u
+#define OUT_RESET_N     0x01u
+#define OUT_A20         0x02u
+#define OUT_OBF         0x10u
+#define OUT_OBF_AUX     0x20u
+#define CODE_BREAK      0xf0u
 
 #define K_ARRAY(m) STATE_ARRAY(struct i8042, m, 1)
 #define K_FIELD(m) STATE_FIELD(struct i8042, m, 1)
 static const struct state_field i8042_fields[] = {
-	K_ARRAY(ram), K_FIELD(command), K_FIELD(outport), K_FIELD(obuf),
-	K_FIELD(obf), K_FIELD(obf_aux), K_FIELD(last_was_command),
-	K_FIELD(breaking), K_ARRAY(kbd.queue), K_FIELD(kbd.head),
-	K_FIELD(kbd.count), K_FIELD(kbd.command), K_FIELD(kbd.enabled),
-	K_ARRAY(aux.queue), K_FIELD(aux.head), K_FIELD(aux.count),
-	K_FIELD(aux.command), K_FIELD(aux.enabled), K_ARRAY(reply),
-	K_FIELD(reply_aux), K_FIELD(nreplies), K_FIELD(scanset),
-	K_FIELD(mouse_rate), K_FIELD(mouse_resolution),
-	K_FIELD(mouse_scale2), K_FIELD(mouse_remote), K_FIELD(mouse_wrap),
-	STATE_END,
+    K_ARRAY(ram),
+    K_FIELD(command),
+    K_FIELD(outport),
+    K_FIELD(obuf),
+    K_FIELD(obf),
+    K_FIELD(obf_aux),
+    K_FIELD(last_was_command),
+    K_FIELD(breaking),
+    K_ARRAY(kbd.queue),
+    K_FIELD(kbd.head),
+    K_FIELD(kbd.count),
+    K_FIELD(kbd.command),
+    K_FIELD(kbd.enabled),
+    K_ARRAY(aux.queue),
+    K_FIELD(aux.head),
+    K_FIELD(aux.count),
+    K_FIELD(aux.command),
+    K_FIELD(aux.enabled),
+    K_ARRAY(reply),
+    K_FIELD(reply_aux),
+    K_FIELD(nreplies),
+    K_FIELD(scanset),
+    K_FIELD(mouse_rate),
+    K_FIELD(mouse_resolution),
+    K_FIELD(mouse_scale2),
+    K_FIELD(mouse_remote),
+    K_FIELD(mouse_wrap),
+    STATE_END,
 };
-const struct state_table i8042_state = { "i8042", 1, i8042_fields };
+const struct state_table i8042_state = {"i8042", 1, i8042_fields};
 
 void
 i8042_reset(struct i8042 *k)
@@ -114,8 +132,7 @@ i8042_fill(struct i8042 *k)
 		k->obuf = ps2_get(&k->aux);
 		k->obf_aux = true;
 		k->obf = true;
-	} else if (!(k->ram[0] & CTR_DIS_KBD) &&
-	    i8042_fetch_kbd(k, &k->obuf)) {
+	} else if (!(k->ram[0] & CTR_DIS_KBD) && i8042_fetch_kbd(k, &k->obuf)) {
 		k->obf_aux = false;
 		k->obf = true;
 	}

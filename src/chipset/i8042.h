@@ -18,7 +18,7 @@ struct ps2 {
 	uint8_t queue[PS2_QUEUE];
 	uint8_t head, count;
 	uint8_t command; /* 0: none */
-	bool enabled;	 /* scanning, reporting */
+	bool enabled;    /* scanning, reporting */
 };
 
 /* The 8042 keyboard controller with an AT keyboard and a PS/2 mouse. Pure
@@ -33,7 +33,7 @@ struct i8042 {
 	bool last_was_command;
 	bool breaking; /* 0xf0 seen: the next scancode is a release */
 	struct ps2 kbd, aux;
-	uint8_t reply[4]; /* the controller's own */
+	uint8_t reply[4];  /* the controller's own */
 	uint8_t reply_aux; /* bit n: reply n counts as the mouse's */
 	uint8_t nreplies;
 	uint8_t scanset;
@@ -44,7 +44,7 @@ extern const struct state_table i8042_state;
 
 #define I8042_IRQ_KBD 1u
 #define I8042_IRQ_AUX 2u
-#define I8042_RESET 4u
+#define I8042_RESET   4u
 
 void i8042_reset(struct i8042 *k);
 /* Each returns what happens outside: an edge on IRQ1, on IRQ12, RESET. */
@@ -75,8 +75,7 @@ int i8042_dev_create(struct i8042_dev **out, struct bus_space *ports,
 void i8042_dev_destroy(struct i8042_dev *d);
 void i8042_dev_reset(struct i8042_dev *d);
 void i8042_dev_key(struct i8042_dev *d, const uint8_t *codes, unsigned n);
-void i8042_dev_mouse(
-    struct i8042_dev *d, int dx, int dy, unsigned buttons);
+void i8042_dev_mouse(struct i8042_dev *d, int dx, int dy, unsigned buttons);
 void i8042_dev_dump(struct i8042_dev *d, FILE *out);
 
 #endif

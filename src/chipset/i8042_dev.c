@@ -74,10 +74,10 @@ i8042_command_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	i8042_dev_unlock(d, i8042_write_command(&d->k, (uint8_t)val));
 }
 
-static const struct bus_ops i8042_data_ops = { 1, false, i8042_data_read,
-	i8042_data_write };
-static const struct bus_ops i8042_command_ops = { 1, false,
-	i8042_status_read, i8042_command_write };
+static const struct bus_ops i8042_data_ops = {
+    1, false, i8042_data_read, i8042_data_write};
+static const struct bus_ops i8042_command_ops = {
+    1, false, i8042_status_read, i8042_command_write};
 
 int
 i8042_dev_create(struct i8042_dev **out, struct bus_space *ports,

@@ -3,9 +3,9 @@
  * Technical Reference, "Keyboards" and "Mouse". */
 #include "chipset/i8042.h"
 
-#define PS2_ACK 0xfau
+#define PS2_ACK    0xfau
 #define PS2_RESEND 0xfeu
-#define PS2_BAT 0xaau /* self-test passed */
+#define PS2_BAT    0xaau /* self-test passed */
 
 void
 ps2_put(struct ps2 *p, uint8_t byte)
@@ -27,6 +27,7 @@ ps2_clear(struct ps2 *p)
 uint8_t
 ps2_translate(uint8_t code)
 {
+	/* clang-format off */
 	static const uint8_t table[0x85] = {
 		0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, /* 00 */
 		0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59,
@@ -46,6 +47,7 @@ ps2_translate(uint8_t code)
 		0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54,
 		0x80, 0x81, 0x82, 0x41, 0x54,			/* 80 */
 	};
+	/* clang-format on */
 
 	return (code < sizeof(table) ? table[code] : code);
 }
@@ -140,9 +142,8 @@ ps2_aux_reset(struct i8042 *k)
 static void
 ps2_aux_status(struct i8042 *k)
 {
-	ps2_put(&k->aux,
-	    (uint8_t)(k->mouse_remote << 6 | k->aux.enabled << 5 |
-		k->mouse_scale2 << 4));
+	ps2_put(&k->aux, (uint8_t)(k->mouse_remote << 6 | k->aux.enabled << 5 |
+				   k->mouse_scale2 << 4));
 	ps2_put(&k->aux, k->mouse_resolution);
 	ps2_put(&k->aux, k->mouse_rate);
 }

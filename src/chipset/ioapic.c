@@ -4,33 +4,33 @@
 
 #include "chipset/ioapic.h"
 
-#define IOAPIC_REGSEL 0x00u
-#define IOAPIC_WIN 0x10u
-#define IOAPIC_ID 0x00u
-#define IOAPIC_VER 0x01u
-#define IOAPIC_ARB 0x02u
-#define IOAPIC_REDTBL 0x10u
+#define IOAPIC_REGSEL  0x00u
+#define IOAPIC_WIN     0x10u
+#define IOAPIC_ID      0x00u
+#define IOAPIC_VER     0x01u
+#define IOAPIC_ARB     0x02u
+#define IOAPIC_REDTBL  0x10u
 #define IOAPIC_VERSION 0x11u
 
-#define RTE_VECTOR 0xffull
-#define RTE_DELIVERY 0x700ull
-#define RTE_LOGICAL (1ull << 11)
-#define RTE_STATUS (1ull << 12)
+#define RTE_VECTOR     0xffull
+#define RTE_DELIVERY   0x700ull
+#define RTE_LOGICAL    (1ull << 11)
+#define RTE_STATUS     (1ull << 12)
 #define RTE_REMOTE_IRR (1ull << 14)
-#define RTE_LEVEL (1ull << 15)
-#define RTE_MASKED (1ull << 16)
+#define RTE_LEVEL      (1ull << 15)
+#define RTE_MASKED     (1ull << 16)
 #define RTE_DEST_SHIFT 56
-#define RTE_READONLY (RTE_STATUS | RTE_REMOTE_IRR)
-#define RTE_WRITABLE (0xff0000000001ffffull & ~RTE_READONLY)
+#define RTE_READONLY   (RTE_STATUS | RTE_REMOTE_IRR)
+#define RTE_WRITABLE   (0xff0000000001ffffull & ~RTE_READONLY)
 
 static const struct state_field ioapic_fields[] = {
-	STATE_ARRAY(struct ioapic, rte, 1),
-	STATE_FIELD(struct ioapic, lines, 1),
-	STATE_FIELD(struct ioapic, id, 1),
-	STATE_FIELD(struct ioapic, select, 1),
-	STATE_END,
+    STATE_ARRAY(struct ioapic, rte, 1),
+    STATE_FIELD(struct ioapic, lines, 1),
+    STATE_FIELD(struct ioapic, id, 1),
+    STATE_FIELD(struct ioapic, select, 1),
+    STATE_END,
 };
-const struct state_table ioapic_state = { "ioapic", 1, ioapic_fields };
+const struct state_table ioapic_state = {"ioapic", 1, ioapic_fields};
 
 void
 ioapic_reset(struct ioapic *io)
@@ -102,7 +102,7 @@ ioapic_write_rte(struct ioapic *io, unsigned index, uint32_t val)
 		new = (*rte & 0xffffffffu) | (uint64_t)val << 32;
 	else
 		new = (*rte & ~0xffffffffull) | val;
-	*rte = (*rte & RTE_READONLY) | (new & RTE_WRITABLE);
+	*rte = (*rte & RTE_READONLY) | (new &RTE_WRITABLE);
 	/* Remote IRR has a meaning for level pins only; Linux clears it on
 	 * purpose by making the pin edge-triggered and back again. */
 	if (!(*rte & RTE_LEVEL))
@@ -118,8 +118,7 @@ ioapic_write(struct ioapic *io, uint32_t offset, uint32_t val)
 	else if (offset == IOAPIC_WIN && io->select == IOAPIC_ID)
 		io->id = val & 0x0f000000;
 	else if (offset == IOAPIC_WIN && io->select >= IOAPIC_REDTBL)
-		return (
-		    ioapic_write_rte(io, io->select - IOAPIC_REDTBL, val));
+		return (ioapic_write_rte(io, io->select - IOAPIC_REDTBL, val));
 	return (0);
 }
 
@@ -156,7 +155,7 @@ ioapic_message(
 	 * has vector and delivery mode where the entry has them, the level
 	 * is always "assert". */
 	*addr = 0xfee00000u | rte >> RTE_DEST_SHIFT << 12 |
-	    (rte & RTE_LOGICAL ? 4u : 0);
+		(rte & RTE_LOGICAL ? 4u : 0);
 	*data = (uint32_t)(rte & (RTE_VECTOR | RTE_DELIVERY | RTE_LEVEL)) |
-	    1u << 14;
+		1u << 14;
 }

@@ -22,8 +22,8 @@ ioapic_dev_unlock(struct ioapic_dev *d, uint32_t pins)
 	unsigned i, n = 0;
 
 	for (; pins != 0; pins &= pins - 1, n++)
-		ioapic_message(&d->io, (unsigned)__builtin_ctz(pins),
-		    &addr[n], &data[n]);
+		ioapic_message(
+		    &d->io, (unsigned)__builtin_ctz(pins), &addr[n], &data[n]);
 	pthread_mutex_unlock(&d->lock);
 	for (i = 0; i < n; i++) {
 		trace(TRACE_intr, "ioapic %" PRIx64 " %x", addr[i], data[i]);
@@ -54,8 +54,8 @@ ioapic_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	ioapic_dev_unlock(d, pins);
 }
 
-static const struct bus_ops ioapic_ops = { 4, false, ioapic_dev_read,
-	ioapic_dev_write };
+static const struct bus_ops ioapic_ops = {
+    4, false, ioapic_dev_read, ioapic_dev_write};
 
 int
 ioapic_dev_create(struct ioapic_dev **out, struct bus_space *mmio,

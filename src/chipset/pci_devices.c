@@ -5,9 +5,9 @@
 #include "bus/pci.h"
 #include "chipset/chipset.h"
 
-#define LPC_PIRQ_A 0x60u
-#define LPC_PIRQ_E 0x68u
-#define LPC_PIRQ_OFF 0x80u
+#define LPC_PIRQ_A        0x60u
+#define LPC_PIRQ_E        0x68u
+#define LPC_PIRQ_OFF      0x80u
 #define LPC_PIRQ_WRITABLE 0x8fu
 
 /* The routing registers of an ICH, PIRQA-D and E-H: the guest's to write,
@@ -28,36 +28,36 @@ lpc_init(struct pci_dev *dev, void *conf)
 }
 
 const struct pci_device_ops pci_hostbridge = {
-	.name = "hostbridge",
-	.help = "host bridge (1275:1275)",
-	.vendor = 0x1275,
-	.device = 0x1275,
-	.class = 0x06,
-	.subclass = 0x00,
+    .name = "hostbridge",
+    .help = "host bridge (1275:1275)",
+    .vendor = 0x1275,
+    .device = 0x1275,
+    .class = 0x06,
+    .subclass = 0x00,
 };
 
 static const struct pci_device_ops pci_amd_hostbridge = {
-	.name = "amd_hostbridge",
-	.help = "host bridge with AMD's ids (1022:7432)",
-	.vendor = 0x1022,
-	.device = 0x7432,
-	.class = 0x06,
-	.subclass = 0x00,
+    .name = "amd_hostbridge",
+    .help = "host bridge with AMD's ids (1022:7432)",
+    .vendor = 0x1022,
+    .device = 0x7432,
+    .class = 0x06,
+    .subclass = 0x00,
 };
 
 const struct pci_device_ops pci_lpc = {
-	.name = "lpc",
-	.help = "LPC bridge with serial ports and boot ROM",
-	.vendor = 0x8086,
-	.device = 0x7000,
-	.class = 0x06,
-	.subclass = 0x01,
-	.init = lpc_init,
+    .name = "lpc",
+    .help = "LPC bridge with serial ports and boot ROM",
+    .vendor = 0x8086,
+    .device = 0x7000,
+    .class = 0x06,
+    .subclass = 0x01,
+    .init = lpc_init,
 };
 
 const struct pci_device_ops *const chipset_pci_devices[] = {
-	&pci_amd_hostbridge,
-	&pci_hostbridge,
-	&pci_lpc,
-	NULL,
+    &pci_amd_hostbridge,
+    &pci_hostbridge,
+    &pci_lpc,
+    NULL,
 };

@@ -7,7 +7,7 @@
 #define PIC_CASCADE 2u
 
 /* Initialization Command Word 1 */
-#define ICW1_IC4 0x01u
+#define ICW1_IC4  0x01u
 #define ICW1_SNGL 0x02u
 #define ICW1_INIT 0x10u
 /* Initialization Command Word 4 */
@@ -15,38 +15,38 @@
 #define ICW4_SFNM 0x10u
 /* Operation Command Words: which one, by D4 and D3 */
 #define OCW3_SELECT 0x08u
-#define OCW2_EOI 0x20u
-#define OCW2_SL 0x40u
-#define OCW2_R 0x80u
-#define OCW3_RIS 0x01u
-#define OCW3_RR 0x02u
-#define OCW3_P 0x04u
-#define OCW3_SMM 0x20u
-#define OCW3_ESMM 0x40u
+#define OCW2_EOI    0x20u
+#define OCW2_SL     0x40u
+#define OCW2_R      0x80u
+#define OCW3_RIS    0x01u
+#define OCW3_RR     0x02u
+#define OCW3_P      0x04u
+#define OCW3_SMM    0x20u
+#define OCW3_ESMM   0x40u
 
-static const uint8_t elcr_mask[2] = { 0xf8, 0xde };
+static const uint8_t elcr_mask[2] = {0xf8, 0xde};
 
 static const struct state_field pic_fields[] = {
-	STATE_ARRAY(struct pic, lines, 1),
-	STATE_ARRAY(struct pic, irr, 1),
-	STATE_ARRAY(struct pic, isr, 1),
-	STATE_ARRAY(struct pic, imr, 1),
-	STATE_ARRAY(struct pic, elcr, 1),
-	STATE_ARRAY(struct pic, base, 1),
-	STATE_ARRAY(struct pic, lowest, 1),
-	STATE_ARRAY(struct pic, step, 1),
-	STATE_ARRAY(struct pic, ready, 1),
-	STATE_ARRAY(struct pic, need_icw4, 1),
-	STATE_ARRAY(struct pic, single, 1),
-	STATE_ARRAY(struct pic, aeoi, 1),
-	STATE_ARRAY(struct pic, rotate_aeoi, 1),
-	STATE_ARRAY(struct pic, sfnm, 1),
-	STATE_ARRAY(struct pic, smm, 1),
-	STATE_ARRAY(struct pic, poll, 1),
-	STATE_ARRAY(struct pic, read_isr, 1),
-	STATE_END,
+    STATE_ARRAY(struct pic, lines, 1),
+    STATE_ARRAY(struct pic, irr, 1),
+    STATE_ARRAY(struct pic, isr, 1),
+    STATE_ARRAY(struct pic, imr, 1),
+    STATE_ARRAY(struct pic, elcr, 1),
+    STATE_ARRAY(struct pic, base, 1),
+    STATE_ARRAY(struct pic, lowest, 1),
+    STATE_ARRAY(struct pic, step, 1),
+    STATE_ARRAY(struct pic, ready, 1),
+    STATE_ARRAY(struct pic, need_icw4, 1),
+    STATE_ARRAY(struct pic, single, 1),
+    STATE_ARRAY(struct pic, aeoi, 1),
+    STATE_ARRAY(struct pic, rotate_aeoi, 1),
+    STATE_ARRAY(struct pic, sfnm, 1),
+    STATE_ARRAY(struct pic, smm, 1),
+    STATE_ARRAY(struct pic, poll, 1),
+    STATE_ARRAY(struct pic, read_isr, 1),
+    STATE_END,
 };
-const struct state_table pic_state = { "pic", 1, pic_fields };
+const struct state_table pic_state = {"pic", 1, pic_fields};
 
 void
 pic_reset(struct pic *p)
@@ -70,7 +70,7 @@ pic_requests(const struct pic *p, unsigned chip)
 
 	req = (uint8_t)(p->irr[chip] | (p->lines[chip] & p->elcr[chip]));
 	if (chip == 0 && !p->single[0]) {
-		req &= (uint8_t)~(1u << PIC_CASCADE);
+		req &= (uint8_t) ~(1u << PIC_CASCADE);
 		if (pic_pick(p, 1) >= 0)
 			req |= 1u << PIC_CASCADE;
 	}
@@ -93,7 +93,7 @@ pic_pick(const struct pic *p, unsigned chip)
 		busy &= (uint8_t)~p->imr[chip];
 	/* Special Fully Nested Mode: the slave may interrupt itself. */
 	if (p->sfnm[chip] && chip == 0)
-		busy &= (uint8_t)~(1u << PIC_CASCADE);
+		busy &= (uint8_t) ~(1u << PIC_CASCADE);
 	for (i = 1; i <= 8; i++) {
 		pin = (p->lowest[chip] + i) & 7;
 		if (busy & (1u << pin))
@@ -135,7 +135,7 @@ pic_set_pin(struct pic *p, unsigned irq, bool level)
 static void
 pic_accept(struct pic *p, unsigned chip, unsigned pin)
 {
-	p->irr[chip] &= (uint8_t)~(1u << pin);
+	p->irr[chip] &= (uint8_t) ~(1u << pin);
 	if (!p->aeoi[chip])
 		p->isr[chip] |= (uint8_t)(1u << pin);
 	else if (p->rotate_aeoi[chip])
@@ -242,7 +242,7 @@ pic_ocw2(struct pic *p, unsigned chip, uint8_t val)
 		if (i > 8)
 			return;
 	}
-	p->isr[chip] &= (uint8_t)~(1u << pin);
+	p->isr[chip] &= (uint8_t) ~(1u << pin);
 	if (val & OCW2_R)
 		p->lowest[chip] = (uint8_t)pin;
 }

@@ -16,14 +16,14 @@
  */
 struct pic {
 	uint8_t lines[2]; /* levels of the pins */
-	uint8_t irr[2];	  /* latched edges */
+	uint8_t irr[2];   /* latched edges */
 	uint8_t isr[2];
 	uint8_t imr[2];
 	uint8_t elcr[2];
 	uint8_t base[2];   /* ICW2 */
 	uint8_t lowest[2]; /* pin with the lowest priority */
 	uint8_t step[2];   /* initialization word to come, 0: none */
-	bool ready[2];	   /* initialized */
+	bool ready[2];     /* initialized */
 	bool need_icw4[2];
 	bool single[2];
 	bool aeoi[2];

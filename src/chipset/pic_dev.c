@@ -106,12 +106,12 @@ pic_elcr_port_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	pic_dev_sync(d);
 }
 
-static const struct bus_ops pic_master_ops = { 1, false, pic_master_read,
-	pic_master_write };
-static const struct bus_ops pic_slave_ops = { 1, false, pic_slave_read,
-	pic_slave_write };
-static const struct bus_ops pic_elcr_ops = { 1, false, pic_elcr_port_read,
-	pic_elcr_port_write };
+static const struct bus_ops pic_master_ops = {
+    1, false, pic_master_read, pic_master_write};
+static const struct bus_ops pic_slave_ops = {
+    1, false, pic_slave_read, pic_slave_write};
+static const struct bus_ops pic_elcr_ops = {
+    1, false, pic_elcr_port_read, pic_elcr_port_write};
 
 int
 pic_dev_create(struct pic_dev **out, struct bus_space *ports,
@@ -131,8 +131,7 @@ pic_dev_create(struct pic_dev **out, struct bus_space *ports,
 	pic_reset(&d->pic);
 	error = bus_add(ports, "pic master", 0x20, 2, &pic_master_ops, d);
 	if (error == 0)
-		error =
-		    bus_add(ports, "pic slave", 0xa0, 2, &pic_slave_ops, d);
+		error = bus_add(ports, "pic slave", 0xa0, 2, &pic_slave_ops, d);
 	if (error == 0)
 		error = bus_add(ports, "elcr", 0x4d0, 2, &pic_elcr_ops, d);
 	if (error != 0) {

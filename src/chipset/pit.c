@@ -9,32 +9,32 @@
  * channel 1 counting 18 on a PC. */
 #define PIT_REFRESH_NS 15085u
 
-#define PORT61_GATE2 0x01u
+#define PORT61_GATE2    0x01u
 #define PORT61_WRITABLE 0x0fu
-#define PORT61_REFRESH 0x10u
-#define PORT61_OUT2 0x20u
+#define PORT61_REFRESH  0x10u
+#define PORT61_OUT2     0x20u
 
 static const struct state_field pit_fields[] = {
-	STATE_ARRAY(struct pit, start, 1),
-	STATE_ARRAY(struct pit, held, 1),
-	STATE_ARRAY(struct pit, reload, 1),
-	STATE_ARRAY(struct pit, latch, 1),
-	STATE_ARRAY(struct pit, latched, 1),
-	STATE_ARRAY(struct pit, status, 1),
-	STATE_ARRAY(struct pit, status_latched, 1),
-	STATE_ARRAY(struct pit, mode, 1),
-	STATE_ARRAY(struct pit, access, 1),
-	STATE_ARRAY(struct pit, write_lsb, 1),
-	STATE_ARRAY(struct pit, write_msb_next, 1),
-	STATE_ARRAY(struct pit, read_msb_next, 1),
-	STATE_ARRAY(struct pit, bcd, 1),
-	STATE_ARRAY(struct pit, null_count, 1),
-	STATE_ARRAY(struct pit, armed, 1),
-	STATE_ARRAY(struct pit, gate, 1),
-	STATE_FIELD(struct pit, port61, 1),
-	STATE_END,
+    STATE_ARRAY(struct pit, start, 1),
+    STATE_ARRAY(struct pit, held, 1),
+    STATE_ARRAY(struct pit, reload, 1),
+    STATE_ARRAY(struct pit, latch, 1),
+    STATE_ARRAY(struct pit, latched, 1),
+    STATE_ARRAY(struct pit, status, 1),
+    STATE_ARRAY(struct pit, status_latched, 1),
+    STATE_ARRAY(struct pit, mode, 1),
+    STATE_ARRAY(struct pit, access, 1),
+    STATE_ARRAY(struct pit, write_lsb, 1),
+    STATE_ARRAY(struct pit, write_msb_next, 1),
+    STATE_ARRAY(struct pit, read_msb_next, 1),
+    STATE_ARRAY(struct pit, bcd, 1),
+    STATE_ARRAY(struct pit, null_count, 1),
+    STATE_ARRAY(struct pit, armed, 1),
+    STATE_ARRAY(struct pit, gate, 1),
+    STATE_FIELD(struct pit, port61, 1),
+    STATE_END,
 };
-const struct state_table pit_state = { "pit", 1, pit_fields };
+const struct state_table pit_state = {"pit", 1, pit_fields};
 
 void
 pit_reset(struct pit *p, uint64_t now)
@@ -183,9 +183,9 @@ pit_latch_status(struct pit *p, unsigned ch, uint64_t now)
 {
 	if (p->status_latched[ch])
 		return;
-	p->status[ch] = (uint8_t)(pit_out(p, ch, now) << 7 |
-	    p->null_count[ch] << 6 | p->access[ch] << 4 | p->mode[ch] << 1 |
-	    p->bcd[ch]);
+	p->status[ch] =
+	    (uint8_t)(pit_out(p, ch, now) << 7 | p->null_count[ch] << 6 |
+		      p->access[ch] << 4 | p->mode[ch] << 1 | p->bcd[ch]);
 	p->status_latched[ch] = true;
 }
 
@@ -275,8 +275,7 @@ pit_write(struct pit *p, unsigned ch, uint8_t val, uint64_t now)
 			break;
 		}
 		p->write_msb_next[ch] = false;
-		pit_load(
-		    p, ch, (uint16_t)(val << 8 | p->write_lsb[ch]), now);
+		pit_load(p, ch, (uint16_t)(val << 8 | p->write_lsb[ch]), now);
 		break;
 	}
 }

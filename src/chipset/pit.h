@@ -9,7 +9,7 @@
 #include "base/state.h"
 #include "bus/space.h"
 
-#define PIT_HZ 1193182u
+#define PIT_HZ    1193182u
 #define PIT_NEVER UINT64_MAX
 
 /*
@@ -17,12 +17,12 @@
  * virtual time in ns and does not run backwards. Arrays are by channel.
  */
 struct pit {
-	uint64_t start[3];    /* ns when the count was loaded or triggered */
-	uint64_t held[3];     /* ns counted before the gate fell */
-	uint32_t reload[3];   /* 1 ... 65536 */
-	uint16_t latch[3];    /* latched count */
-	uint8_t latched[3];   /* its bytes still to be read */
-	uint8_t status[3];    /* latched status */
+	uint64_t start[3];  /* ns when the count was loaded or triggered */
+	uint64_t held[3];   /* ns counted before the gate fell */
+	uint32_t reload[3]; /* 1 ... 65536 */
+	uint16_t latch[3];  /* latched count */
+	uint8_t latched[3]; /* its bytes still to be read */
+	uint8_t status[3];  /* latched status */
 	bool status_latched[3];
 	uint8_t mode[3];      /* 0-5 */
 	uint8_t access[3];    /* 1 LSB, 2 MSB, 3 both */

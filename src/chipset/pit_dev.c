@@ -92,14 +92,13 @@ pit_dev_write61(void *arg, uint64_t off, unsigned size, uint64_t val)
 	pthread_mutex_unlock(&d->lock);
 }
 
-static const struct bus_ops pit_ops = { 1, false, pit_dev_read,
-	pit_dev_write };
-static const struct bus_ops pit_61_ops = { 1, false, pit_dev_read61,
-	pit_dev_write61 };
+static const struct bus_ops pit_ops = {1, false, pit_dev_read, pit_dev_write};
+static const struct bus_ops pit_61_ops = {
+    1, false, pit_dev_read61, pit_dev_write61};
 
 int
-pit_dev_create(struct pit_dev **out, struct bus_space *ports,
-    struct vclock *vc, void (*irq0)(void *arg), void *arg)
+pit_dev_create(struct pit_dev **out, struct bus_space *ports, struct vclock *vc,
+    void (*irq0)(void *arg), void *arg)
 {
 	struct pit_dev *d;
 	int error;

@@ -4,27 +4,27 @@
 #include "chipset/pm.h"
 
 #define PM1_PWRBTN 0x0100u
-#define PM1_GBL 0x0020u
+#define PM1_GBL    0x0020u
 /* Status bits that a one clears: WAK, RTC, SLPBTN, PWRBTN, BM. */
 #define PM1_STATUS_W1C 0x8710u
 /* ACPICA complains about an enable bit that does not stick, and about
  * events that have no status: these two. */
-#define PM1_ENABLE_MASK (PM1_PWRBTN | PM1_GBL)
-#define PM1_SCI_EN 0x0001u
-#define PM1_SLP_EN 0x2000u
-#define PM1_SLP_TYP(c) ((c) >> 10 & 7u)
+#define PM1_ENABLE_MASK  (PM1_PWRBTN | PM1_GBL)
+#define PM1_SCI_EN       0x0001u
+#define PM1_SLP_EN       0x2000u
+#define PM1_SLP_TYP(c)   ((c) >> 10 & 7u)
 #define PM1_CONTROL_MASK 0x1ffcu /* without SCI_EN, BM_RLD, SLP_EN */
-#define PM1_S5 5u /* \_S5 in the DSDT */
+#define PM1_S5           5u      /* \_S5 in the DSDT */
 
 static const struct state_field pm_fields[] = {
-	STATE_FIELD(struct pm, status, 1),
-	STATE_FIELD(struct pm, enable, 1),
-	STATE_FIELD(struct pm, control, 1),
-	STATE_FIELD(struct pm, gpe_status, 1),
-	STATE_FIELD(struct pm, gpe_enable, 1),
-	STATE_END,
+    STATE_FIELD(struct pm, status, 1),
+    STATE_FIELD(struct pm, enable, 1),
+    STATE_FIELD(struct pm, control, 1),
+    STATE_FIELD(struct pm, gpe_status, 1),
+    STATE_FIELD(struct pm, gpe_enable, 1),
+    STATE_END,
 };
-const struct state_table pm_state = { "pm", 1, pm_fields };
+const struct state_table pm_state = {"pm", 1, pm_fields};
 
 void
 pm_reset(struct pm *pm)
@@ -36,15 +36,14 @@ bool
 pm_sci(const struct pm *pm)
 {
 	return ((pm->control & PM1_SCI_EN) != 0 &&
-	    ((pm->status & pm->enable) != 0 ||
-		(pm->gpe_status & pm->gpe_enable) != 0));
+		((pm->status & pm->enable) != 0 ||
+		    (pm->gpe_status & pm->gpe_enable) != 0));
 }
 
 uint32_t
 pm_timer(uint64_t now)
 {
-	return (
-	    (uint32_t)((unsigned __int128)now * PM_TIMER_HZ / 1000000000u));
+	return ((uint32_t)((unsigned __int128)now * PM_TIMER_HZ / 1000000000u));
 }
 
 uint8_t
@@ -88,7 +87,7 @@ pm_write(struct pm *pm, unsigned offset, uint8_t val)
 	case PM1_STATUS:
 	case PM1_STATUS + 1:
 		pm->status &=
-		    (uint16_t)~((unsigned)val << shift & PM1_STATUS_W1C);
+		    (uint16_t) ~((unsigned)val << shift & PM1_STATUS_W1C);
 		break;
 	case PM1_ENABLE:
 	case PM1_ENABLE + 1:
@@ -100,7 +99,7 @@ pm_write(struct pm *pm, unsigned offset, uint8_t val)
 		    pm_merge(pm->control, shift, val, PM1_CONTROL_MASK);
 		/* SLP_EN is write-only. */
 		return (((unsigned)val << shift & PM1_SLP_EN) != 0 &&
-		    PM1_SLP_TYP(pm->control) == PM1_S5);
+			PM1_SLP_TYP(pm->control) == PM1_S5);
 	case PM_GPE0_STATUS:
 		pm->gpe_status &= (uint8_t)~val;
 		break;

@@ -12,9 +12,9 @@
 
 #define PM_TIMER_HZ 3579545u
 
-#define PM_BASE 0x400u
-#define PM_SMI_CMD 0xb2u
-#define PM_ACPI_ENABLE 0xa0u
+#define PM_BASE         0x400u
+#define PM_SMI_CMD      0xb2u
+#define PM_ACPI_ENABLE  0xa0u
 #define PM_ACPI_DISABLE 0xa1u
 
 /* ACPI fixed hardware: PM1, PM timer, GPE0 (ACPI 6.4, section 4.8). Pure
@@ -27,8 +27,12 @@ extern const struct state_table pm_state;
 
 /* Offsets from PM_BASE. */
 enum {
-	PM1_STATUS = 0x0, PM1_ENABLE = 0x2, PM1_CONTROL = 0x4, PM_TIMER = 0x8,
-	PM_GPE0_STATUS = 0xc, PM_GPE0_ENABLE = 0xd,
+	PM1_STATUS = 0x0,
+	PM1_ENABLE = 0x2,
+	PM1_CONTROL = 0x4,
+	PM_TIMER = 0x8,
+	PM_GPE0_STATUS = 0xc,
+	PM_GPE0_ENABLE = 0xd,
 };
 
 void pm_reset(struct pm *pm);

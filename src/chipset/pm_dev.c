@@ -88,13 +88,13 @@ pm_smi_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	pm_dev_unlock(d);
 }
 
-static const struct bus_ops pm1_ops = { 1 | 2 | 4, false, pm_dev_read,
-	pm_dev_write };
-static const struct bus_ops pm_timer_ops = { 1 | 2 | 4, false, pm_timer_read,
-	NULL };
-static const struct bus_ops pm_gpe_ops = { 1 | 2, false, pm_gpe_read,
-	pm_gpe_write };
-static const struct bus_ops pm_smi_ops = { 1, false, NULL, pm_smi_write };
+static const struct bus_ops pm1_ops = {
+    1 | 2 | 4, false, pm_dev_read, pm_dev_write};
+static const struct bus_ops pm_timer_ops = {
+    1 | 2 | 4, false, pm_timer_read, NULL};
+static const struct bus_ops pm_gpe_ops = {
+    1 | 2, false, pm_gpe_read, pm_gpe_write};
+static const struct bus_ops pm_smi_ops = {1, false, NULL, pm_smi_write};
 
 int
 pm_dev_create(struct pm_dev **out, struct bus_space *ports,
@@ -115,11 +115,11 @@ pm_dev_create(struct pm_dev **out, struct bus_space *ports,
 	pm_reset(&d->pm);
 	error = bus_add(ports, "pm1", PM_BASE, 6, &pm1_ops, d);
 	if (error == 0)
-		error = bus_add(ports, "pm timer", PM_BASE + PM_TIMER, 4,
-		    &pm_timer_ops, d);
+		error = bus_add(
+		    ports, "pm timer", PM_BASE + PM_TIMER, 4, &pm_timer_ops, d);
 	if (error == 0)
-		error = bus_add(ports, "gpe0", PM_BASE + PM_GPE0_STATUS, 2,
-		    &pm_gpe_ops, d);
+		error = bus_add(
+		    ports, "gpe0", PM_BASE + PM_GPE0_STATUS, 2, &pm_gpe_ops, d);
 	if (error == 0)
 		error = bus_add(
 		    ports, "smi command", PM_SMI_CMD, 1, &pm_smi_ops, d);

@@ -8,9 +8,9 @@
 #include "base/log.h"
 #include "chipset/pm.h"
 
-#define RESET_CPU 0x04u /* 0xcf9: any reset, hard or soft */
+#define RESET_CPU  0x04u /* 0xcf9: any reset, hard or soft */
 #define FAST_RESET 0x01u
-#define FAST_A20 0x02u
+#define FAST_A20   0x02u
 
 struct reset_dev {
 	atomic_uchar control; /* 0xcf9, as written last */
@@ -74,9 +74,9 @@ post_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	trace(TRACE_io, "POST %02x", (unsigned)val);
 }
 
-static const struct bus_ops reset_ops = { 1, false, reset_read, reset_write };
-static const struct bus_ops fast_ops = { 1, false, fast_read, fast_write };
-static const struct bus_ops post_ops = { 1, false, NULL, post_write };
+static const struct bus_ops reset_ops = {1, false, reset_read, reset_write};
+static const struct bus_ops fast_ops = {1, false, fast_read, fast_write};
+static const struct bus_ops post_ops = {1, false, NULL, post_write};
 
 int
 reset_dev_create(struct reset_dev **out, struct bus_space *ports,

@@ -11,40 +11,51 @@
 #define RTC_UIP_NS 244000u
 
 enum {
-	RTC_SEC, RTC_SEC_ALARM, RTC_MIN, RTC_MIN_ALARM, RTC_HOUR,
-	RTC_HOUR_ALARM, RTC_DOW, RTC_DAY, RTC_MONTH, RTC_YEAR,
-	RTC_A, RTC_B, RTC_C, RTC_D,
+	RTC_SEC,
+	RTC_SEC_ALARM,
+	RTC_MIN,
+	RTC_MIN_ALARM,
+	RTC_HOUR,
+	RTC_HOUR_ALARM,
+	RTC_DOW,
+	RTC_DAY,
+	RTC_MONTH,
+	RTC_YEAR,
+	RTC_A,
+	RTC_B,
+	RTC_C,
+	RTC_D,
 	RTC_CENTURY = 0x32,
 };
-#define RTC_A_UIP 0x80u
-#define RTC_A_RATE 0x0fu
-#define RTC_A_RESET 0x60u /* DV2 and DV1: divider held in reset */
-#define RTC_B_SET 0x80u
-#define RTC_B_PIE 0x40u
-#define RTC_B_AIE 0x20u
-#define RTC_B_UIE 0x10u
-#define RTC_B_SQWE 0x08u
-#define RTC_B_BINARY 0x04u
-#define RTC_B_24H 0x02u
-#define RTC_C_PF 0x40u
-#define RTC_C_AF 0x20u
-#define RTC_C_UF 0x10u
-#define RTC_C_FLAGS 0x70u
-#define RTC_C_IRQF 0x80u
-#define RTC_D_VRT 0x80u
-#define RTC_HOUR_PM 0x80u
+#define RTC_A_UIP     0x80u
+#define RTC_A_RATE    0x0fu
+#define RTC_A_RESET   0x60u /* DV2 and DV1: divider held in reset */
+#define RTC_B_SET     0x80u
+#define RTC_B_PIE     0x40u
+#define RTC_B_AIE     0x20u
+#define RTC_B_UIE     0x10u
+#define RTC_B_SQWE    0x08u
+#define RTC_B_BINARY  0x04u
+#define RTC_B_24H     0x02u
+#define RTC_C_PF      0x40u
+#define RTC_C_AF      0x20u
+#define RTC_C_UF      0x10u
+#define RTC_C_FLAGS   0x70u
+#define RTC_C_IRQF    0x80u
+#define RTC_D_VRT     0x80u
+#define RTC_HOUR_PM   0x80u
 #define RTC_ALARM_ANY 0xc0u
 
 static const struct state_field rtc_fields[] = {
-	STATE_FIELD(struct rtc, base_sec, 1),
-	STATE_FIELD(struct rtc, base_ns, 1),
-	STATE_FIELD(struct rtc, seen_ns, 1),
-	STATE_ARRAY(struct rtc, ram, 1),
-	STATE_FIELD(struct rtc, index, 1),
-	STATE_FIELD(struct rtc, running, 1),
-	STATE_END,
+    STATE_FIELD(struct rtc, base_sec, 1),
+    STATE_FIELD(struct rtc, base_ns, 1),
+    STATE_FIELD(struct rtc, seen_ns, 1),
+    STATE_ARRAY(struct rtc, ram, 1),
+    STATE_FIELD(struct rtc, index, 1),
+    STATE_FIELD(struct rtc, running, 1),
+    STATE_END,
 };
-const struct state_table rtc_state = { "rtc", 1, rtc_fields };
+const struct state_table rtc_state = {"rtc", 1, rtc_fields};
 
 static uint8_t
 rtc_encode(const struct rtc *r, unsigned val)
@@ -147,8 +158,8 @@ rtc_to_ram(struct rtc *r, int64_t sec)
 static bool
 rtc_from_ram(const struct rtc *r, int64_t *out)
 {
-	static const uint8_t mdays[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30,
-		31, 30, 31 };
+	static const uint8_t mdays[] = {
+	    31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	int s = rtc_decode(r, r->ram[RTC_SEC] & 0x7f);
 	int m = rtc_decode(r, r->ram[RTC_MIN]);
 	int h = rtc_decode_hour(r, r->ram[RTC_HOUR]);
@@ -162,7 +173,7 @@ rtc_from_ram(const struct rtc *r, int64_t *out)
 	    year > 99 || cent < 0 || cent > 99)
 		return (false);
 	*out = rtc_days(cent * 100 + year, mon, day) * 86400 + h * 3600 +
-	    m * 60 + s;
+	       m * 60 + s;
 	return (true);
 }
 
@@ -180,7 +191,7 @@ rtc_alarm_at(const struct rtc *r, int64_t sec)
 	    ram[RTC_MIN_ALARM] != rtc_encode(r, tod / 60 % 60))
 		return (false);
 	return (ram[RTC_HOUR_ALARM] >= RTC_ALARM_ANY ||
-	    ram[RTC_HOUR_ALARM] == rtc_encode_hour(r, tod / 3600));
+		ram[RTC_HOUR_ALARM] == rtc_encode_hour(r, tod / 3600));
 }
 
 /* Crystal ticks in a period of the periodic interrupt (table 5); 0: none. */
@@ -245,7 +256,7 @@ rtc_next(const struct rtc *r, uint64_t now)
 		tick = (rtc_xtal(now) / period + 1) * period;
 		next = (uint64_t)(((unsigned __int128)tick * NS_PER_S +
 				      RTC_XTAL - 1) /
-		    RTC_XTAL);
+				  RTC_XTAL);
 	}
 	if ((r->ram[RTC_B] & (RTC_B_UIE | RTC_B_AIE)) && r->running) {
 		at = now + NS_PER_S - (now - r->base_ns) % NS_PER_S;
@@ -260,7 +271,7 @@ static void
 rtc_run(struct rtc *r, uint64_t now, uint64_t head_start)
 {
 	bool run = !(r->ram[RTC_B] & RTC_B_SET) &&
-	    (r->ram[RTC_A] & RTC_A_RESET) != RTC_A_RESET;
+		   (r->ram[RTC_A] & RTC_A_RESET) != RTC_A_RESET;
 	int64_t sec;
 
 	if (run == r->running)
@@ -410,7 +421,7 @@ rtc_reset(struct rtc *r, uint64_t now)
 {
 	rtc_update(r, now);
 	r->ram[RTC_B] &=
-	    (uint8_t)~(RTC_B_PIE | RTC_B_AIE | RTC_B_UIE | RTC_B_SQWE);
+	    (uint8_t) ~(RTC_B_PIE | RTC_B_AIE | RTC_B_UIE | RTC_B_SQWE);
 	r->ram[RTC_C] = 0;
 }
 

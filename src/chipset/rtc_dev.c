@@ -64,8 +64,7 @@ rtc_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	rtc_dev_unlock(d, now);
 }
 
-static const struct bus_ops rtc_ops = { 1, false, rtc_dev_read,
-	rtc_dev_write };
+static const struct bus_ops rtc_ops = {1, false, rtc_dev_read, rtc_dev_write};
 
 int
 rtc_dev_create(struct rtc_dev **out, struct bus_space *ports,

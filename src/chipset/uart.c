@@ -4,59 +4,59 @@
 
 #include "chipset/uart.h"
 
-#define IER_RX 0x01u
-#define IER_THRE 0x02u
-#define IER_LINE 0x04u
-#define IER_MODEM 0x08u
-#define IER_MASK 0x0fu
-#define IIR_MODEM 0x00u
-#define IIR_NONE 0x01u
-#define IIR_THRE 0x02u
-#define IIR_RX 0x04u
-#define IIR_LINE 0x06u
-#define IIR_TIMEOUT 0x0cu
-#define IIR_FIFO 0xc0u
-#define FCR_ENABLE 0x01u
+#define IER_RX       0x01u
+#define IER_THRE     0x02u
+#define IER_LINE     0x04u
+#define IER_MODEM    0x08u
+#define IER_MASK     0x0fu
+#define IIR_MODEM    0x00u
+#define IIR_NONE     0x01u
+#define IIR_THRE     0x02u
+#define IIR_RX       0x04u
+#define IIR_LINE     0x06u
+#define IIR_TIMEOUT  0x0cu
+#define IIR_FIFO     0xc0u
+#define FCR_ENABLE   0x01u
 #define FCR_RX_RESET 0x02u
-#define LCR_DLAB 0x80u
-#define LSR_DR 0x01u
-#define LSR_OE 0x02u
-#define LSR_THRE 0x20u
-#define LSR_TEMT 0x40u
-#define MCR_DTR 0x01u
-#define MCR_RTS 0x02u
-#define MCR_OUT1 0x04u
-#define MCR_OUT2 0x08u
-#define MCR_LOOP 0x10u
-#define MCR_MASK 0x1fu
-#define MSR_DCTS 0x01u
-#define MSR_DDSR 0x02u
-#define MSR_TERI 0x04u
-#define MSR_DDCD 0x08u
-#define MSR_DELTA 0x0fu
-#define MSR_CTS 0x10u
-#define MSR_DSR 0x20u
-#define MSR_RI 0x40u
-#define MSR_DCD 0x80u
+#define LCR_DLAB     0x80u
+#define LSR_DR       0x01u
+#define LSR_OE       0x02u
+#define LSR_THRE     0x20u
+#define LSR_TEMT     0x40u
+#define MCR_DTR      0x01u
+#define MCR_RTS      0x02u
+#define MCR_OUT1     0x04u
+#define MCR_OUT2     0x08u
+#define MCR_LOOP     0x10u
+#define MCR_MASK     0x1fu
+#define MSR_DCTS     0x01u
+#define MSR_DDSR     0x02u
+#define MSR_TERI     0x04u
+#define MSR_DDCD     0x08u
+#define MSR_DELTA    0x0fu
+#define MSR_CTS      0x10u
+#define MSR_DSR      0x20u
+#define MSR_RI       0x40u
+#define MSR_DCD      0x80u
 
 static const struct state_field uart_fields[] = {
-	STATE_FIELD(struct uart, ier, 1),
-	STATE_FIELD(struct uart, lcr, 1),
-	STATE_FIELD(struct uart, mcr, 1),
-	STATE_FIELD(struct uart, msr, 1),
-	STATE_FIELD(struct uart, scr, 1),
-	STATE_FIELD(struct uart, dll, 1),
-	STATE_FIELD(struct uart, dlm, 1),
-	STATE_ARRAY(struct uart, fifo, 1),
-	STATE_FIELD(struct uart, head, 1),
-	STATE_FIELD(struct uart, count, 1),
-	STATE_FIELD(struct uart, trigger, 1),
-	STATE_FIELD(struct uart, fifo_on, 1),
-	STATE_FIELD(struct uart, overrun, 1),
-	STATE_FIELD(struct uart, thre, 1),
-	STATE_END,
+    STATE_FIELD(struct uart, ier, 1),
+    STATE_FIELD(struct uart, lcr, 1),
+    STATE_FIELD(struct uart, mcr, 1),
+    STATE_FIELD(struct uart, msr, 1),
+    STATE_FIELD(struct uart, scr, 1),
+    STATE_FIELD(struct uart, dll, 1),
+    STATE_FIELD(struct uart, dlm, 1),
+    STATE_ARRAY(struct uart, fifo, 1),
+    STATE_FIELD(struct uart, head, 1),
+    STATE_FIELD(struct uart, count, 1),
+    STATE_FIELD(struct uart, trigger, 1),
+    STATE_FIELD(struct uart, fifo_on, 1),
+    STATE_FIELD(struct uart, overrun, 1),
+    STATE_FIELD(struct uart, thre, 1),
+    STATE_END,
 };
-const struct state_table uart_state = { "uart", 1, uart_fields };
+const struct state_table uart_state = {"uart", 1, uart_fields};
 
 void
 uart_reset(struct uart *u)
@@ -92,7 +92,7 @@ uart_modem(struct uart *u)
 		delta |= MSR_DDSR;
 	if ((new ^ old) & MSR_DCD)
 		delta |= MSR_DDCD;
-	if ((old & MSR_RI) && !(new & MSR_RI)) /* the trailing edge */
+	if ((old & MSR_RI) && !(new &MSR_RI)) /* the trailing edge */
 		delta |= MSR_TERI;
 	u->msr = new | delta;
 }
@@ -104,8 +104,8 @@ uart_pending(const struct uart *u)
 	if ((u->ier & IER_LINE) && u->overrun)
 		return (IIR_LINE);
 	if ((u->ier & IER_RX) && u->count != 0)
-		return (!u->fifo_on || u->count >= u->trigger ? IIR_RX :
-								IIR_TIMEOUT);
+		return (!u->fifo_on || u->count >= u->trigger ? IIR_RX
+							      : IIR_TIMEOUT);
 	if ((u->ier & IER_THRE) && u->thre)
 		return (IIR_THRE);
 	if ((u->ier & IER_MODEM) && (u->msr & MSR_DELTA))
@@ -208,7 +208,7 @@ uart_read(struct uart *u, unsigned reg)
 static void
 uart_write_fcr(struct uart *u, uint8_t val)
 {
-	static const uint8_t triggers[] = { 1, 4, 8, 14 };
+	static const uint8_t triggers[] = {1, 4, 8, 14};
 	bool on = (val & FCR_ENABLE) != 0;
 
 	/* Changing modes empties the FIFOs; the other bits count only with

@@ -28,8 +28,14 @@ extern const struct state_table uart_state;
 
 /* Register offsets. */
 enum {
-	UART_DATA, UART_IER, UART_IIR_FCR, UART_LCR, UART_MCR, UART_LSR,
-	UART_MSR, UART_SCR,
+	UART_DATA,
+	UART_IER,
+	UART_IIR_FCR,
+	UART_LCR,
+	UART_MCR,
+	UART_LSR,
+	UART_MSR,
+	UART_SCR,
 };
 
 void uart_reset(struct uart *u);

@@ -91,8 +91,8 @@ uart_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 		uart_dev_pull(d);
 }
 
-static const struct bus_ops uart_ops = { 1, false, uart_dev_read,
-	uart_dev_write };
+static const struct bus_ops uart_ops = {
+    1, false, uart_dev_read, uart_dev_write};
 
 int
 uart_dev_create(struct uart_dev **out, const char *name,

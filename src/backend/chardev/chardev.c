@@ -26,6 +26,13 @@ chardev_start(struct chardev *cd, void (*ready)(void *arg), void *arg)
 }
 
 void
+chardev_hangup(struct chardev *cd)
+{
+	if (cd->ops->hangup != NULL)
+		cd->ops->hangup(cd);
+}
+
+void
 chardev_destroy(struct chardev *cd)
 {
 	if (cd != NULL)
@@ -56,10 +63,10 @@ null_destroy(struct chardev *cd)
 }
 
 static const struct chardev_ops null_ops = {
-	.name = "null",
-	.write = null_write,
-	.read = null_read,
-	.destroy = null_destroy,
+    .name = "null",
+    .write = null_write,
+    .read = null_read,
+    .destroy = null_destroy,
 };
 
 int

@@ -19,7 +19,8 @@ struct chardev_ops {
 	const char *name;
 	size_t (*write)(struct chardev *cd, const uint8_t *buf, size_t len);
 	size_t (*read)(struct chardev *cd, uint8_t *buf, size_t len);
-	void (*start)(struct chardev *cd);
+	void (*start)(struct chardev *cd);  /* may be NULL */
+	void (*hangup)(struct chardev *cd); /* may be NULL */
 	void (*destroy)(struct chardev *cd);
 };
 
@@ -41,6 +42,10 @@ size_t chardev_read(struct chardev *cd, void *buf, size_t len);
  * loop's thread with no lock held, when there is input after there was
  * none, or again at any time. Call once, before the machine runs. */
 void chardev_start(struct chardev *cd, void (*ready)(void *arg), void *arg);
+/* From now on output is dropped; a chardev_write() that waits for a slow
+ * receiver returns within 0.1 s. For the end of the machine. Any thread. */
+void chardev_hangup(struct chardev *cd);
+/* The event loop does not run any more, or never again calls `ready`. */
 void chardev_destroy(struct chardev *cd);
 
 /* Swallows output, has no input. 0 or -errno. */

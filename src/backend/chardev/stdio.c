@@ -15,10 +15,10 @@
 #include "base/log.h"
 #include "base/mevent.h"
 
-#define STDIO_BUF 65536u
-#define STDIO_CHUNK 512 /* a pipe that is ready takes this much (PIPE_BUF) */
+#define STDIO_BUF     65536u
+#define STDIO_CHUNK   512 /* a pipe that is ready takes this much (PIPE_BUF) */
 #define STDIO_POLL_MS 100
-#define STDIO_ESCAPE 0x01 /* Ctrl-A */
+#define STDIO_ESCAPE  0x01 /* Ctrl-A */
 
 struct stdio {
 	struct chardev cd; /* first */
@@ -32,8 +32,8 @@ struct stdio {
 	bool direct; /* a regular file: read when asked */
 	bool paused; /* buffer full */
 	bool eof;
-	bool escaped; /* Ctrl-A was the last byte */
-	atomic_bool closing, dead;
+	bool escaped;     /* Ctrl-A was the last byte */
+	atomic_bool dead; /* nobody will read the output */
 };
 
 /*
@@ -95,7 +95,7 @@ static size_t
 stdio_write(struct chardev *cd, const uint8_t *buf, size_t len)
 {
 	struct stdio *s = (struct stdio *)cd;
-	struct pollfd pfd = { .fd = s->cfg.out_fd, .events = POLLOUT };
+	struct pollfd pfd = {.fd = s->cfg.out_fd, .events = POLLOUT};
 	size_t done = 0, n;
 	ssize_t rc;
 
@@ -103,11 +103,8 @@ stdio_write(struct chardev *cd, const uint8_t *buf, size_t len)
 		/* The descriptor may be blocking or not, as it was given to
 		 * us; poll() serves both. */
 		rc = poll(&pfd, 1, STDIO_POLL_MS);
-		if (rc <= 0) {
-			if (atomic_load(&s->closing))
-				break;
+		if (rc <= 0)
 			continue;
-		}
 		n = len - done < STDIO_CHUNK ? len - done : STDIO_CHUNK;
 		rc = write(s->cfg.out_fd, buf + done, n);
 		if (rc > 0)
@@ -177,8 +174,7 @@ stdio_command(struct stdio *s, enum stdio_command cmd)
 	if (cmd == STDIO_QUIT && s->cfg.quit != NULL)
 		s->cfg.quit(s->cfg.arg);
 	else if (cmd == STDIO_HELP)
-		stdio_write(
-		    &s->cd, (const uint8_t *)help, sizeof(help) - 1);
+		stdio_write(&s->cd, (const uint8_t *)help, sizeof(help) - 1);
 }
 
 /* Reads once from the descriptor into the buffer; lock held. */
@@ -223,7 +219,7 @@ static void
 stdio_input(void *arg, unsigned ready)
 {
 	struct stdio *s = arg;
-	struct pollfd pfd = { .fd = s->cfg.in_fd, .events = POLLIN };
+	struct pollfd pfd = {.fd = s->cfg.in_fd, .events = POLLIN};
 	enum stdio_command cmd = STDIO_NONE;
 	bool any;
 
@@ -305,11 +301,16 @@ stdio_read(struct chardev *cd, uint8_t *buf, size_t len)
 }
 
 static void
+stdio_hangup(struct chardev *cd)
+{
+	atomic_store(&((struct stdio *)cd)->dead, true);
+}
+
+static void
 stdio_destroy(struct chardev *cd)
 {
 	struct stdio *s = (struct stdio *)cd;
 
-	atomic_store(&s->closing, true);
 	mevent_remove(s->ev);
 	if (s->kickfd >= 0)
 		close(s->kickfd);
@@ -321,11 +322,12 @@ stdio_destroy(struct chardev *cd)
 }
 
 static const struct chardev_ops stdio_ops = {
-	.name = "stdio",
-	.write = stdio_write,
-	.read = stdio_read,
-	.start = stdio_start,
-	.destroy = stdio_destroy,
+    .name = "stdio",
+    .write = stdio_write,
+    .read = stdio_read,
+    .start = stdio_start,
+    .hangup = stdio_hangup,
+    .destroy = stdio_destroy,
 };
 
 int

@@ -47,10 +47,13 @@ run(void *arg)
 static void
 start(struct fixture *f, int in, int out, bool escape)
 {
-	struct chardev_stdio_config cfg = { .in_fd = in, .out_fd = out,
-		.escape = escape, .quit = on_quit, .arg = f };
+	struct chardev_stdio_config cfg = {.in_fd = in,
+	    .out_fd = out,
+	    .escape = escape,
+	    .quit = on_quit,
+	    .arg = f};
 
-	*f = (struct fixture){ 0 };
+	*f = (struct fixture){0};
 	assert_int_equal(mevent_loop_create(&f->loop), 0);
 	cfg.loop = f->loop;
 	assert_int_equal(chardev_stdio_create(&f->cd, &cfg), 0);
@@ -99,7 +102,7 @@ test_null(void **state)
 static void
 test_pipe(void **state)
 {
-	struct chardev_stdio_config cfg = { 0 };
+	struct chardev_stdio_config cfg = {0};
 	struct chardev *other;
 	struct fixture f;
 	char *big, *back;
@@ -188,6 +191,36 @@ test_slow_output(void **state)
 	close(out[0]);
 }
 
+static void *
+write_big(void *arg)
+{
+	char *buf = calloc(1, 1 << 20);
+	size_t n = chardev_write(arg, buf, 1 << 20);
+
+	free(buf);
+	return ((void *)n);
+}
+
+/* A receiver that never reads does not hold up the end. */
+static void
+test_hangup(void **state)
+{
+	struct fixture f;
+	pthread_t t;
+	int out[2];
+
+	(void)state;
+	assert_int_equal(pipe(out), 0);
+	start(&f, -1, out[1], false);
+	pthread_create(&t, NULL, write_big, f.cd);
+	usleep(10000);
+	chardev_hangup(f.cd);
+	pthread_join(t, NULL);
+	stop(&f);
+	close(out[0]);
+	close(out[1]);
+}
+
 static void
 test_regular_file(void **state)
 {
@@ -274,11 +307,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_null),
-		cmocka_unit_test(test_pipe),
-		cmocka_unit_test(test_slow_output),
-		cmocka_unit_test(test_regular_file),
-		cmocka_unit_test(test_terminal),
+	    cmocka_unit_test(test_null),
+	    cmocka_unit_test(test_pipe),
+	    cmocka_unit_test(test_slow_output),
+	    cmocka_unit_test(test_hangup),
+	    cmocka_unit_test(test_regular_file),
+	    cmocka_unit_test(test_terminal),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -51,7 +51,7 @@ say_raw(void)
 static void
 say_often(void)
 {
-	struct log_rate rate = { 0 };
+	struct log_rate rate = {0};
 	int i;
 
 	for (i = 0; i < 1000; i++)
@@ -109,8 +109,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_trace),
+	    cmocka_unit_test(test_lines),
+	    cmocka_unit_test(test_trace),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -19,7 +19,7 @@ struct fixture {
 	struct mevent *ev;
 	int p[2];
 	atomic_int calls;
-	unsigned ready;
+	atomic_uint ready;
 	atomic_bool in_loop;
 };
 
@@ -55,7 +55,7 @@ count_only(void *arg, unsigned ready)
 static void
 setup(struct fixture *f)
 {
-	*f = (struct fixture){ 0 };
+	*f = (struct fixture){0};
 	assert_int_equal(mevent_loop_create(&f->loop), 0);
 	assert_int_equal(pipe(f->p), 0);
 }
@@ -77,9 +77,8 @@ test_read(void **state)
 
 	(void)state;
 	setup(&f);
-	assert_int_equal(mevent_add(f.loop, f.p[0], MEVENT_READ, read_once,
-			     &f, &f.ev),
-	    0);
+	assert_int_equal(
+	    mevent_add(f.loop, f.p[0], MEVENT_READ, read_once, &f, &f.ev), 0);
 	assert_int_equal(write(f.p[1], "abq", 3), 3);
 	assert_int_equal(mevent_run(f.loop), 0);
 	assert_int_equal(f.calls, 3);
@@ -124,9 +123,8 @@ test_silent(void **state)
 
 	(void)state;
 	setup(&f);
-	assert_int_equal(mevent_add(f.loop, f.p[0], MEVENT_READ, count_only,
-			     &f, &f.ev),
-	    0);
+	assert_int_equal(
+	    mevent_add(f.loop, f.p[0], MEVENT_READ, count_only, &f, &f.ev), 0);
 	assert_int_equal(mevent_modify(f.ev, 0), 0);
 	close(f.p[1]);
 	f.p[1] = -1;
@@ -185,10 +183,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),
-		cmocka_unit_test(test_regular_file),
-		cmocka_unit_test(test_silent),
-		cmocka_unit_test(test_remove_waits),
+	    cmocka_unit_test(test_read),
+	    cmocka_unit_test(test_regular_file),
+	    cmocka_unit_test(test_silent),
+	    cmocka_unit_test(test_remove_waits),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

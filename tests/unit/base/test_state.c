@@ -21,15 +21,15 @@ static void
 test_dump(void **state)
 {
 	static const struct state_field fields[] = {
-		STATE_FIELD(struct thing, a, 1),
-		STATE_ARRAY(struct thing, b, 1),
-		STATE_ARRAY(struct thing, bytes, 1),
-		STATE_FIELD(struct thing, c, 2),
-		STATE_END,
+	    STATE_FIELD(struct thing, a, 1),
+	    STATE_ARRAY(struct thing, b, 1),
+	    STATE_ARRAY(struct thing, bytes, 1),
+	    STATE_FIELD(struct thing, c, 2),
+	    STATE_END,
 	};
-	static const struct state_table table = { "thing", 2, fields };
-	struct thing t = { 0x5, { 1, 0xdeadbeef }, { 1, 2, 0xff },
-		0x123456789abcdef0 };
+	static const struct state_table table = {"thing", 2, fields};
+	struct thing t = {
+	    0x5, {1, 0xdeadbeef}, {1, 2, 0xff}, 0x123456789abcdef0};
 	char *buf = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&buf, &len);
@@ -37,18 +37,17 @@ test_dump(void **state)
 	(void)state;
 	state_dump(f, &table, &t);
 	fclose(f);
-	assert_string_equal(buf,
-	    "thing.a = 05\n"
-	    "thing.b = 00000001 deadbeef\n"
-	    "thing.bytes = 0102ff\n"
-	    "thing.c = 123456789abcdef0\n");
+	assert_string_equal(buf, "thing.a = 05\n"
+				 "thing.b = 00000001 deadbeef\n"
+				 "thing.bytes = 0102ff\n"
+				 "thing.c = 123456789abcdef0\n");
 	free(buf);
 }
 
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_dump) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_dump)};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -35,7 +35,7 @@ setup(void **state)
 {
 	static struct fixture f;
 
-	f = (struct fixture){ 0 };
+	f = (struct fixture){0};
 	assert_int_equal(mevent_loop_create(&f.loop), 0);
 	assert_int_equal(vclock_create(&f.vc, f.loop), 0);
 	pthread_create(&f.thread, NULL, run, f.loop);
@@ -175,10 +175,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_now, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pause, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_greedy, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_now, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_pause, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_greedy, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

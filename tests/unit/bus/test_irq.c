@@ -34,7 +34,7 @@ sink(void *arg, unsigned pin, bool level)
 static void
 test_count(void **state)
 {
-	struct sink a = { 0 }, b = { 0 };
+	struct sink a = {0}, b = {0};
 	struct irq_lines *il;
 
 	(void)state;
@@ -64,7 +64,7 @@ test_count(void **state)
 static void
 test_source(void **state)
 {
-	struct sink a = { 0 }, b = { 0 };
+	struct sink a = {0}, b = {0};
 	struct irq_source s1, s2;
 	struct irq_lines *il;
 
@@ -119,10 +119,10 @@ race(void *arg)
 static void
 test_race(void **state)
 {
-	struct sink a = { 0 };
+	struct sink a = {0};
 	struct irq_source src;
 	struct irq_lines *il;
-	struct racer r = { PTHREAD_MUTEX_INITIALIZER, &src, false };
+	struct racer r = {PTHREAD_MUTEX_INITIALIZER, &src, false};
 	pthread_t t[2];
 
 	(void)state;
@@ -142,9 +142,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_count),
-		cmocka_unit_test(test_source),
-		cmocka_unit_test(test_race),
+	    cmocka_unit_test(test_count),
+	    cmocka_unit_test(test_source),
+	    cmocka_unit_test(test_race),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -28,8 +28,8 @@ scratch_init(struct pci_dev *dev, void *conf)
 	if (pci_cap_add(dev, 9, "\0\0\x8", 3) != 0x40 ||
 	    pci_cap_add(dev, 5, "\0\0\x1", 3) != 0x44)
 		return (-EFAULT);
-	pci_cfg_set(dev, PCIR_STATUS, 2,
-	    pci_cfg_get(dev, PCIR_STATUS, 2) | 0x100);
+	pci_cfg_set(
+	    dev, PCIR_STATUS, 2, pci_cfg_get(dev, PCIR_STATUS, 2) | 0x100);
 	pci_cfg_w1c(dev, PCIR_STATUS, 2, 0x100);
 	return (0);
 }
@@ -56,28 +56,30 @@ scratch_write(struct pci_dev *dev, unsigned bar, uint64_t off, unsigned size,
 }
 
 static const struct pci_device_ops scratch = {
-	.name = "scratch",
-	.vendor = 0x10dd,
-	.device = 0x0001,
-	.class = 2,
-	.priv_size = 64,
-	.init = scratch_init,
-	.bar_read = scratch_read,
-	.bar_write = scratch_write,
+    .name = "scratch",
+    .vendor = 0x10dd,
+    .device = 0x0001,
+    .class = 2,
+    .priv_size = 64,
+    .init = scratch_init,
+    .bar_read = scratch_read,
+    .bar_write = scratch_write,
 };
 static const struct pci_device_ops bridge = {
-	.name = "bridge",
-	.vendor = 0x1275,
-	.device = 0x1275,
-	.class = 6,
+    .name = "bridge",
+    .vendor = 0x1275,
+    .device = 0x1275,
+    .class = 6,
 };
 
 static int
 setup(void **state)
 {
-	struct pci_config cfg = { .ecam_base = ECAM,
-		.mem32_base = 0xc0000000, .mem32_limit = 0xe0000000,
-		.mem64_base = 0xd000000000, .mem64_limit = 0xfd00000000 };
+	struct pci_config cfg = {.ecam_base = ECAM,
+	    .mem32_base = 0xc0000000,
+	    .mem32_limit = 0xe0000000,
+	    .mem64_base = 0xd000000000,
+	    .mem64_limit = 0xfd00000000};
 
 	(void)state;
 	assert_int_equal(bus_space_create(&ports, "io", 0x10000), 0);
@@ -238,12 +240,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_header, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_multifunction, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ecam, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_caps, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bars, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_header, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_multifunction, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_ecam, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_caps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_bars, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

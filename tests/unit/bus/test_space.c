@@ -41,7 +41,7 @@ log_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 static void
 test_overlap(void **state)
 {
-	static const struct bus_ops ops = { 1, false, log_read, log_write };
+	static const struct bus_ops ops = {1, false, log_read, log_write};
 	struct bus_space *bs;
 	uint64_t val;
 
@@ -66,11 +66,11 @@ test_overlap(void **state)
 static void
 test_split(void **state)
 {
-	static const struct bus_ops bytes = { 1, false, log_read, log_write };
-	static const struct bus_ops wide = { 1 | 2 | 4, false, log_read,
-		log_write };
-	static const struct bus_ops dword = { 4, true, log_read, log_write };
-	struct log a = { 0 }, w = { 0 }, d = { 0 };
+	static const struct bus_ops bytes = {1, false, log_read, log_write};
+	static const struct bus_ops wide = {
+	    1 | 2 | 4, false, log_read, log_write};
+	static const struct bus_ops dword = {4, true, log_read, log_write};
+	struct log a = {0}, w = {0}, d = {0};
 	struct bus_space *bs;
 	uint64_t val;
 
@@ -124,8 +124,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_overlap),
-		cmocka_unit_test(test_split),
+	    cmocka_unit_test(test_overlap),
+	    cmocka_unit_test(test_split),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -19,7 +19,7 @@
 #include "chipset/chipset.h"
 
 #define IOAPIC 0xfec00000ull
-#define HPET 0xfed00000ull
+#define HPET   0xfed00000ull
 
 struct board {
 	struct mevent_loop *loop;
@@ -73,9 +73,13 @@ static int
 setup(void **state)
 {
 	struct board *b = calloc(1, sizeof(*b));
-	struct chipset_config cfg = { .wall_time = 1700000000,
-		.lowmem = 64 << 20, .arg = b, .extint = on_extint,
-		.msi = on_msi, .reset = on_reset, .poweroff = on_poweroff };
+	struct chipset_config cfg = {.wall_time = 1700000000,
+	    .lowmem = 64 << 20,
+	    .arg = b,
+	    .extint = on_extint,
+	    .msi = on_msi,
+	    .reset = on_reset,
+	    .poweroff = on_poweroff};
 
 	assert_int_equal(mevent_loop_create(&b->loop), 0);
 	assert_int_equal(vclock_create(&b->vc, b->loop), 0);
@@ -130,7 +134,7 @@ in(struct board *b, uint16_t port)
 static void
 init_pic(struct board *b)
 {
-	static const uint16_t base[] = { 0x20, 0xa0 };
+	static const uint16_t base[] = {0x20, 0xa0};
 	unsigned i;
 
 	for (i = 0; i < 2; i++) {
@@ -267,8 +271,8 @@ test_noise(void **state)
 		x ^= x << 17;
 		size = 1u << (x >> 8 & 3);
 		if (x & 1) {
-			addr = (x >> 16 & 1 ? HPET : IOAPIC) +
-			    (x >> 17 & 0x3ff);
+			addr =
+			    (x >> 16 & 1 ? HPET : IOAPIC) + (x >> 17 & 0x3ff);
 			if (x & 2)
 				bus_write(b->mmio, addr, size, x >> 32);
 			else
@@ -294,8 +298,8 @@ static void
 test_pci(void **state)
 {
 	struct board *b = *state;
-	struct pci_config cfg = { .ports = b->ports, .mmio = b->mmio,
-		.irqs = b->irqs };
+	struct pci_config cfg = {
+	    .ports = b->ports, .mmio = b->mmio, .irqs = b->irqs};
 	struct pci_bus *bus;
 	uint64_t val;
 
@@ -335,13 +339,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-		TEST(test_pit_pic),
-		TEST(test_uart_irq),
-		TEST(test_ioapic_hpet),
-		TEST(test_power),
-		TEST(test_noise),
-		TEST(test_pci),
-		TEST(test_dump),
+	    TEST(test_pit_pic),
+	    TEST(test_uart_irq),
+	    TEST(test_ioapic_hpet),
+	    TEST(test_power),
+	    TEST(test_noise),
+	    TEST(test_pci),
+	    TEST(test_dump),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -117,11 +117,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_counter),
-		cmocka_unit_test(test_one_shot),
-		cmocka_unit_test(test_periodic_legacy),
-		cmocka_unit_test(test_level_fsb),
+	    cmocka_unit_test(test_registers),
+	    cmocka_unit_test(test_counter),
+	    cmocka_unit_test(test_one_shot),
+	    cmocka_unit_test(test_periodic_legacy),
+	    cmocka_unit_test(test_level_fsb),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -75,8 +75,8 @@ test_controller(void **state)
 static void
 test_keyboard(void **state)
 {
-	static const uint8_t press[] = { 0x1c }, release[] = { 0xf0, 0x1c };
-	static const uint8_t many[17] = { 0 };
+	static const uint8_t press[] = {0x1c}, release[] = {0xf0, 0x1c};
+	static const uint8_t many[17] = {0};
 
 	(void)state;
 	i8042_reset(&k);
@@ -169,9 +169,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_controller),
-		cmocka_unit_test(test_keyboard),
-		cmocka_unit_test(test_mouse),
+	    cmocka_unit_test(test_controller),
+	    cmocka_unit_test(test_keyboard),
+	    cmocka_unit_test(test_mouse),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -70,7 +70,7 @@ test_edge(void **state)
 	assert_int_equal(ioapic_set_pin(&io, 4, true), 1u << 4);
 	ioapic_message(&io, 4, &addr, &data);
 	assert_true(addr == 0xfee03004); /* logical 3 */
-	assert_int_equal(data, 0x4131);	 /* lowest priority, 0x31 */
+	assert_int_equal(data, 0x4131);  /* lowest priority, 0x31 */
 	/* EOI means nothing to an edge. */
 	assert_int_equal(ioapic_eoi(&io, 0x31), 0);
 	assert_int_equal(ioapic_set_pin(&io, 99, true), 0);
@@ -114,9 +114,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_edge),
-		cmocka_unit_test(test_level),
+	    cmocka_unit_test(test_registers),
+	    cmocka_unit_test(test_edge),
+	    cmocka_unit_test(test_level),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -62,7 +62,7 @@ test_priority(void **state)
 	assert_int_equal(pic_ack(&p), 0x20); /* nested */
 	pic_write(&p, 0, 0, 0x0b);
 	assert_int_equal(pic_read(&p, 0, 0), 0x03); /* ISR */
-	pic_write(&p, 0, 0, 0x20); /* ends 0 */
+	pic_write(&p, 0, 0, 0x20);                  /* ends 0 */
 	assert_int_equal(pic_read(&p, 0, 0), 0x02);
 	pic_write(&p, 0, 0, 0x61); /* ends 1, specific */
 	assert_int_equal(pic_read(&p, 0, 0), 0x00);
@@ -185,11 +185,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_init),
-		cmocka_unit_test(test_priority),
-		cmocka_unit_test(test_edge_level),
-		cmocka_unit_test(test_cascade),
-		cmocka_unit_test(test_rotate_smm_poll),
+	    cmocka_unit_test(test_init),
+	    cmocka_unit_test(test_priority),
+	    cmocka_unit_test(test_edge_level),
+	    cmocka_unit_test(test_cascade),
+	    cmocka_unit_test(test_rotate_smm_poll),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

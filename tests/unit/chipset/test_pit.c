@@ -10,8 +10,8 @@
 #include "chipset/pit.h"
 
 #define T0 5000000000ull /* when the tests begin */
-#define TICKS(n) ((uint64_t)(((unsigned __int128)(n) * 1000000000u +           \
-				 PIT_HZ - 1) / PIT_HZ))
+#define TICKS(n)                                                               \
+	((uint64_t)(((unsigned __int128)(n)*1000000000u + PIT_HZ - 1) / PIT_HZ))
 
 static struct pit p;
 
@@ -40,11 +40,11 @@ test_mode2(void **state)
 	/* 100 Hz: 11932 pulses are 10.00015 ms. */
 	load(0, 2, 11932);
 	assert_true(pit_next_edge(&p, 0, T0) == T0 + 10000151);
-	assert_true(pit_next_edge(&p, 0, T0 + 10000151) ==
-	    T0 + TICKS(2 * 11932));
+	assert_true(
+	    pit_next_edge(&p, 0, T0 + 10000151) == T0 + TICKS(2 * 11932));
 	/* Late: the rhythm stays. */
 	assert_true(pit_next_edge(&p, 0, T0 + TICKS(5 * 11932 + 7)) ==
-	    T0 + TICKS(6 * 11932));
+		    T0 + TICKS(6 * 11932));
 	assert_int_equal(read16(0, T0), 11932);
 	assert_int_equal(read16(0, T0 + TICKS(32)), 11900);
 	assert_int_equal(read16(0, T0 + TICKS(11932)), 11932);
@@ -57,7 +57,7 @@ test_mode2(void **state)
 	assert_true(pit_next_edge(&p, 0, T0) == T0 + TICKS(65536));
 	/* A century later nothing overflows. */
 	assert_true(pit_next_edge(&p, 0, T0 + 3153600000000000000ull) >
-	    T0 + 3153600000000000000ull);
+		    T0 + 3153600000000000000ull);
 }
 
 static void
@@ -93,8 +93,7 @@ test_mode0_gate(void **state)
 	assert_false(pit_out(&p, 2, T0 + TICKS(0xffff)));
 	assert_true(pit_out(&p, 2, T0 + TICKS(0x10000)));
 	assert_true(pit_next_edge(&p, 2, T0) == T0 + TICKS(0x10000));
-	assert_true(
-	    pit_next_edge(&p, 2, T0 + TICKS(0x10000)) == PIT_NEVER);
+	assert_true(pit_next_edge(&p, 2, T0 + TICKS(0x10000)) == PIT_NEVER);
 	/* The gate holds the count and lets it go on. */
 	load(2, 0, 1000);
 	now = T0 + TICKS(101);
@@ -185,12 +184,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mode2),
-		cmocka_unit_test(test_mode3),
-		cmocka_unit_test(test_mode0_gate),
-		cmocka_unit_test(test_one_shots),
-		cmocka_unit_test(test_latch),
-		cmocka_unit_test(test_refresh),
+	    cmocka_unit_test(test_mode2),
+	    cmocka_unit_test(test_mode3),
+	    cmocka_unit_test(test_mode0_gate),
+	    cmocka_unit_test(test_one_shots),
+	    cmocka_unit_test(test_latch),
+	    cmocka_unit_test(test_refresh),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -21,7 +21,7 @@ test_timer(void **state)
 	assert_true(pm_timer(1199864031882ull) == 0);
 	assert_true(pm_timer(1199864031881ull) == UINT32_MAX);
 	assert_true(pm_timer(315360000000000000ull) ==
-	    (uint32_t)(315360000ull * 3579545));
+		    (uint32_t)(315360000ull * 3579545));
 }
 
 static void
@@ -67,8 +67,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_timer),
-		cmocka_unit_test(test_pm1),
+	    cmocka_unit_test(test_timer),
+	    cmocka_unit_test(test_pm1),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -188,12 +188,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_time),
-		cmocka_unit_test(test_set),
-		cmocka_unit_test(test_uip),
-		cmocka_unit_test(test_interrupts),
-		cmocka_unit_test(test_alarm),
-		cmocka_unit_test(test_memory),
+	    cmocka_unit_test(test_time),
+	    cmocka_unit_test(test_set),
+	    cmocka_unit_test(test_uip),
+	    cmocka_unit_test(test_interrupts),
+	    cmocka_unit_test(test_alarm),
+	    cmocka_unit_test(test_memory),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

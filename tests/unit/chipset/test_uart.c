@@ -136,10 +136,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_probe),
-		cmocka_unit_test(test_transmit),
-		cmocka_unit_test(test_receive),
-		cmocka_unit_test(test_loopback),
+	    cmocka_unit_test(test_probe),
+	    cmocka_unit_test(test_transmit),
+	    cmocka_unit_test(test_receive),
+	    cmocka_unit_test(test_loopback),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
