@@ -261,6 +261,7 @@ create_chipset(struct machine *m)
 	    .mmio = m->mmio,
 	    .irqs = m->irqs,
 	    .msi = {on_msi, m},
+	    .ecam_base = MACHINE_ECAM_BASE,
 	    .mem32_base = m->mem32_base,
 	    .mem32_limit = m->mem32_limit,
 	    .mem64_base = m->mem64_base,

@@ -20,6 +20,9 @@
 #include "machine/machine.h"
 #include "vmm/vmm.h"
 
+/* bhyve's place for the PCI configuration space, 256 MiB. */
+#define MACHINE_ECAM_BASE 0xe0000000u
+
 /* A virtual processor's thread. */
 struct machine_cpu {
 	struct machine *m;
