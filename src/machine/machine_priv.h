@@ -53,7 +53,6 @@ struct machine {
 	atomic_uint halted;  /* of them, in HLT with interrupts off */
 	atomic_int status;   /* -1: not ended yet; the first reason wins */
 
-	int out_fd; /* the console's, a duplicate of stdout */
 	struct vtimer grace;
 	int sigfd;
 	struct mevent *sigev;
