@@ -4,13 +4,12 @@
 #include "chipset/pm.h"
 
 #define PM1_PWRBTN 0x0100u
-#define PM1_GBL    0x0020u
-#define PM1_RTC    0x0400u
 /* Status bits that a one clears: WAK, RTC, SLPBTN, PWRBTN, BM. */
 #define PM1_STATUS_W1C 0x8710u
-/* ACPICA complains about an enable bit that does not stick; Linux' RTC
- * driver sets RTC_EN. */
-#define PM1_ENABLE_MASK  (PM1_PWRBTN | PM1_GBL | PM1_RTC)
+/* Enable bits that stick: RTC, SLPBTN, PWRBTN, GBL. bhyve has only the last
+ * two; ACPICA then logs an error when Linux tries the RTC's. Nothing sets the
+ * status bits of the others. */
+#define PM1_ENABLE_MASK  0x0720u
 #define PM1_SCI_EN       0x0001u
 #define PM1_SLP_EN       0x2000u
 #define PM1_SLP_TYP(c)   ((c) >> 10 & 7u)

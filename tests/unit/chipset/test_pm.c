@@ -42,11 +42,11 @@ test_pm1(void **state)
 	assert_false(pm_write(&pm, PM1_CONTROL + 1, 0x20)); /* type 0 */
 	assert_true(pm_write(&pm, PM1_CONTROL + 1, 0x34));
 	assert_int_equal(pm_read(&pm, PM1_CONTROL + 1), 0x14);
-	/* Only the power button, the RTC and GBL can be enabled. */
+	/* RTC, sleep and power button, GBL can be enabled. */
 	pm_write(&pm, PM1_ENABLE, 0xff);
 	pm_write(&pm, PM1_ENABLE + 1, 0xff);
 	assert_int_equal(pm_read(&pm, PM1_ENABLE), 0x20);
-	assert_int_equal(pm_read(&pm, PM1_ENABLE + 1), 0x05);
+	assert_int_equal(pm_read(&pm, PM1_ENABLE + 1), 0x07);
 	assert_false(pm_sci(&pm));
 	assert_true(pm_power_button(&pm));
 	assert_true(pm_sci(&pm));
