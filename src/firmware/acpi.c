@@ -17,6 +17,7 @@
  * revision 6 only adds a name. */
 #define FADT_SIZE  276u
 #define HPET_SIZE  56u
+#define MCFG_SIZE  60u
 #define LAPIC_BASE 0xfee00000u
 
 struct tables {
@@ -278,6 +279,24 @@ build_hpet(struct tables *t)
 	list_add(t, gpa);
 }
 
+/* PCI Firmware Specification 3.0, section 4.1.2 */
+static void
+build_mcfg(struct tables *t)
+{
+	uint64_t gpa;
+	uint8_t *p;
+
+	if (t->cfg->ecam_base == 0)
+		return;
+	p = table_new(t, "MCFG", 1, "BVMCFG  ", MCFG_SIZE, &gpa);
+	if (p == NULL)
+		return;
+	le64_put(p + 44, t->cfg->ecam_base);
+	p[55] = 255; /* buses 0-255 of segment 0 */
+	table_done(p);
+	list_add(t, gpa);
+}
+
 static void
 build_root(struct tables *t)
 {
@@ -322,6 +341,8 @@ acpi_build(const struct acpi_config *cfg, uint64_t base, uint8_t *buf)
 		build_fadt(&t);
 	if (t.error == 0)
 		build_hpet(&t);
+	if (t.error == 0)
+		build_mcfg(&t);
 	if (t.error == 0)
 		build_root(&t);
 	return (t.error != 0 ? t.error : (int)t.len);

@@ -31,6 +31,8 @@ struct acpi_config {
 	uint32_t hpet_base; /* 0: none */
 	uint32_t hpet_id;   /* Event Timer Block ID */
 
+	uint32_t ecam_base; /* of buses 0-255; 0: none */
+
 	/* The ISA bridge and what is behind it. */
 	bool isa;
 	uint8_t isa_slot, isa_func;

@@ -115,7 +115,8 @@ boot_zero_page(struct boot *b, const uint8_t *hdr, size_t len)
 	alt_mem_k = (gmem_lowmem(b->gm) - E820_EXTENDED_BASE) >> 10;
 	le32_put(zp + ZP_ALT_MEM_K, (uint32_t)alt_mem_k);
 
-	n = e820_build(map, gmem_lowmem(b->gm), gmem_highmem(b->gm));
+	n = e820_build(
+	    map, gmem_lowmem(b->gm), gmem_highmem(b->gm), b->cfg->ecam);
 	zp[ZP_E820_ENTRIES] = (uint8_t)n;
 	for (i = 0; i < n; i++) {
 		p = zp + ZP_E820_TABLE + i * ZP_E820_SIZE;

@@ -33,6 +33,7 @@ struct boot_config {
 	const char *initrd;  /* path, or NULL */
 	const char *cmdline; /* or NULL */
 	uint64_t rsdp;       /* gpa of the ACPI root pointer; 0: none */
+	uint64_t ecam;       /* gpa of the PCI configuration space; 0: none */
 };
 
 /*

@@ -53,7 +53,7 @@ isa_device(struct aml *a, const struct isa_device *d)
 	aml_end(a);
 }
 
-/* Ports that are taken without a device of their own. */
+/* What is taken without a device of its own. */
 static void
 reserved(struct aml *a, const struct acpi_config *cfg)
 {
@@ -70,6 +70,9 @@ reserved(struct aml *a, const struct acpi_config *cfg)
 	aml_res_io(a, ACPI_PM_TIMER, 4);
 	if (cfg->gpe0)
 		aml_res_io(a, ACPI_GPE0, 2);
+	/* PCI Firmware Specification 3.0, 4.1.2: below _SB, not the bridge. */
+	if (cfg->ecam_base != 0)
+		aml_res_mem32(a, cfg->ecam_base, 256u << 20, true);
 	aml_end(a);
 	aml_end(a);
 }

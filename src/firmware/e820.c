@@ -14,7 +14,8 @@ add(struct e820_entry *map, size_t n, uint64_t base, uint64_t end,
 }
 
 size_t
-e820_build(struct e820_entry map[E820_MAX], uint64_t lowmem, uint64_t highmem)
+e820_build(struct e820_entry map[E820_MAX], uint64_t lowmem, uint64_t highmem,
+    uint64_t ecam)
 {
 	const uint64_t high = UINT64_C(1) << 32;
 	size_t n = 0;
@@ -24,6 +25,8 @@ e820_build(struct e820_entry map[E820_MAX], uint64_t lowmem, uint64_t highmem)
 	/* The tables lie here; RAM, but not for the guest to take. */
 	n = add(map, n, E820_BIOS_BASE, E820_EXTENDED_BASE, E820_RESERVED);
 	n = add(map, n, E820_EXTENDED_BASE, lowmem, E820_RAM);
+	if (ecam != 0)
+		n = add(map, n, ecam, ecam + E820_ECAM_SIZE, E820_RESERVED);
 	n = add(map, n, high, high + highmem, E820_RAM);
 	return (n);
 }

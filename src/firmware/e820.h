@@ -24,14 +24,17 @@ struct e820_entry {
 #define E820_VGA_BASE         0xa0000u
 #define E820_BIOS_BASE        0xf0000u
 #define E820_EXTENDED_BASE    0x100000u
+#define E820_ECAM_SIZE        (256u << 20)
 #define E820_MAX              8
 
 /*
  * Fills the memory map of a machine with `lowmem` bytes below and `highmem`
- * bytes from 4 GiB; lowmem is more than 1 MiB. Returns the number of
- * entries, in ascending order and without overlap.
+ * bytes from 4 GiB; lowmem is more than 1 MiB. `ecam` is where the PCI
+ * configuration space lies, above lowmem, or 0: a guest believes its table
+ * only if the map reserves it. Returns the number of entries, in ascending
+ * order and without overlap.
  */
-size_t e820_build(
-    struct e820_entry map[E820_MAX], uint64_t lowmem, uint64_t highmem);
+size_t e820_build(struct e820_entry map[E820_MAX], uint64_t lowmem,
+    uint64_t highmem, uint64_t ecam);
 
 #endif

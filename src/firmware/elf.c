@@ -247,7 +247,8 @@ write_start_info(struct boot *b)
 	uint8_t *mod = buf + SI_SIZE, *mem = mod + SI_MODULE_SIZE;
 	size_t i, n;
 
-	n = e820_build(map, gmem_lowmem(b->gm), gmem_highmem(b->gm));
+	n = e820_build(
+	    map, gmem_lowmem(b->gm), gmem_highmem(b->gm), b->cfg->ecam);
 	le32_put(buf, SI_MAGIC);
 	le32_put(buf + 4, 1); /* version */
 	if (b->initrd != 0) {

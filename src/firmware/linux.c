@@ -102,8 +102,11 @@ check_header(const struct boot *b, struct linux_image *im)
 	return (0);
 }
 
-/* Where it goes: the preferred address, or if it can be moved the lowest
- * that its alignment allows. */
+/*
+ * Where it goes: the preferred address. A relocatable kernel runs higher,
+ * too, but moves itself up when it was loaded lower (boot.rst,
+ * pref_address), so that a lower place would save nothing.
+ */
 static int
 place(const struct boot *b, struct linux_image *im)
 {
@@ -111,34 +114,29 @@ place(const struct boot *b, struct linux_image *im)
 	const uint8_t *h = im->head;
 	uint64_t align = le32_get(h + SH_KERNEL_ALIGNMENT);
 	uint64_t pref = le64_get(h + SH_PREF_ADDRESS);
-	uint64_t lowmem = gmem_lowmem(b->gm), low;
-	bool movable = h[SH_RELOCATABLE] != 0;
+	uint64_t lowmem = gmem_lowmem(b->gm);
 
 	im->init_size = le32_get(h + SH_INIT_SIZE);
 	if (im->init_size < im->payload_len)
 		im->init_size = im->payload_len;
-	if (movable && (align == 0 || (align & (align - 1)) != 0))
-		return (fw_file_fail(f, -ENOEXEC,
-		    "kernel_alignment 0x%" PRIx64
-		    " is no power of two; the file is damaged",
-		    align));
-	if (pref >= E820_EXTENDED_BASE && pref < lowmem &&
-	    im->init_size <= lowmem - pref && (!movable || pref % align == 0)) {
-		im->load = pref;
-		return (0);
+	if (pref < E820_EXTENDED_BASE)
+		pref = E820_EXTENDED_BASE;
+	if (h[SH_RELOCATABLE] != 0) {
+		if (align == 0 || (align & (align - 1)) != 0)
+			return (fw_file_fail(f, -ENOEXEC,
+			    "kernel_alignment 0x%" PRIx64
+			    " is no power of two; the file is damaged",
+			    align));
+		if (pref < lowmem)
+			pref = (pref + align - 1) & ~(align - 1);
 	}
-	if (!movable)
-		goto nomem;
-	low = (E820_EXTENDED_BASE + align - 1) & ~(align - 1);
-	if (low >= lowmem || im->init_size > lowmem - low)
-		goto nomem;
-	im->load = low;
+	if (pref >= lowmem || im->init_size > lowmem - pref)
+		return (fw_file_fail(f, -ENOSPC,
+		    "needs %" PRIu64 " KiB of memory from 0x%" PRIx64
+		    ", which is not there; give more with -m",
+		    im->init_size >> 10, pref));
+	im->load = pref;
 	return (0);
-nomem:
-	return (fw_file_fail(f, -ENOSPC,
-	    "needs %" PRIu64 " KiB of memory from 0x%" PRIx64
-	    ", there are %" PRIu64 " in all; give more with -m",
-	    im->init_size >> 10, pref, lowmem >> 10));
 }
 
 int

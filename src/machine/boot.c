@@ -34,6 +34,7 @@ build_tables(struct machine *m, uint64_t *rsdp)
 	    .hpet_base = CHIPSET_HPET_BASE,
 	    .hpet_id = CHIPSET_HPET_ID,
 	    .gpe0 = true,
+	    .ecam_base = MACHINE_ECAM_BASE,
 	    .i8042 = true,
 	    .mem32_base = m->mem32_base,
 	    .mem32_limit = m->mem32_limit,
@@ -61,6 +62,7 @@ machine_load(struct machine *m, struct config_error *err)
 	    .kernel = config_get(m->cfg, "kernel"),
 	    .initrd = config_get(m->cfg, "initrd"),
 	    .cmdline = config_get(m->cfg, "cmdline"),
+	    .ecam = MACHINE_ECAM_BASE,
 	};
 	struct fw_error fe = {""};
 	int error;

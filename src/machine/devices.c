@@ -20,7 +20,7 @@ add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
 	struct chardev_stdio_config sc = {
 	    .loop = m->loop,
 	    .in_fd = STDIN_FILENO,
-	    .out_fd = m->out_fd,
+	    .out_fd = STDOUT_FILENO,
 	    .escape = isatty(STDIN_FILENO) == 1,
 	    .quit = on_quit,
 	    .arg = m,

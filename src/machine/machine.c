@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <cpuid.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +260,7 @@ create_chipset(struct machine *m)
 	    .mmio = m->mmio,
 	    .irqs = m->irqs,
 	    .msi = {on_msi, m},
+	    .ecam_base = MACHINE_ECAM_BASE,
 	    .mem32_base = m->mem32_base,
 	    .mem32_limit = m->mem32_limit,
 	    .mem64_base = m->mem64_base,
@@ -308,7 +308,6 @@ machine_create(
 	m->cfg = cfg;
 	m->ncpus = 1;
 	m->sigfd = -1;
-	m->out_fd = -1;
 	atomic_store(&m->status, -1);
 
 	error = set_traces(m, err);
@@ -320,12 +319,8 @@ machine_create(
 		error = vclock_create(&m->vclock, m->loop);
 	if (error == 0) {
 		vtimer_init(&m->grace, m->vclock, machine_grace, m);
-		m->out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-		if (m->out_fd < 0)
-			error = -errno;
-	}
-	if (error == 0)
 		error = bus_space_create(&m->ports, "ports", PORTS_LIMIT);
+	}
 	if (error == 0)
 		error = bus_space_create(
 		    &m->mmio, "mmio", UINT64_C(1) << phys_bits());
@@ -388,8 +383,6 @@ machine_destroy(struct machine *m)
 		gmem_destroy(m->gmem);
 	if (m->sigfd >= 0)
 		(void)close(m->sigfd);
-	if (m->out_fd >= 0)
-		(void)close(m->out_fd);
 	free(m->cpus);
 	free(m);
 }

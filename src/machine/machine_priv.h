@@ -20,6 +20,9 @@
 #include "machine/machine.h"
 #include "vmm/vmm.h"
 
+/* bhyve's place for the PCI configuration space, 256 MiB. */
+#define MACHINE_ECAM_BASE 0xe0000000u
+
 /* A virtual processor's thread. */
 struct machine_cpu {
 	struct machine *m;
@@ -50,7 +53,6 @@ struct machine {
 	atomic_uint halted;  /* of them, in HLT with interrupts off */
 	atomic_int status;   /* -1: not ended yet; the first reason wins */
 
-	int out_fd; /* the console's, a duplicate of stdout */
 	struct vtimer grace;
 	int sigfd;
 	struct mevent *sigev;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the start of a machine to its end. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -33,13 +32,11 @@ void
 machine_grace(void *arg)
 {
 	struct machine *m = arg;
-	int fd;
+	unsigned i;
 
-	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	(void)dup3(fd, m->out_fd, O_CLOEXEC);
-	(void)close(fd);
+	for (i = 0; i < CHIPSET_UARTS; i++)
+		if (m->com[i] != NULL)
+			chardev_hangup(m->com[i]);
 }
 
 void

@@ -20,6 +20,7 @@ static const struct acpi_config acpi_examples[] = {
 	.ioapic_base = 0xfec00000,
 	.sci_irq = 9,
 	.gpe0 = true,
+	.ecam_base = 0xe0000000,
 	.hpet_base = 0xfed00000,
 	.hpet_id = 0x80868701,
 	.isa = true,

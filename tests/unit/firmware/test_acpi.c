@@ -79,6 +79,8 @@ test_tables(void **state)
 				    le64_get(xsdt + 36 + 8 * i));
 		assert_int_equal(find(buf, size, "HPET") != NULL,
 		    acpi_examples[e].hpet_base != 0);
+		assert_int_equal(find(buf, size, "MCFG") != NULL,
+		    acpi_examples[e].ecam_base != 0);
 		assert_non_null(find(buf, size, "APIC"));
 		fadt = find(buf, size, "FACP");
 		assert_non_null(fadt);

@@ -24,7 +24,8 @@ test_map(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		n = e820_build(map, sizes[i][0], sizes[i][1]);
+		n = e820_build(
+		    map, sizes[i][0], sizes[i][1], i % 2 ? 0xe0000000 : 0);
 		assert_true(n > 0 && n <= E820_MAX);
 		ram = end = 0;
 		for (j = 0; j < n; j++) {
@@ -38,7 +39,10 @@ test_map(void **state)
 		    ram == sizes[i][0] + sizes[i][1] - 0x100000 + 0x9fc00);
 		assert_int_equal(map[0].base, 0);
 	}
-	n = e820_build(map, 0xc0000000, UINT64_C(5) << 30);
+	n = e820_build(map, 0xc0000000, UINT64_C(5) << 30, 0xe0000000);
+	assert_true(map[n - 2].base == 0xe0000000 &&
+		    map[n - 2].len == 0x10000000 &&
+		    map[n - 2].type == E820_RESERVED);
 	assert_true(map[n - 1].base == UINT64_C(1) << 32 &&
 		    map[n - 1].len == UINT64_C(5) << 30);
 }
