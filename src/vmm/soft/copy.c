@@ -406,6 +406,7 @@ masked(struct tr *t, const ZydisDecodedOperand *op)
 {
 	const ZydisDecodedOperand *dst = &t->op[0];
 	uint32_t what;
+	bool to_mask;
 	unsigned n;
 
 	if (t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX ||
@@ -418,16 +419,15 @@ masked(struct tr *t, const ZydisDecodedOperand *op)
 		<< ACCESS_K_SHIFT |
 	    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
 		<< ACCESS_ELEM_SHIFT;
-	n = dst->element_count;
-	if (dst->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	    ZydisRegisterGetClass(dst->reg.value) == ZYDIS_REGCLASS_MASK)
-		n = t->in.avx.vector_length / op->element_size;
+	to_mask = dst->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    ZydisRegisterGetClass(dst->reg.value) == ZYDIS_REGCLASS_MASK;
+	n = to_mask ? t->in.avx.vector_length / op->element_size :
+		      dst->element_count;
 	if (t->in.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID)
 		/* One access for all: none if no element wants it. */
 		return (what | ACCESS_BCAST |
 		    (uint32_t)(t->in.avx.vector_length /
-			(dst->element_size ? dst->element_size :
-					     op->element_size))
+			(to_mask ? op->element_size : dst->element_size))
 			<< ACCESS_COUNT_SHIFT);
 	if (op->element_count == 1)
 		return (what); /* scalar: bit 0 */
@@ -526,10 +526,11 @@ emit_insn(struct tr *t, const struct fields *f)
 }
 
 /*
- * High-byte registers exist only without REX. Without a memory operand the
- * four registers that have them are all at home under their own numbers but
- * for rcx, which is brought there. With one, whose address needs REX, the
- * register is rotated by 8 into scratch.
+ * High-byte registers exist only without REX. If all operands are bytes in
+ * registers, these are among the four that have them, all at home under their
+ * own numbers but for rcx, which is brought there. With a memory operand,
+ * whose address needs REX, or a wide register the high byte is rotated by 8
+ * into scratch instead.
  */
 static void
 copy_high(
@@ -552,6 +553,15 @@ copy_high(
 	emit_insn(t, f);
 	if (wr)
 		e_mov(t, 1, H_R9, H_CX);
+}
+
+static bool
+all_bytes(const struct greg *g, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (g[i].op->size != 8)
+			return (false);
+	return (true);
 }
 
 bool
@@ -612,7 +622,7 @@ tr_copy(struct tr *t)
 	if (unit != UNIT_INT)
 		tr_need_fpu(t);
 	implicit_rcx(t, &cx_in, &cx_out);
-	if (high && mem == NULL) {
+	if (high && mem == NULL && all_bytes(g, ng)) {
 		(void)respell(t, &f);
 		copy_high(t, &f, g, ng, cx_in);
 		return (true);
@@ -620,8 +630,12 @@ tr_copy(struct tr *t)
 	if (mem != NULL) {
 		/* A pending x87 exception comes before a fault of the operand
 		 * (SDM volume 1, 8.6); FN* instructions do not look. */
-		if ((unit == UNIT_X87 || unit == UNIT_MMX) &&
-		    !x87_no_wait(t->in.mnemonic))
+		if (unit == UNIT_MMX) { /* movd ecx, mm0: TOP is 0 then */
+			e1(t, 0x0f);
+			e1(t, 0x7e);
+			e1(t, 0xc1);
+		}
+		if (unit == UNIT_X87 && !x87_no_wait(t->in.mnemonic))
 			e1(t, 0x9b);
 		tr_ea(t, mem, true, 0);
 		tr_access(t, access_kind(t, mem, unit), &a);

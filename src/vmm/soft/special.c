@@ -707,6 +707,19 @@ not_offered(const struct tr *t)
 	}
 }
 
+/* CLFLUSH and its kin: caches are the host's, what remains is the check that
+ * a byte can be read (SDM volume 2, CLFLUSH). */
+static bool
+flush_line(struct tr *t)
+{
+	struct access a;
+
+	tr_ea(t, &t->op[0], true, 0);
+	tr_access(t, 1 | ACCESS_READ | tr_stack(&t->op[0]), &a);
+	tr_access_end(t, &a);
+	return (true);
+}
+
 bool
 tr_special(struct tr *t)
 {
@@ -730,10 +743,12 @@ tr_special(struct tr *t)
 	case ZYDIS_MNEMONIC_NOP:
 	case ZYDIS_MNEMONIC_ENDBR32:
 	case ZYDIS_MNEMONIC_ENDBR64:
+	case ZYDIS_MNEMONIC_PREFETCHWT1:
+		return (true);
 	case ZYDIS_MNEMONIC_CLFLUSH:
 	case ZYDIS_MNEMONIC_CLFLUSHOPT:
 	case ZYDIS_MNEMONIC_CLWB:
-		return (true);
+		return (flush_line(t));
 	case ZYDIS_MNEMONIC_UD0:
 	case ZYDIS_MNEMONIC_UD1:
 	case ZYDIS_MNEMONIC_UD2:

@@ -173,12 +173,14 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
 		goto seg;
 	}
 	gb = tr_gpr(op->mem.base, &high);
-	/* Zydis 4.0.0 names a base where mod 0 with SIB.base 5 has none, if
-	 * REX.B is set and the address size is 32 bits. */
+	/* Zydis 4.0.0 names a base where mod 0 with SIB.base 5 has none but
+	 * a disp32, if REX.B is set and the address size is 32 bits. */
 	if (op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
 	    t->in.raw.modrm.mod == 0 && t->in.raw.modrm.rm == 4 &&
-	    t->in.raw.sib.base == 5 && aw != 16)
+	    t->in.raw.sib.base == 5 && aw != 16) {
 		gb = -1;
+		disp = t->in.raw.disp.value;
+	}
 	gi = tr_gpr(op->mem.index, &high);
 	if (gb == R_SP)
 		disp += rsp_adjust;
