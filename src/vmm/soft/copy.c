@@ -424,8 +424,10 @@ masked(struct tr *t, const ZydisDecodedOperand *op)
 	if (t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX ||
 	    t->in.avx.mask.mode < ZYDIS_MASK_MODE_MERGING ||
 	    t->in.avx.mask.reg <= ZYDIS_REGISTER_K0 ||
-	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t))
-		return (0);
+	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t) ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEQB ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB)
+		return (0); /* these: a matrix for eight elements */
 	what = ACCESS_MASKED |
 	    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
 		<< ACCESS_K_SHIFT |
@@ -442,7 +444,8 @@ masked(struct tr *t, const ZydisDecodedOperand *op)
 			<< ACCESS_COUNT_SHIFT);
 	if (op->element_count == 1)
 		return (what); /* scalar: bit 0 */
-	return (n == op->element_count ? what : 0);
+	/* A conversion to narrower elements has more room than results. */
+	return (n >= op->element_count ? what : 0);
 }
 
 /* Must the operand be aligned? (SDM volume 2, 2.4 and 2.8.) */
