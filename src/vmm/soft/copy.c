@@ -425,9 +425,11 @@ masked(struct tr *t, const ZydisDecodedOperand *op)
 	    t->in.avx.mask.mode < ZYDIS_MASK_MODE_MERGING ||
 	    t->in.avx.mask.reg <= ZYDIS_REGISTER_K0 ||
 	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t) ||
+	    /* These do not go element by element. */
 	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEQB ||
-	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB)
-		return (0); /* these: a matrix for eight elements */
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VCVTNE2PS2BF16)
+		return (0);
 	what = ACCESS_MASKED |
 	    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
 		<< ACCESS_K_SHIFT |
