@@ -486,6 +486,10 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 {
 	uint32_t what = op->size / 8u | tr_stack(op);
 
+	/* With a 16-bit operand it is MOV: the processor reads no more. */
+	if (t->in.mnemonic == ZYDIS_MNEMONIC_MOVSXD &&
+	    t->in.operand_width == 16)
+		what = 2 | tr_stack(op);
 	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
 		what |= ACCESS_READ;
 	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)

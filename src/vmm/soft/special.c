@@ -313,7 +313,7 @@ bit_string(struct tr *t)
 	g = (unsigned)tr_gpr(t->op[1].reg.value, &high);
 	if (t->in.mnemonic != ZYDIS_MNEMONIC_BT)
 		what |= ACCESS_WRITE;
-	tr_ea(t, &t->op[0], true, 0);
+	tr_ea(t, &t->op[0], false, 0);
 	h = tr_get(t, g, T2);
 	if (size == 8) {
 		if (h != T2)
@@ -330,11 +330,13 @@ bit_string(struct tr *t)
 	}
 	e_mov_imm(t, T1, lg);
 	shift_cx_by_t1(t, 2);
+	/* The offset is part of the effective address, and wraps with it. */
 	e_lea(t, t->in.address_width == 64, T0, T0, T2,
 	    size == 8	    ? 3 :
 		size == 4 ? 2 :
 			    1,
 	    0);
+	tr_add_seg(t, (unsigned)(t->op[0].mem.segment - ZYDIS_REGISTER_ES));
 	tr_access(t, what, &a);
 	e_lea(t, 1, T0, T0, T1, 0, 0);
 	h = tr_get(t, g, T2);
@@ -445,6 +447,7 @@ maskmov(struct tr *t)
 	bool w = t->in.address_width == 64,
 	     mmx = t->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ,
 	     vex = t->in.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU;
+	uint32_t what;
 	struct access a;
 
 	if ((t->flags & (BF_TS | BF_EM)) || (!mmx && !(t->flags & BF_OSFXSR)) ||
@@ -463,7 +466,12 @@ maskmov(struct tr *t)
 			tr_add_seg(t,
 			    (unsigned)(t->op[i].mem.segment -
 				ZYDIS_REGISTER_ES));
-	tr_access(t, (mmx ? 8 : 16) | ACCESS_READ | ACCESS_WRITE, &a);
+	what = (mmx ? 8u : 16u) | ACCESS_READ | ACCESS_WRITE;
+	if (!mmx)
+		what |= ACCESS_VMASK |
+		    (uint32_t)ZydisRegisterGetId(t->op[1].reg.value)
+			<< ACCESS_K_SHIFT;
+	tr_access(t, what, &a);
 	e_mov(t, 1, T2, H_DI);
 	e_lea(t, 1, H_DI, T0, T1, 0, 0);
 	for (unsigned i = 0; i < t->in.length; i++) {
