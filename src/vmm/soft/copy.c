@@ -647,6 +647,19 @@ take_apart(struct tr *t, struct fields *f, struct parts *p)
 	return (true);
 }
 
+/* Is nothing left of the register's old value? BSF and BSR leave it alone
+ * when there is no bit. */
+static bool
+overwrites(const struct tr *t, const struct parts *p, const struct greg *g)
+{
+	for (unsigned i = 0; i < p->ng; i++)
+		if (&p->g[i] != g && p->g[i].guest == g->guest)
+			return (false);
+	return (g->op->actions == ZYDIS_OPERAND_ACTION_WRITE &&
+	    g->op->size >= 32 && t->in.mnemonic != ZYDIS_MNEMONIC_BSF &&
+	    t->in.mnemonic != ZYDIS_MNEMONIC_BSR);
+}
+
 /* Gives every register operand its host register, loading what is not at
  * home into scratch. False if scratch does not suffice. */
 static bool
@@ -667,7 +680,7 @@ bring_home(struct tr *t, struct fields *f, struct parts *p,
 			g->host = scratch[--nscratch];
 			if (g->high)
 				e_rorx(t, 1, g->host, tr_host_of[g->guest], 8);
-			else
+			else if (!overwrites(t, p, g))
 				e_ld_env(t, 1, g->host,
 				    CPU_GPR + (unsigned)g->guest * 8);
 		}
