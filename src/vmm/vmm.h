@@ -87,7 +87,8 @@ enum vm_exitcode {
 
 struct vm_exit {
 	enum vm_exitcode exitcode;
-	uint64_t rip;	/* of the instruction that exited; for HLT of the next */
+	/* Of the instruction that exited; for HLT of the next. */
+	uint64_t rip;
 	union {
 		struct {	   /* RDMSR, WRMSR */
 			uint32_t code;

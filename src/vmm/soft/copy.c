@@ -582,7 +582,8 @@ tr_copy(struct tr *t)
 		int r;
 
 		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-			if (mem != NULL || op->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
+			if (mem != NULL ||
+			    op->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
 			    op->size == 0 || op->size > 512)
 				return (false);
 			mem = op;
