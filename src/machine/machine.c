@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <cpuid.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "machine/machine_priv.h"
+#include "vmm/cpuid.h"
 
 /* bhyve's windows for BARs. */
 #define MEM32_BASE  0xc0000000u
@@ -127,17 +127,6 @@ on_poweroff(void *arg)
 	machine_end(arg, MACHINE_POWEROFF);
 }
 
-/* The bits of a physical address on this host: what a guest can reach. */
-static unsigned
-phys_bits(void)
-{
-	unsigned a, b, c, d;
-
-	if (__get_cpuid(0x80000008, &a, &b, &c, &d) == 0)
-		return (36);
-	return (a & 0xff);
-}
-
 static int
 create_memory(struct machine *m, struct config_error *err)
 {
@@ -162,11 +151,11 @@ create_memory(struct machine *m, struct config_error *err)
 	    (GMEM_HIGHMEM_BASE + gmem_highmem(m->gmem) + MEM64_SIZE - 1) &
 	    ~(MEM64_SIZE - 1);
 	m->mem64_limit = m->mem64_base + MEM64_SIZE;
-	if (m->mem64_limit > UINT64_C(1) << phys_bits())
+	if (m->mem64_limit > UINT64_C(1) << cpuid_phys_bits())
 		return (config_fail(err,
 		    "-m %s: more than the %u bits of this processor's "
 		    "physical addresses reach; give less",
-		    arg, phys_bits()));
+		    arg, cpuid_phys_bits()));
 	return (0);
 }
 
@@ -323,7 +312,7 @@ machine_create(
 	}
 	if (error == 0)
 		error = bus_space_create(
-		    &m->mmio, "mmio", UINT64_C(1) << phys_bits());
+		    &m->mmio, "mmio", UINT64_C(1) << cpuid_phys_bits());
 	if (error == 0)
 		error = irq_lines_create(&m->irqs);
 	if (error == 0)

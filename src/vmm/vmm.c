@@ -172,6 +172,13 @@ vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 }
 
 int
+vcpu_set_apic(struct vcpu *vcpu, unsigned offset, uint32_t val)
+{
+	return (
+	    vcpu->vm->eng->set_apic(vcpu->vm->priv, vcpu->id, offset, val));
+}
+
+int
 vcpu_inject_exception(
     struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
 {

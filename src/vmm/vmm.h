@@ -182,6 +182,10 @@ int vcpu_set_xsave(struct vcpu *vcpu, const void *buf, uint32_t len);
 int vcpu_get_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *val);
 int vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t val);
 
+/* Writes a register of the local APIC as the guest would, by its offset in
+ * the xAPIC page, whatever mode it is in. */
+int vcpu_set_apic(struct vcpu *vcpu, unsigned offset, uint32_t val);
+
 /* Event to deliver before the next instruction. */
 int vcpu_inject_exception(
     struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);

@@ -36,6 +36,15 @@ def test_halt_without_kaslr(machine):
     assert m.restored()
 
 
+def test_without_apics(machine):
+    """The PIC reaches the processor through LINT0, as a BIOS leaves it."""
+    m = machine(cmdline="nolapic noapic")
+    assert complaints(m.boot()) == []
+    assert re.search(r" 0: .*XT-PIC.*timer", m.run("cat /proc/interrupts"))
+    m.send("poweroff -f\r")
+    assert m.wait() == 1
+
+
 def test_panic_resets(machine):
     m = machine(cmdline="panic=-1")
     m.boot()
