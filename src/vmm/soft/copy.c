@@ -404,6 +404,18 @@ suppresses_faults(const struct tr *t)
 static uint32_t
 masked(struct tr *t, const ZydisDecodedOperand *op)
 {
+	static const uint8_t to[] = { [ZYDIS_BROADCAST_MODE_1_TO_2] = 2,
+		[ZYDIS_BROADCAST_MODE_1_TO_4] = 4,
+		[ZYDIS_BROADCAST_MODE_1_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_1_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_1_TO_32] = 32,
+		[ZYDIS_BROADCAST_MODE_1_TO_64] = 64,
+		[ZYDIS_BROADCAST_MODE_2_TO_4] = 4,
+		[ZYDIS_BROADCAST_MODE_2_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_2_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_4_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_4_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_8_TO_16] = 16 };
 	const ZydisDecodedOperand *dst = &t->op[0];
 	uint32_t what;
 	bool to_mask;
@@ -412,7 +424,11 @@ masked(struct tr *t, const ZydisDecodedOperand *op)
 	if (t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX ||
 	    t->in.avx.mask.mode < ZYDIS_MASK_MODE_MERGING ||
 	    t->in.avx.mask.reg <= ZYDIS_REGISTER_K0 ||
-	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t))
+	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t) ||
+	    /* These do not go element by element. */
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEQB ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VCVTNE2PS2BF16)
 		return (0);
 	what = ACCESS_MASKED |
 	    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
@@ -426,12 +442,12 @@ masked(struct tr *t, const ZydisDecodedOperand *op)
 	if (t->in.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID)
 		/* One access for all: none if no element wants it. */
 		return (what | ACCESS_BCAST |
-		    (uint32_t)(t->in.avx.vector_length /
-			(to_mask ? op->element_size : dst->element_size))
+		    (uint32_t)to[t->in.avx.broadcast.mode]
 			<< ACCESS_COUNT_SHIFT);
 	if (op->element_count == 1)
 		return (what); /* scalar: bit 0 */
-	return (n == op->element_count ? what : 0);
+	/* A conversion to narrower elements has more room than results. */
+	return (n >= op->element_count ? what : 0);
 }
 
 /* Must the operand be aligned? (SDM volume 2, 2.4 and 2.8.) */
@@ -481,8 +497,8 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 	if (needs_alignment(t, op))
 		what |= ACCESS_ALIGNED;
 	switch (t->in.mnemonic) {
-	case ZYDIS_MNEMONIC_VPCOMPRESSB: /* elements are not where the mask */
-	case ZYDIS_MNEMONIC_VPCOMPRESSW: /* bits are: docs/quirks.md */
+	case ZYDIS_MNEMONIC_VPCOMPRESSB: /* as many elements as the mask has */
+	case ZYDIS_MNEMONIC_VPCOMPRESSW: /* bits, from the first on */
 	case ZYDIS_MNEMONIC_VPCOMPRESSD:
 	case ZYDIS_MNEMONIC_VPCOMPRESSQ:
 	case ZYDIS_MNEMONIC_VCOMPRESSPS:
@@ -493,7 +509,13 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 	case ZYDIS_MNEMONIC_VPEXPANDQ:
 	case ZYDIS_MNEMONIC_VEXPANDPS:
 	case ZYDIS_MNEMONIC_VEXPANDPD:
-		return (what);
+		if (t->in.avx.mask.reg <= ZYDIS_REGISTER_K0)
+			return (what);
+		return (what | ACCESS_MASKED | ACCESS_PACKED |
+		    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
+			<< ACCESS_K_SHIFT |
+		    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
+			<< ACCESS_ELEM_SHIFT);
 	case ZYDIS_MNEMONIC_VMASKMOVPS:
 	case ZYDIS_MNEMONIC_VMASKMOVPD:
 	case ZYDIS_MNEMONIC_VPMASKMOVD:
@@ -631,12 +653,8 @@ tr_copy(struct tr *t)
 	if (mem != NULL) {
 		/* A pending x87 exception comes before a fault of the operand
 		 * (SDM volume 1, 8.6); FN* instructions do not look. */
-		if (unit == UNIT_MMX) { /* movd ecx, mm0: TOP is 0 then */
-			e1(t, 0x0f);
-			e1(t, 0x7e);
-			e1(t, 0xc1);
-		}
-		if (unit == UNIT_X87 && !x87_no_wait(t->in.mnemonic))
+		if ((unit == UNIT_X87 || unit == UNIT_MMX) &&
+		    !x87_no_wait(t->in.mnemonic))
 			e1(t, 0x9b);
 		tr_ea(t, mem, true, 0);
 		tr_access(t, access_kind(t, mem, unit), &a);

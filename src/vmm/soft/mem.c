@@ -247,6 +247,11 @@ byte_mask(uint32_t what)
 
 		return (kv & (~0ull >> (64 - n)) ? all : 0);
 	}
+	if (what & ACCESS_PACKED) {
+		kv &= ~0ull >> (64 - size / elem);
+		size = elem * (unsigned)__builtin_popcountll(kv);
+		return (size ? ~0ull >> (64 - size) : 0);
+	}
 	for (unsigned i = 0; i < size / elem; i++)
 		if ((kv >> i) & 1)
 			mask |= ((1ull << elem) - 1) << i * elem;
