@@ -190,7 +190,8 @@ create_vm(struct machine *m, struct config_error *err)
 		    engine, strerror(-error));
 		return (error);
 	}
-	log_info("engine: %s", vm_engine_name(m->vm));
+	log_info("engine: %s, %s", vm_engine_name(m->vm),
+	    vm_engine_why(m->vm));
 	m->cpus = calloc(m->ncpus, sizeof(*m->cpus));
 	if (m->cpus == NULL)
 		return (-ENOMEM);
@@ -266,16 +267,35 @@ create_chipset(struct machine *m)
 	return (error);
 }
 
+/* Before anything that could have something to tell. */
 static int
-set_traces(struct machine *m, struct config_error *err)
+set_log(struct machine *m, struct config_error *err)
 {
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {
+	    {"error", LOG_ERROR},
+	    {"warn", LOG_WARN},
+	    {"info", LOG_INFO},
+	    {"debug", LOG_DEBUG},
+	};
 	static const char groups[] =
 #define TRACE_GROUP(name) " " #name
 #include "base/trace_groups.inc"
 #undef TRACE_GROUP
 	    ;
 	const char *list = config_get(m->cfg, "trace");
+	const char *name = config_get(m->cfg, "log");
+	enum log_level level = LOG_WARN;
+	size_t i;
 
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (strcmp(name, levels[i].name) == 0)
+			level = levels[i].level;
+	if (list != NULL && level < LOG_INFO)
+		level = LOG_INFO;
+	log_set_level(level);
 	if (list == NULL || trace_enable(list) == 0)
 		return (0);
 	return (config_fail(err,
@@ -299,7 +319,7 @@ machine_create(
 	m->sigfd = -1;
 	atomic_store(&m->status, -1);
 
-	error = set_traces(m, err);
+	error = set_log(m, err);
 	if (error == 0)
 		error = create_memory(m, err);
 	if (error == 0)

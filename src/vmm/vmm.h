@@ -151,8 +151,9 @@ int vm_create(struct vm **out, const struct vm_config *cfg);
 void vm_destroy(struct vm *vm);
 unsigned vm_ncpus(const struct vm *vm);
 struct vcpu *vm_vcpu(struct vm *vm, unsigned idx);
-/* The engine that was chosen and why, for the log. */
+/* The engine that was chosen, and why, for the log. */
 const char *vm_engine_name(const struct vm *vm);
+const char *vm_engine_why(const struct vm *vm);
 /* Puts every vcpu, local APIC and engine cache in the state after RESET;
  * memory is left alone. Only while no vcpu runs. */
 int vm_reset(struct vm *vm);
