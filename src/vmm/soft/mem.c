@@ -244,7 +244,9 @@ byte_mask(uint32_t what)
 	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
 		return (all);
 	elem = 1u << ((what >> ACCESS_ELEM_SHIFT) & 3);
-	kv = what & ACCESS_VMASK ? signs(k, (what >> ACCESS_ELEM_SHIFT) & 3) : opmask(k);
+	kv = what & ACCESS_VMASK ?
+	    signs(k, (what >> ACCESS_ELEM_SHIFT) & 3) :
+	    opmask(k);
 	if (what & ACCESS_BCAST) {
 		unsigned n = what >> ACCESS_COUNT_SHIFT;
 
