@@ -5,6 +5,8 @@
 #   make check     every test
 #   make boot20    twenty boots, each with its seconds
 #   make asan      build-asan/, with address and undefined-behaviour checks
+#   make check-asan
+#                  unit tests, ends and bad input with those checks
 #   make install   PREFIX=, DESTDIR=
 #   make clean
 
@@ -78,8 +80,17 @@ asan: build-asan/build.ninja
 	@ninja -C build-asan
 	@ln -sfn src/cmd/lhyve build-asan/lhyve
 
-check-asan: asan
-	@$(MESON) test -C build-asan --print-errorlogs
+check-asan: export LHYVE = $(abspath build-asan)/lhyve
+check-asan: export LHYVE_GUEST = $(abspath $(GUEST))
+check-asan: export LHYVE_NO_MAKE_RUN = 1
+check-asan:
+	@scripts/deps build run check
+	@$(MAKE) --no-print-directory asan guest
+	@status=0; \
+	$(MESON) test -C build-asan --print-errorlogs || status=1; \
+	$(PYTHON) -m pytest tests/system/test_bad_input.py \
+	    tests/system/test_ends.py || status=1; \
+	exit $$status
 
 install: all
 	$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)

@@ -204,6 +204,7 @@ chipset_dump(struct chipset *cs, FILE *out)
 	rtc_dev_dump(cs->rtc, out);
 	hpet_dev_dump(cs->hpet, out);
 	pm_dev_dump(cs->pm, out);
+	reset_dev_dump(cs->reset, out);
 	i8042_dev_dump(cs->i8042, out);
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		if (cs->uart[i] != NULL)

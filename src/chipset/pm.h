@@ -68,5 +68,6 @@ int reset_dev_create(struct reset_dev **out, struct bus_space *ports,
     void (*reset)(void *arg), void *arg);
 void reset_dev_destroy(struct reset_dev *d);
 void reset_dev_reset(struct reset_dev *d);
+void reset_dev_dump(struct reset_dev *d, FILE *out);
 
 #endif

@@ -19,6 +19,13 @@ struct reset_dev {
 	void *arg;
 };
 
+static const struct state_field reset_fields[] = {
+    STATE_FIELD(struct reset_dev, control, 1),
+    STATE_FIELD(struct reset_dev, fast, 1),
+    STATE_END,
+};
+static const struct state_table reset_state = {"reset", 1, reset_fields};
+
 static void
 reset_read(void *arg, uint64_t off, unsigned size, uint64_t *val)
 {
@@ -117,4 +124,10 @@ reset_dev_reset(struct reset_dev *d)
 {
 	atomic_store(&d->control, 0);
 	atomic_store(&d->fast, FAST_A20);
+}
+
+void
+reset_dev_dump(struct reset_dev *d, FILE *out)
+{
+	state_dump(out, &reset_state, d);
 }

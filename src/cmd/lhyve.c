@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "backend/chardev/chardev.h"
 #include "base/log.h"
 #include "config/options.h"
 #include "machine/machine.h"
@@ -25,6 +26,37 @@ open_std_fds(void)
 	return (close(fd));
 }
 
+/* Dies of the signal, but not with the terminal in raw mode. */
+static void
+on_crash(int sig)
+{
+	chardev_stdio_restore();
+	(void)signal(sig, SIG_DFL);
+	(void)raise(sig);
+}
+
+/* Faults of our own. An engine that takes faults of the guest's passes on
+ * what it does not know; a sanitizer's handler stays. */
+static void
+catch_crashes(void)
+{
+	static const int sigs[] = {
+	    SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+	struct sigaction sa;
+	size_t i;
+
+	for (i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
+		if (sigaction(sigs[i], NULL, &sa) != 0 ||
+		    (sa.sa_flags & SA_SIGINFO) != 0 ||
+		    sa.sa_handler != SIG_DFL)
+			continue;
+		sa.sa_handler = on_crash;
+		sa.sa_flags = SA_ONSTACK;
+		(void)sigemptyset(&sa.sa_mask);
+		(void)sigaction(sigs[i], &sa, NULL);
+	}
+}
+
 /* The machine's event loop takes these; threads inherit the mask. */
 static void
 block_signals(void)
@@ -35,6 +67,7 @@ block_signals(void)
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGQUIT);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	/* A pipe that nobody reads any more is an error of write(2). */
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -62,6 +95,7 @@ run(int argc, char *argv[], struct config *cfg)
 		config_dump(cfg, stdout);
 		return (1); /* as bhyve */
 	}
+	catch_crashes();
 	block_signals();
 	if (machine_create(&m, cfg, &err) != 0) {
 		log_error("%s", err.msg);

@@ -21,7 +21,7 @@
 
 struct elf_phdr {
 	uint32_t type;
-	uint64_t offset, paddr, filesz, memsz, align;
+	uint64_t offset, vaddr, paddr, filesz, memsz, align;
 };
 
 struct elf_image {
@@ -47,12 +47,12 @@ phdr_decode(struct elf_phdr *p, const uint8_t *raw, bool elf64)
 
 	if (elf64) {
 		memcpy(&p64, raw, sizeof(p64));
-		*p = (struct elf_phdr){p64.p_type, p64.p_offset, p64.p_paddr,
-		    p64.p_filesz, p64.p_memsz, p64.p_align};
+		*p = (struct elf_phdr){p64.p_type, p64.p_offset, p64.p_vaddr,
+		    p64.p_paddr, p64.p_filesz, p64.p_memsz, p64.p_align};
 	} else {
 		memcpy(&p32, raw, sizeof(p32));
-		*p = (struct elf_phdr){p32.p_type, p32.p_offset, p32.p_paddr,
-		    p32.p_filesz, p32.p_memsz, p32.p_align};
+		*p = (struct elf_phdr){p32.p_type, p32.p_offset, p32.p_vaddr,
+		    p32.p_paddr, p32.p_filesz, p32.p_memsz, p32.p_align};
 	}
 }
 
@@ -216,8 +216,9 @@ read_notes(const struct boot *b, struct elf_image *im)
 	return (0);
 }
 
-static bool
-entry_loaded(const struct elf_image *im, uint64_t entry)
+/* The segment that has the entry point, by its physical address. */
+static const struct elf_phdr *
+entry_segment(const struct elf_image *im, uint64_t entry)
 {
 	const struct elf_phdr *p;
 	unsigned i;
@@ -226,9 +227,35 @@ entry_loaded(const struct elf_image *im, uint64_t entry)
 		p = &im->phdr[i];
 		if (p->type == PT_LOAD && entry >= p->paddr &&
 		    entry - p->paddr < p->filesz)
-			return (true);
+			return (p);
 	}
-	return (false);
+	return (NULL);
+}
+
+static int
+check_entry(const struct boot *b, const struct elf_image *im)
+{
+	uint64_t entry = im->pvh ? im->pvh_entry : im->entry;
+	const struct fw_file *f = &b->kernel;
+	const struct elf_phdr *p;
+
+	if (!im->pvh && !im->elf64)
+		return (fw_file_fail(f, -ENOEXEC,
+		    "a 32-bit ELF file without a PVH entry point; give a "
+		    "kernel with one"));
+	p = entry_segment(im, entry);
+	if (p == NULL)
+		return (fw_file_fail(f, -ENOEXEC,
+		    "its entry point 0x%" PRIx64 " is not in a segment; give "
+		    "a kernel",
+		    entry));
+	/* Linux is linked into the upper half of the address space and
+	 * entered by its physical address; a static program is neither. */
+	if (!im->pvh && p->vaddr >> 63 == 0)
+		return (fw_file_fail(f, -ENOEXEC,
+		    "a program, not a kernel: it has no PVH entry point and "
+		    "is not linked as Linux is; give a kernel"));
+	return (0);
 }
 
 /* struct hvm_start_info, version 1, with a module list and a memory map. */
@@ -272,25 +299,16 @@ write_start_info(struct boot *b)
 int
 boot_elf(struct boot *b)
 {
-	const struct fw_file *f = &b->kernel;
 	struct elf_image im = {0};
 	int error;
 
 	error = read_headers(b, &im);
 	if (error == 0)
 		error = read_notes(b, &im);
-	if (error != 0)
-		return (error);
-	if (!im.pvh && !im.elf64)
-		return (fw_file_fail(f, -ENOEXEC,
-		    "a 32-bit ELF file without a PVH entry point; give a "
-		    "kernel with one"));
-	if (!entry_loaded(&im, im.pvh ? im.pvh_entry : im.entry))
-		return (fw_file_fail(f, -ENOEXEC,
-		    "its entry point 0x%" PRIx64 " is not in a segment; give "
-		    "a kernel",
-		    im.pvh ? im.pvh_entry : im.entry));
-	error = load_segments(b, &im);
+	if (error == 0)
+		error = check_entry(b, &im);
+	if (error == 0)
+		error = load_segments(b, &im);
 	if (error != 0)
 		return (error);
 	b->initrd_max = ELF_INITRD_MAX;

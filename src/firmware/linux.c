@@ -86,9 +86,9 @@ check_header(const struct boot *b, struct linux_image *im)
 		    ", the file ends at %" PRIu64 "; copy it again",
 		    im->payload_off, f->size));
 	im->payload_len = f->size - im->payload_off;
-	/* In units of 16 bytes, the last of which may be cut. */
+	/* In units of 16 bytes; Linux' build fills the last one up. */
 	syssize = (uint64_t)le32_get(h + SH_SYSSIZE) * 16;
-	if (syssize > im->payload_len + 15)
+	if (syssize > im->payload_len)
 		return (fw_file_fail(f, -ENODATA,
 		    "truncated: the kernel has %" PRIu64 " bytes, %" PRIu64
 		    " are there; copy it again",

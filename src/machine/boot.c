@@ -5,6 +5,20 @@
 
 #include "firmware/acpi.h"
 #include "machine/machine_priv.h"
+#include "vmm/cpuid.h"
+
+/* Registers of the local APIC (SDM volume 3, table 11-1). */
+#define APIC_SVR   0xf0u
+#define APIC_LINT0 0x350u
+#define APIC_LINT1 0x360u
+
+#define MSR_MTRR_PHYS_BASE 0x200u
+#define MSR_MTRR_PHYS_MASK 0x201u
+#define MSR_MTRR_FIX64K    0x250u
+#define MSR_MTRR_FIX16K    0x258u /* and 0x259 */
+#define MSR_MTRR_FIX4K     0x268u /* to 0x26f */
+#define MSR_MTRR_DEF_TYPE  0x2ffu
+#define MTRR_WB_ALL        0x0606060606060606ull
 
 /* The slot and function of the LPC bridge, if there is one. */
 static int
@@ -93,6 +107,56 @@ set_seg(struct vcpu *vcpu, enum vm_segreg seg, const struct boot_seg *s)
 	return (vcpu_set_seg(vcpu, seg, &v));
 }
 
+/*
+ * Virtual wire mode (MultiProcessor Specification 1.4, 3.6.2.2), in which a
+ * BIOS leaves the first processor: the PIC's interrupts pass through LINT0.
+ * An operating system that uses no APIC depends on it.
+ */
+static int
+set_virtual_wire(struct vcpu *vcpu)
+{
+	int error;
+
+	/* A disabled APIC keeps its lines masked: it comes first. */
+	error = vcpu_set_apic(vcpu, APIC_SVR, 0x10f);
+	if (error == 0)
+		error = vcpu_set_apic(vcpu, APIC_LINT0, 0x700); /* ExtINT */
+	if (error == 0)
+		error = vcpu_set_apic(vcpu, APIC_LINT1, 0x400); /* NMI */
+	return (error);
+}
+
+/*
+ * Memory types as a BIOS leaves them: memory is write-back, the hole from
+ * 3 to 4 GiB and the video memory are not cached. No engine of ours looks at
+ * them; kernels do before they use the PAT.
+ */
+static int
+set_mtrrs(struct vcpu *vcpu)
+{
+	uint64_t phys = (UINT64_C(1) << cpuid_phys_bits()) - 1;
+	const struct {
+		uint32_t msr;
+		uint64_t val;
+	} regs[] = {
+	    {MSR_MTRR_FIX64K, MTRR_WB_ALL},
+	    {MSR_MTRR_FIX16K, MTRR_WB_ALL},
+	    {MSR_MTRR_FIX16K + 1, 0}, /* 0xa0000-0xbffff */
+	    {MSR_MTRR_PHYS_BASE, GMEM_LOWMEM_LIMIT},
+	    {MSR_MTRR_PHYS_MASK, (phys & ~(UINT64_C(0x3fffffff))) | 0x800},
+	    /* Enabled, the fixed ranges too; WB. */
+	    {MSR_MTRR_DEF_TYPE, 0xc06},
+	};
+	unsigned i;
+	int error = 0;
+
+	for (i = 0; i < 8 && error == 0; i++)
+		error = vcpu_set_msr(vcpu, MSR_MTRR_FIX4K + i, MTRR_WB_ALL);
+	for (i = 0; i < sizeof(regs) / sizeof(regs[0]) && error == 0; i++)
+		error = vcpu_set_msr(vcpu, regs[i].msr, regs[i].val);
+	return (error);
+}
+
 int
 machine_set_regs(struct machine *m)
 {
@@ -135,5 +199,9 @@ machine_set_regs(struct machine *m)
 		error = vcpu_set_reg(vcpu, regs[i].reg, regs[i].val);
 	for (i = 0; i < sizeof(segs) / sizeof(segs[0]) && error == 0; i++)
 		error = set_seg(vcpu, segs[i].seg, segs[i].val);
+	if (error == 0)
+		error = set_virtual_wire(vcpu);
+	if (error == 0)
+		error = set_mtrrs(vcpu);
 	return (error);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <cpuid.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "machine/machine_priv.h"
+#include "vmm/cpuid.h"
 
 /* bhyve's windows for BARs. */
 #define MEM32_BASE  0xc0000000u
@@ -127,17 +127,6 @@ on_poweroff(void *arg)
 	machine_end(arg, MACHINE_POWEROFF);
 }
 
-/* The bits of a physical address on this host: what a guest can reach. */
-static unsigned
-phys_bits(void)
-{
-	unsigned a, b, c, d;
-
-	if (__get_cpuid(0x80000008, &a, &b, &c, &d) == 0)
-		return (36);
-	return (a & 0xff);
-}
-
 static int
 create_memory(struct machine *m, struct config_error *err)
 {
@@ -162,11 +151,11 @@ create_memory(struct machine *m, struct config_error *err)
 	    (GMEM_HIGHMEM_BASE + gmem_highmem(m->gmem) + MEM64_SIZE - 1) &
 	    ~(MEM64_SIZE - 1);
 	m->mem64_limit = m->mem64_base + MEM64_SIZE;
-	if (m->mem64_limit > UINT64_C(1) << phys_bits())
+	if (m->mem64_limit > UINT64_C(1) << cpuid_phys_bits())
 		return (config_fail(err,
 		    "-m %s: more than the %u bits of this processor's "
 		    "physical addresses reach; give less",
-		    arg, phys_bits()));
+		    arg, cpuid_phys_bits()));
 	return (0);
 }
 
@@ -201,7 +190,8 @@ create_vm(struct machine *m, struct config_error *err)
 		    engine, strerror(-error));
 		return (error);
 	}
-	log_info("engine: %s", vm_engine_name(m->vm));
+	log_info("engine: %s, %s", vm_engine_name(m->vm),
+	    vm_engine_why(m->vm));
 	m->cpus = calloc(m->ncpus, sizeof(*m->cpus));
 	if (m->cpus == NULL)
 		return (-ENOMEM);
@@ -277,16 +267,35 @@ create_chipset(struct machine *m)
 	return (error);
 }
 
+/* Before anything that could have something to tell. */
 static int
-set_traces(struct machine *m, struct config_error *err)
+set_log(struct machine *m, struct config_error *err)
 {
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {
+	    {"error", LOG_ERROR},
+	    {"warn", LOG_WARN},
+	    {"info", LOG_INFO},
+	    {"debug", LOG_DEBUG},
+	};
 	static const char groups[] =
 #define TRACE_GROUP(name) " " #name
 #include "base/trace_groups.inc"
 #undef TRACE_GROUP
 	    ;
 	const char *list = config_get(m->cfg, "trace");
+	const char *name = config_get(m->cfg, "log");
+	enum log_level level = LOG_WARN;
+	size_t i;
 
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (strcmp(name, levels[i].name) == 0)
+			level = levels[i].level;
+	if (list != NULL && level < LOG_INFO)
+		level = LOG_INFO;
+	log_set_level(level);
 	if (list == NULL || trace_enable(list) == 0)
 		return (0);
 	return (config_fail(err,
@@ -310,7 +319,7 @@ machine_create(
 	m->sigfd = -1;
 	atomic_store(&m->status, -1);
 
-	error = set_traces(m, err);
+	error = set_log(m, err);
 	if (error == 0)
 		error = create_memory(m, err);
 	if (error == 0)
@@ -323,7 +332,7 @@ machine_create(
 	}
 	if (error == 0)
 		error = bus_space_create(
-		    &m->mmio, "mmio", UINT64_C(1) << phys_bits());
+		    &m->mmio, "mmio", UINT64_C(1) << cpuid_phys_bits());
 	if (error == 0)
 		error = irq_lines_create(&m->irqs);
 	if (error == 0)

@@ -35,9 +35,10 @@ int machine_create(
     struct machine **out, const struct config *cfg, struct config_error *err);
 /*
  * Runs the machine in the calling thread (the event loop) and one more for
- * each processor, until it ends. Call once. SIGTERM, SIGINT and SIGHUP,
- * which the caller has blocked in all threads, end it like power-off. A
- * failure is reported to stderr.
+ * each processor, until it ends. Call once. SIGINT, SIGHUP and SIGQUIT, which
+ * the caller has blocked in all threads with SIGTERM, end it like power-off.
+ * SIGTERM presses the power button, once, if the guest has enabled ACPI, and
+ * is like the others otherwise. A failure is reported to stderr.
  */
 enum machine_status machine_run(struct machine *m);
 /* Restores the terminal; takes a half-built machine, or NULL. */

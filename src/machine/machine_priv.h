@@ -55,6 +55,7 @@ struct machine {
 
 	struct vtimer grace;
 	int sigfd;
+	bool asked; /* the power button was pressed */
 	struct mevent *sigev;
 };
 

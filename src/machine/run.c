@@ -8,7 +8,7 @@
 
 #include "machine/machine_priv.h"
 
-/* How long a processor may still write to the console after SIGTERM. */
+/* How long a processor may still write to the console at the end. */
 #define GRACE_NS UINT64_C(1000000000)
 
 void
@@ -46,6 +46,10 @@ machine_stop(struct machine *m)
 	vtimer_arm(&m->grace, vclock_now(m->vclock) + GRACE_NS);
 }
 
+/*
+ * SIGTERM asks the guest first, if it listens, as bhyve does. Whoever sends
+ * a second one does not want to wait.
+ */
 static void
 on_signal(void *arg, unsigned ready)
 {
@@ -53,8 +57,16 @@ on_signal(void *arg, unsigned ready)
 	struct signalfd_siginfo si;
 
 	(void)ready;
-	if (read(m->sigfd, &si, sizeof(si)) == sizeof(si))
-		machine_stop(m);
+	if (read(m->sigfd, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (si.ssi_signo == SIGTERM && !m->asked) {
+		m->asked = true;
+		if (chipset_power_button(m->chipset)) {
+			log_info("SIGTERM: the power button is pressed");
+			return;
+		}
+	}
+	machine_stop(m);
 }
 
 static int
@@ -66,6 +78,7 @@ watch_signals(struct machine *m)
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGQUIT);
 	m->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m->sigfd < 0)
 		return (-errno);

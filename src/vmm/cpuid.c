@@ -60,11 +60,11 @@
 	(BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | \
 	    BIT(31))
 /* Leaf 7.0 ECX: PREFETCHWT1 VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG
- * VPOPCNTDQ. Not RDPID: it would read the host's TSC_AUX. */
+ * VPOPCNTDQ. */
 #define L7_ECX_HOST                                                            \
 	(BIT(0) | BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) |      \
 	    BIT(12) | BIT(14))
-#define L7_ECX_ON BIT(2) /* UMIP */
+#define L7_ECX_ON (BIT(2) | BIT(22)) /* UMIP RDPID */
 #define L7_ECX_AVX (BIT(9) | BIT(10))
 #define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
 /* Leaf 7.0 EDX: 4VNNIW 4FMAPS FSRM VP2INTERSECT AVX512_FP16 STIBP L1D_FLUSH
@@ -84,6 +84,14 @@
 #define L71_EAX_HOST (BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12))
 #define L71_EAX_AVX BIT(4)
 #define L71_EAX_AVX512 BIT(5)
+
+/* Leaf 7.2 EDX: MCDT_NO. */
+#define L72_EDX_HOST BIT(5)
+/*
+ * BHI_CTRL: SPEC_CTRL.BHI_DIS_S, kept by msr.c. Without it Linux clears the
+ * branch history in a loop at every system call, BHI_NO or not.
+ */
+#define L72_EDX_ON BIT(4)
 
 /* 0x80000001 ECX: LAHF CR8_LEGACY LZCNT SSE4A MISALIGNSSE 3DNOWPREFETCH XOP
  * FMA4 TBM. */
@@ -221,7 +229,7 @@ add_features(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 	add(p, 1, -1, r);
 
 	host_read(h, 7, 0, r);
-	r[0] = r[0] >= 1 ? 1 : 0;
+	r[0] = h->intel ? 2 : r[0] >= 1;
 	r[1] = (r[1] & L7_EBX_HOST) | L7_EBX_ON;
 	r[2] = (r[2] & L7_ECX_HOST) | L7_ECX_ON;
 	r[3] = (r[3] & L7_EDX_HOST) | L7_EDX_ON;
@@ -245,6 +253,12 @@ add_features(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 		r[0] &= ~L71_EAX_AVX512;
 	r[1] = r[2] = r[3] = 0;
 	add(p, 7, 1, r);
+	if (!h->intel)
+		return;
+	host_read(h, 7, 2, r);
+	r[0] = r[1] = r[2] = 0;
+	r[3] = (r[3] & L72_EDX_HOST) | L72_EDX_ON;
+	add(p, 7, 2, r);
 }
 
 /* Leaves 4 and 0x8000001d: private caches to a core, the last level to the
@@ -373,6 +387,21 @@ add_hypervisor(struct cpuid_policy *p)
 	add(p, 0x40000010, -1, timing);
 }
 
+unsigned
+cpuid_phys_bits(void)
+{
+	struct host h;
+	uint32_t r[4];
+	unsigned bits;
+
+	host_init(&h);
+	host_read(&h, 0x80000008, 0, r);
+	bits = r[0] & 0xff;
+	if (bits == 0)
+		bits = 36;
+	return (bits < MAXPHYADDR_LIMIT ? bits : MAXPHYADDR_LIMIT);
+}
+
 static void
 add_extended(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 {
@@ -408,11 +437,7 @@ add_extended(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 	add(p, 0x80000007, -1, r);
 
 	host_read(h, 0x80000008, 0, r);
-	p->maxphyaddr = (uint8_t)r[0];
-	if (p->maxphyaddr == 0)
-		p->maxphyaddr = 36;
-	if (p->maxphyaddr > MAXPHYADDR_LIMIT)
-		p->maxphyaddr = MAXPHYADDR_LIMIT;
+	p->maxphyaddr = (uint8_t)cpuid_phys_bits();
 	r[0] = 48u << 8 | p->maxphyaddr; /* LA57 is off */
 	/* AMD: XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
 	r[1] &= h->amd ? BIT(2) | BIT(12) | BIT(15) | BIT(24) | BIT(26) : 0;

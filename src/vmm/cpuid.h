@@ -35,6 +35,8 @@ struct cpuid_dynamic {
 
 /* Reads the host's CPUID and makes the policy for a machine of ncpus. */
 void cpuid_policy_init(struct cpuid_policy *p, unsigned ncpus);
+/* Bits of a guest's physical address, whatever the engine. */
+unsigned cpuid_phys_bits(void);
 void cpuid_query(const struct cpuid_policy *p, const struct cpuid_dynamic *dyn,
     uint32_t eax, uint32_t ecx, uint32_t out[4]);
 

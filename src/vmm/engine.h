@@ -28,6 +28,8 @@ struct vmm_engine {
 	    void *priv, unsigned vcpu, const void *buf, uint32_t len);
 	int (*get_msr)(void *priv, unsigned vcpu, uint32_t msr, uint64_t *val);
 	int (*set_msr)(void *priv, unsigned vcpu, uint32_t msr, uint64_t val);
+	int (*set_apic)(
+	    void *priv, unsigned vcpu, unsigned offset, uint32_t val);
 	int (*inject_exception)(void *priv, unsigned vcpu, uint8_t vector,
 	    bool has_error, uint32_t error);
 	int (*complete_msr)(void *priv, unsigned vcpu, bool gp, uint64_t val);

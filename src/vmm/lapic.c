@@ -18,7 +18,9 @@
 #define LVT_DM(v) (((v) >> 8) & 7)
 #define LVT_TIMER_MODE(v) (((v) >> 17) & 3)
 enum { TIMER_ONESHOT, TIMER_PERIODIC, TIMER_DEADLINE };
-enum { DM_FIXED, DM_LOWEST, DM_SMI, DM_NMI = 4, DM_INIT, DM_STARTUP, DM_EXTINT };
+enum {
+	DM_FIXED, DM_LOWEST, DM_SMI, DM_NMI = 4, DM_INIT, DM_STARTUP, DM_EXTINT
+};
 
 /* 11.5.3, error status register. */
 #define ESR_SEND_ILLEGAL_VECTOR (1u << 5)

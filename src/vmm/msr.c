@@ -32,6 +32,7 @@
 #define MISC_ENABLE_RESET 0x1801ull
 #define MISC_ENABLE_WRITABLE 1ull
 #define SPEC_CTRL_VALID 7ull /* IBRS STIBP SSBD */
+#define SPEC_CTRL_BHI_DIS_S (1ull << 10)
 
 /*
  * ARCH_CAPABILITIES: the faults of a real processor that do not reach a
@@ -150,6 +151,17 @@ has_feature(const struct cpuid_policy *p, uint32_t leaf, unsigned reg,
 
 	cpuid_query(p, &dyn, leaf, 0, r);
 	return ((r[reg] & bits) != 0);
+}
+
+/* Leaf 7.2 EDX, bit 4. */
+static bool
+has_bhi_ctrl(const struct cpuid_policy *p)
+{
+	struct cpuid_dynamic dyn = { 0 };
+	uint32_t r[4];
+
+	cpuid_query(p, &dyn, 7, 2, r);
+	return ((r[3] & 1u << 4) != 0);
 }
 
 /* IBRS and STIBP, SSBD (Intel leaf 7 EDX); AMD's 0x80000008 EBX. */
@@ -298,7 +310,7 @@ vmm_msr_write(struct vmm_msrs *m, const struct cpuid_policy *p, uint32_t msr,
     uint64_t val)
 {
 	const struct msr_const *c;
-	uint64_t *reg;
+	uint64_t *reg, valid;
 
 	reg = storage(m, msr);
 	if (reg != NULL) {
@@ -312,7 +324,10 @@ vmm_msr_write(struct vmm_msrs *m, const struct cpuid_policy *p, uint32_t msr,
 	}
 	switch (msr) {
 	case MSR_SPEC_CTRL:
-		if (!has_spec_ctrl(p) || (val & ~SPEC_CTRL_VALID) != 0)
+		valid = SPEC_CTRL_VALID;
+		if (has_bhi_ctrl(p))
+			valid |= SPEC_CTRL_BHI_DIS_S;
+		if (!has_spec_ctrl(p) || (val & ~valid) != 0)
 			return (-EPERM);
 		m->spec_ctrl = val;
 		return (0);

@@ -15,6 +15,7 @@ struct vcpu {
 
 struct vm {
 	const struct vmm_engine *eng;
+	const char *why;
 	void *priv;
 	unsigned ncpus;
 	_Atomic int suspend; /* enum vm_suspend_how, VM_SUSPEND_NONE */
@@ -35,6 +36,9 @@ vm_create(struct vm **out, const struct vm_config *cfg)
 	if (vm == NULL)
 		return (-ENOMEM);
 	vm->eng = &soft_engine;
+	vm->why = cfg->engine == VM_ENGINE_SOFT ?
+	    "as asked for" :
+	    "there is no other yet";
 	vm->ncpus = cfg->ncpus;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
 	for (unsigned i = 0; i < cfg->ncpus; i++)
@@ -73,6 +77,12 @@ const char *
 vm_engine_name(const struct vm *vm)
 {
 	return (vm->eng->name);
+}
+
+const char *
+vm_engine_why(const struct vm *vm)
+{
+	return (vm->why);
 }
 
 int
@@ -169,6 +179,13 @@ int
 vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t val)
 {
 	return (vcpu->vm->eng->set_msr(vcpu->vm->priv, vcpu->id, msr, val));
+}
+
+int
+vcpu_set_apic(struct vcpu *vcpu, unsigned offset, uint32_t val)
+{
+	return (
+	    vcpu->vm->eng->set_apic(vcpu->vm->priv, vcpu->id, offset, val));
 }
 
 int

@@ -87,7 +87,8 @@ enum vm_exitcode {
 
 struct vm_exit {
 	enum vm_exitcode exitcode;
-	uint64_t rip;	/* of the instruction that exited; for HLT of the next */
+	/* Of the instruction that exited; for HLT of the next. */
+	uint64_t rip;
 	union {
 		struct {	   /* RDMSR, WRMSR */
 			uint32_t code;
@@ -150,8 +151,9 @@ int vm_create(struct vm **out, const struct vm_config *cfg);
 void vm_destroy(struct vm *vm);
 unsigned vm_ncpus(const struct vm *vm);
 struct vcpu *vm_vcpu(struct vm *vm, unsigned idx);
-/* The engine that was chosen and why, for the log. */
+/* The engine that was chosen, and why, for the log. */
 const char *vm_engine_name(const struct vm *vm);
+const char *vm_engine_why(const struct vm *vm);
 /* Puts every vcpu, local APIC and engine cache in the state after RESET;
  * memory is left alone. Only while no vcpu runs. */
 int vm_reset(struct vm *vm);
@@ -180,6 +182,10 @@ int vcpu_set_xsave(struct vcpu *vcpu, const void *buf, uint32_t len);
 /* Any MSR the engine or the shared table knows; -ENOENT otherwise. */
 int vcpu_get_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *val);
 int vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t val);
+
+/* Writes a register of the local APIC as the guest would, by its offset in
+ * the xAPIC page, whatever mode it is in. */
+int vcpu_set_apic(struct vcpu *vcpu, unsigned offset, uint32_t val);
 
 /* Event to deliver before the next instruction. */
 int vcpu_inject_exception(

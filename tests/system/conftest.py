@@ -46,6 +46,7 @@ def files():
             os.chmod(copy, mode)
             copies.append(copy)
         add_program(tmp, "probe", copies[-1])
+        add_program(tmp, "port", copies[-1])
         yield Files(*copies, f"{tmp}/bin/probe", release)
 
 

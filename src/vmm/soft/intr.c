@@ -27,6 +27,10 @@ void
 soft_unwind(struct soft_cpu *cpu)
 {
 	cpu->host_ret = 0;
+#ifdef LHYVE_SANITIZE
+	/* A sanitizer's longjmp() uses vector registers. */
+	soft_fpu_leave(cpu);
+#endif
 	longjmp(cpu->unwind, 1);
 }
 

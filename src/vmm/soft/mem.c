@@ -244,7 +244,9 @@ byte_mask(uint32_t what)
 	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
 		return (all);
 	elem = 1u << ((what >> ACCESS_ELEM_SHIFT) & 3);
-	kv = what & ACCESS_VMASK ? signs(k, (what >> ACCESS_ELEM_SHIFT) & 3) : opmask(k);
+	kv = what & ACCESS_VMASK ?
+	    signs(k, (what >> ACCESS_ELEM_SHIFT) & 3) :
+	    opmask(k);
 	if (what & ACCESS_BCAST) {
 		unsigned n = what >> ACCESS_COUNT_SHIFT;
 
@@ -297,7 +299,7 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 			if (acc == ACC_R || cp == NULL)
 				return;
 			/* Data beside code: no harm if no code is hit. */
-			for (i = (gpa & 0xfff) >> 6;
+			for (i = (unsigned)(gpa & 0xfff) >> 6;
 			     i <= ((gpa & 0xfff) + size - 1) >> 6; i++)
 				if ((cp->map >> i) & 1)
 					break;

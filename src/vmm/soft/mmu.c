@@ -161,7 +161,7 @@ walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
 	bool user = m == MMU_USER, nxe = (cpu->efer & EFER_NXE) != 0;
 	unsigned levels = lma ? 4 : pae ? 3 : 2, width = pae ? 8 : 4;
 	unsigned bits = pae ? 9 : 10, shift, l;
-	uint64_t table, pte, *p, want, phys_rsvd;
+	uint64_t table, idx, pte, *p, want, phys_rsvd;
 
 	*err = (acc == ACC_W ? PF_W : 0) | (user ? PF_U : 0) |
 	    (acc == ACC_X &&
@@ -184,9 +184,8 @@ again:
 		bool pdpte = pae && !lma && l == 3, leaf;
 
 		shift = 12 + (l - 1) * bits;
-		p = pte_at(cpu,
-		    table +
-			((va >> shift) & (pdpte ? 3 : (1u << bits) - 1)) * width);
+		idx = (va >> shift) & (pdpte ? 3 : (1u << bits) - 1);
+		p = pte_at(cpu, table + idx * width);
 		if (p == NULL)
 			return (false);
 		pte = width == 8 ? *(volatile uint64_t *)p :
@@ -244,7 +243,8 @@ again:
 		w->large = l > 1;
 		w->dirty = ((pte | want) & PTE_D) != 0;
 		w->global = (pte & PTE_G) && (cpu->cr4 & CR4_PGE);
-		w->gpa = pte & (width == 8 ? 0x000ffffffffff000ull : 0xfffff000ull);
+		w->gpa = pte &
+		    (width == 8 ? 0x000ffffffffff000ull : 0xfffff000ull);
 		w->gpa &= ~((1ull << shift) - 1);
 		if (width == 4 && l == 2) /* PSE-36: bits 39:32 in 20:13 */
 			w->gpa |= ((pte >> 13) & 0xff) << 32;

@@ -581,6 +581,21 @@ soft_set_msr(void *priv, unsigned id, uint32_t msr, uint64_t val)
 	return (error);
 }
 
+static int
+soft_set_apic(void *priv, unsigned id, unsigned offset, uint32_t val)
+{
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+
+	if ((offset & 0xf) != 0 || offset > 0xff0)
+		return (-EINVAL);
+	if (!lapic_enabled(&cpu->lapic))
+		return (-ENODEV);
+	if (lapic_is_x2apic(&cpu->lapic))
+		return (soft_msr_write(cpu, 0x800 + (offset >> 4), val));
+	soft_lapic_mmio_write(cpu, offset, val);
+	return (0);
+}
+
 /* ---- injection ---- */
 
 static int
@@ -739,6 +754,7 @@ const struct vmm_engine soft_engine = {
 	.set_xsave = soft_set_xsave,
 	.get_msr = soft_get_msr,
 	.set_msr = soft_set_msr,
+	.set_apic = soft_set_apic,
 	.inject_exception = soft_inject_exception,
 	.complete_msr = soft_complete_msr,
 	.set_cap = soft_set_cap,

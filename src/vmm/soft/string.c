@@ -62,16 +62,28 @@ host_movs(void *dst, const void *src, uint64_t n, unsigned size, bool down)
 		__asm__ volatile("std" ::: "cc");
 	switch (size) {
 	case 1:
-		__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
+		__asm__ volatile("rep movsb"
+		    : "+D"(dst), "+S"(src), "+c"(n)
+		    :
+		    : "memory");
 		break;
 	case 2:
-		__asm__ volatile("rep movsw" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
+		__asm__ volatile("rep movsw"
+		    : "+D"(dst), "+S"(src), "+c"(n)
+		    :
+		    : "memory");
 		break;
 	case 4:
-		__asm__ volatile("rep movsl" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
+		__asm__ volatile("rep movsl"
+		    : "+D"(dst), "+S"(src), "+c"(n)
+		    :
+		    : "memory");
 		break;
 	default:
-		__asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
+		__asm__ volatile("rep movsq"
+		    : "+D"(dst), "+S"(src), "+c"(n)
+		    :
+		    : "memory");
 		break;
 	}
 	if (down)
@@ -85,16 +97,28 @@ host_stos(void *dst, uint64_t v, uint64_t n, unsigned size, bool down)
 		__asm__ volatile("std" ::: "cc");
 	switch (size) {
 	case 1:
-		__asm__ volatile("rep stosb" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+		__asm__ volatile("rep stosb"
+		    : "+D"(dst), "+c"(n)
+		    : "a"(v)
+		    : "memory");
 		break;
 	case 2:
-		__asm__ volatile("rep stosw" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+		__asm__ volatile("rep stosw"
+		    : "+D"(dst), "+c"(n)
+		    : "a"(v)
+		    : "memory");
 		break;
 	case 4:
-		__asm__ volatile("rep stosl" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+		__asm__ volatile("rep stosl"
+		    : "+D"(dst), "+c"(n)
+		    : "a"(v)
+		    : "memory");
 		break;
 	default:
-		__asm__ volatile("rep stosq" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+		__asm__ volatile("rep stosq"
+		    : "+D"(dst), "+c"(n)
+		    : "a"(v)
+		    : "memory");
 		break;
 	}
 	if (down)
@@ -158,7 +182,10 @@ compare(uint64_t a, uint64_t b, unsigned size)
 
 	a <<= 64 - size * 8;
 	b <<= 64 - size * 8;
-	__asm__("cmpq %2, %1; pushfq; popq %0" : "=r"(fl) : "r"(a), "r"(b) : "cc");
+	__asm__("cmpq %2, %1; pushfq; popq %0"
+		: "=r"(fl)
+		: "r"(a), "r"(b)
+		: "cc");
 	/* AF and PF are those of the low byte: compare unshifted for them. */
 	a >>= 64 - size * 8;
 	b >>= 64 - size * 8;

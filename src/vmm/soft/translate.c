@@ -397,8 +397,8 @@ tr_goto(struct tr *t, uint64_t pc)
 	struct link *l;
 	struct ool *o;
 
-	if (t->vm->no_link || (t->flags & BF_TF) || (pc >> 12) != (t->b->pc >> 12) ||
-	    t->nlinks == TR_MAX_LINKS) {
+	if (t->vm->no_link || (t->flags & BF_TF) ||
+	    (pc >> 12) != (t->b->pc >> 12) || t->nlinks == TR_MAX_LINKS) {
 		goto_far(t, pc);
 		return;
 	}
@@ -466,7 +466,8 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	uint8_t *p2;
 	ZyanStatus st;
 
-	if (t->pc != t->b->pc && (t->b->gpa & 0xfff) + (t->pc - t->b->pc) >= 0x1000)
+	if (t->pc != t->b->pc &&
+	    (t->b->gpa & 0xfff) + (t->pc - t->b->pc) >= 0x1000)
 		return (0);
 	memcpy(t->bytes, page + off, n);
 	if (n == 15)

@@ -111,8 +111,8 @@ struct forms {
 int forms_init(struct forms *fs);
 void forms_fini(struct forms *fs);
 /* Random instruction of the form; false if no try made a valid one. */
-bool forms_make(
-    const struct forms *fs, const struct form *f, struct rng *r, struct insn *i);
+bool forms_make(const struct forms *fs, const struct form *f, struct rng *r,
+    struct insn *i);
 bool forms_decode(const struct forms *fs, struct insn *i);
 void forms_text(const uint8_t *bytes, uint32_t len, uint64_t pc, char *buf,
     size_t room);

@@ -39,8 +39,8 @@ test_off(void **state)
 	q(&p, 7, 0, r);
 	/* SGX HLE RTM MPX PT */
 	assert_int_equal(r[1] & 0x02004814, 0);
-	/* PKU OSPKE WAITPKG CET LA57 RDPID KL CLDEMOTE MOVDIR ENQCMD PKS */
-	assert_int_equal(r[2] & 0xfbc100b8u, 0);
+	/* PKU OSPKE WAITPKG CET LA57 KL CLDEMOTE MOVDIR ENQCMD PKS; RDPID */
+	assert_int_equal(r[2] & 0xfbc100b8u, 1u << 22);
 	/* UINTR SERIALIZE TSXLDTRK PCONFIG LBR IBT AMX */
 	assert_int_equal(r[3] & 0x035d4020, 0);
 	q(&p, 0xa, 0, r);

@@ -149,6 +149,12 @@ test_speculation(void **state)
 	assert_int_equal(wr(c, 0x48, 1), 0);
 	assert_int_equal(rd(c, 0x48), 1);
 	assert_int_equal(wr(c, 0x48, 1 << 3), -EPERM);
+	/* BHI_DIS_S goes with BHI_CTRL, which is Intel's. */
+	cpuid_query(&c->p, &dyn, 7, 2, r);
+	assert_int_equal(
+	    wr(c, 0x48, 1 << 10), r[3] >> 4 & 1 ? 0 : -EPERM);
+	assert_int_equal(wr(c, 0x48, 1), 0);
+	cpuid_query(&c->p, &dyn, 7, 0, r);
 	assert_int_equal(wr(c, 0x49, 1), 0);
 	assert_int_equal(wr(c, 0x49, 2), -EPERM);
 	assert_int_equal(vmm_msr_read(&c->m, &c->p, 0x49, &v), -EPERM);
