@@ -404,34 +404,48 @@ suppresses_faults(const struct tr *t)
 static uint32_t
 masked(struct tr *t, const ZydisDecodedOperand *op)
 {
+	static const uint8_t to[] = { [ZYDIS_BROADCAST_MODE_1_TO_2] = 2,
+		[ZYDIS_BROADCAST_MODE_1_TO_4] = 4,
+		[ZYDIS_BROADCAST_MODE_1_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_1_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_1_TO_32] = 32,
+		[ZYDIS_BROADCAST_MODE_1_TO_64] = 64,
+		[ZYDIS_BROADCAST_MODE_2_TO_4] = 4,
+		[ZYDIS_BROADCAST_MODE_2_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_2_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_4_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_4_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_8_TO_16] = 16 };
 	const ZydisDecodedOperand *dst = &t->op[0];
 	uint32_t what;
+	bool to_mask;
 	unsigned n;
 
 	if (t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX ||
 	    t->in.avx.mask.mode < ZYDIS_MASK_MODE_MERGING ||
 	    t->in.avx.mask.reg <= ZYDIS_REGISTER_K0 ||
-	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t))
-		return (0);
+	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t) ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEQB ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB)
+		return (0); /* these: a matrix for eight elements */
 	what = ACCESS_MASKED |
 	    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
 		<< ACCESS_K_SHIFT |
 	    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
 		<< ACCESS_ELEM_SHIFT;
-	n = dst->element_count;
-	if (dst->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	    ZydisRegisterGetClass(dst->reg.value) == ZYDIS_REGCLASS_MASK)
-		n = t->in.avx.vector_length / op->element_size;
+	to_mask = dst->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    ZydisRegisterGetClass(dst->reg.value) == ZYDIS_REGCLASS_MASK;
+	n = to_mask ? t->in.avx.vector_length / op->element_size :
+		      dst->element_count;
 	if (t->in.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID)
 		/* One access for all: none if no element wants it. */
 		return (what | ACCESS_BCAST |
-		    (uint32_t)(t->in.avx.vector_length /
-			(dst->element_size ? dst->element_size :
-					     op->element_size))
+		    (uint32_t)to[t->in.avx.broadcast.mode]
 			<< ACCESS_COUNT_SHIFT);
 	if (op->element_count == 1)
 		return (what); /* scalar: bit 0 */
-	return (n == op->element_count ? what : 0);
+	/* A conversion to narrower elements has more room than results. */
+	return (n >= op->element_count ? what : 0);
 }
 
 /* Must the operand be aligned? (SDM volume 2, 2.4 and 2.8.) */
@@ -481,8 +495,8 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 	if (needs_alignment(t, op))
 		what |= ACCESS_ALIGNED;
 	switch (t->in.mnemonic) {
-	case ZYDIS_MNEMONIC_VPCOMPRESSB: /* elements are not where the mask */
-	case ZYDIS_MNEMONIC_VPCOMPRESSW: /* bits are: docs/quirks.md */
+	case ZYDIS_MNEMONIC_VPCOMPRESSB: /* as many elements as the mask has */
+	case ZYDIS_MNEMONIC_VPCOMPRESSW: /* bits, from the first on */
 	case ZYDIS_MNEMONIC_VPCOMPRESSD:
 	case ZYDIS_MNEMONIC_VPCOMPRESSQ:
 	case ZYDIS_MNEMONIC_VCOMPRESSPS:
@@ -493,7 +507,13 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 	case ZYDIS_MNEMONIC_VPEXPANDQ:
 	case ZYDIS_MNEMONIC_VEXPANDPS:
 	case ZYDIS_MNEMONIC_VEXPANDPD:
-		return (what);
+		if (t->in.avx.mask.reg <= ZYDIS_REGISTER_K0)
+			return (what);
+		return (what | ACCESS_MASKED | ACCESS_PACKED |
+		    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
+			<< ACCESS_K_SHIFT |
+		    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
+			<< ACCESS_ELEM_SHIFT);
 	case ZYDIS_MNEMONIC_VMASKMOVPS:
 	case ZYDIS_MNEMONIC_VMASKMOVPD:
 	case ZYDIS_MNEMONIC_VPMASKMOVD:
@@ -526,10 +546,11 @@ emit_insn(struct tr *t, const struct fields *f)
 }
 
 /*
- * High-byte registers exist only without REX. Without a memory operand the
- * four registers that have them are all at home under their own numbers but
- * for rcx, which is brought there. With one, whose address needs REX, the
- * register is rotated by 8 into scratch.
+ * High-byte registers exist only without REX. If all operands are bytes in
+ * registers, these are among the four that have them, all at home under their
+ * own numbers but for rcx, which is brought there. With a memory operand,
+ * whose address needs REX, or a wide register the high byte is rotated by 8
+ * into scratch instead.
  */
 static void
 copy_high(
@@ -552,6 +573,15 @@ copy_high(
 	emit_insn(t, f);
 	if (wr)
 		e_mov(t, 1, H_R9, H_CX);
+}
+
+static bool
+all_bytes(const struct greg *g, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (g[i].op->size != 8)
+			return (false);
+	return (true);
 }
 
 bool
@@ -612,7 +642,7 @@ tr_copy(struct tr *t)
 	if (unit != UNIT_INT)
 		tr_need_fpu(t);
 	implicit_rcx(t, &cx_in, &cx_out);
-	if (high && mem == NULL) {
+	if (high && mem == NULL && all_bytes(g, ng)) {
 		(void)respell(t, &f);
 		copy_high(t, &f, g, ng, cx_in);
 		return (true);

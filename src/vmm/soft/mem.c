@@ -247,6 +247,11 @@ byte_mask(uint32_t what)
 
 		return (kv & (~0ull >> (64 - n)) ? all : 0);
 	}
+	if (what & ACCESS_PACKED) {
+		kv &= ~0ull >> (64 - size / elem);
+		size = elem * (unsigned)__builtin_popcountll(kv);
+		return (size ? ~0ull >> (64 - size) : 0);
+	}
 	for (unsigned i = 0; i < size / elem; i++)
 		if ((kv >> i) & 1)
 			mask |= ((1ull << elem) - 1) << i * elem;
@@ -273,7 +278,8 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 		cpu->stat.slow_stores++;
 	else
 		cpu->stat.slow_loads++;
-	if ((what & ACCESS_ALIGNED) && (va & (size - 1)))
+	mask = byte_mask(what);
+	if ((what & ACCESS_ALIGNED) && (va & (size - 1)) && mask != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	n = in_page(va, size);
 	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
@@ -303,7 +309,6 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 	/* As misaligned as the address, so that the host faults where the
 	 * processor would (MOVAPS, CMPXCHG16B). */
 	b0 = cpu->bounce + (va & 63);
-	mask = byte_mask(what);
 	wb->data = b0;
 	wb->kind = WB_BOUNCE;
 	wb->size = size;

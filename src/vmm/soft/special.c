@@ -495,6 +495,7 @@ gather(struct tr *t)
 	bool evex = t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX, scatter;
 	unsigned mask, elem, ielem, n, ni;
 	uint64_t a;
+	int64_t disp;
 	bool high;
 	int base;
 
@@ -556,6 +557,11 @@ gather(struct tr *t)
 	if (ni < n)
 		n = ni;
 	base = tr_gpr(mem->mem.base, &high);
+	disp = mem->mem.disp.has_displacement ? mem->mem.disp.value : 0;
+	if (base >= 0 && tr_no_base(t)) {
+		base = -1;
+		disp = t->in.raw.disp.value;
+	}
 	a = vreg(vec->reg.value) | (uint64_t)vreg(mem->mem.index) << 5 |
 	    (uint64_t)mask << 10 | (uint64_t)elem << 15 |
 	    (uint64_t)ielem << 19 | (uint64_t)n << 23 |
@@ -565,9 +571,7 @@ gather(struct tr *t)
 	    (uint64_t)(t->in.address_width == 32) << 48 |
 	    (uint64_t)evex << 49 | (uint64_t)scatter << 50;
 	e_mov_imm(t, T0, a);
-	e_mov_imm(t, T1,
-	    (uint64_t)(mem->mem.disp.has_displacement ? mem->mem.disp.value :
-							0));
+	e_mov_imm(t, T1, (uint64_t)disp);
 	tr_call(t, soft_h_gather);
 	return (true);
 }
@@ -707,6 +711,19 @@ not_offered(const struct tr *t)
 	}
 }
 
+/* CLFLUSH and its kin: caches are the host's, what remains is the check that
+ * a byte can be read (SDM volume 2, CLFLUSH). */
+static bool
+flush_line(struct tr *t)
+{
+	struct access a;
+
+	tr_ea(t, &t->op[0], true, 0);
+	tr_access(t, 1 | ACCESS_READ | tr_stack(&t->op[0]), &a);
+	tr_access_end(t, &a);
+	return (true);
+}
+
 bool
 tr_special(struct tr *t)
 {
@@ -730,10 +747,12 @@ tr_special(struct tr *t)
 	case ZYDIS_MNEMONIC_NOP:
 	case ZYDIS_MNEMONIC_ENDBR32:
 	case ZYDIS_MNEMONIC_ENDBR64:
+	case ZYDIS_MNEMONIC_PREFETCHWT1:
+		return (true);
 	case ZYDIS_MNEMONIC_CLFLUSH:
 	case ZYDIS_MNEMONIC_CLFLUSHOPT:
 	case ZYDIS_MNEMONIC_CLWB:
-		return (true);
+		return (flush_line(t));
 	case ZYDIS_MNEMONIC_UD0:
 	case ZYDIS_MNEMONIC_UD1:
 	case ZYDIS_MNEMONIC_UD2:

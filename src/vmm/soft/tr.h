@@ -190,6 +190,8 @@ void tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
 /* T0 := T0 + base of the segment, if it can be other than 0. */
 void tr_add_seg(struct tr *t, unsigned seg);
 
+/* SIB without a base, whatever the decoder says. */
+bool tr_no_base(const struct tr *t);
 /* ACCESS_STACK if the operand is addressed through SS. */
 uint32_t tr_stack(const ZydisDecodedOperand *op);
 
