@@ -525,7 +525,10 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	if (outer)
 		drop_segs(cpu);
 	cpu->rip = rip;
-	cpu->nmi_blocked = false;
+	if (cpu->nmi_blocked) {
+		cpu->nmi_blocked = false;
+		soft_request(cpu); /* one may have come meanwhile */
+	}
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);
 }
