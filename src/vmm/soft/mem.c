@@ -207,18 +207,21 @@ opmask(unsigned k)
 	return (v);
 }
 
-/* Sign bits of the elements of a vector register. */
+/* Sign bits of the elements of a vector register; lg: log2 of their bytes. */
 static uint64_t
-signs(unsigned r, bool wide)
+signs(unsigned r, unsigned lg)
 {
 	uint32_t v = 0;
 
-	switch (r << 1 | wide) {
+	switch (r << 2 | lg) {
 #define V(n)                                                                   \
-	case (n) << 1:                                                         \
+	case (n) << 2:                                                         \
+		__asm__ volatile("vpmovmskb %%xmm" #n ", %0" : "=r"(v));       \
+		break;                                                         \
+	case (n) << 2 | 2:                                                     \
 		__asm__ volatile("vmovmskps %%ymm" #n ", %0" : "=r"(v));       \
 		break;                                                         \
-	case (n) << 1 | 1:                                                     \
+	case (n) << 2 | 3:                                                     \
 		__asm__ volatile("vmovmskpd %%ymm" #n ", %0" : "=r"(v));       \
 		break;
 		EACH16(V)
@@ -241,7 +244,7 @@ byte_mask(uint32_t what)
 	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
 		return (all);
 	elem = 1u << ((what >> ACCESS_ELEM_SHIFT) & 3);
-	kv = what & ACCESS_VMASK ? signs(k, elem == 8) : opmask(k);
+	kv = what & ACCESS_VMASK ? signs(k, (what >> ACCESS_ELEM_SHIFT) & 3) : opmask(k);
 	if (what & ACCESS_BCAST) {
 		unsigned n = what >> ACCESS_COUNT_SHIFT;
 

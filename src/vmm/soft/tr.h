@@ -222,6 +222,8 @@ void tr_goto_t0(struct tr *t);
 bool tr_copy(struct tr *t);
 /* Everything that is not ordinary (special.c): true if it was one. */
 bool tr_special(struct tr *t);
+/* Odd operands (odd.c): true if it was one. Called by tr_special(). */
+bool tr_odd(struct tr *t);
 /* Control flow and the stack (flow.c): true if it was one. */
 bool tr_flow(struct tr *t);
 
