@@ -71,7 +71,8 @@ syscall_64(struct t *t)
 	GO(V_UD);
 	IS(t->f.rip, T_UCODE);
 	check(t, "SDM 2 SYSRET: to compatibility mode");
-	put(t, upage(t, T_UCODE), CODE("syscall\n.code32\ninc eax\nmov ecx, cs\n"
+	put(t, upage(t, T_UCODE), CODE("syscall\n.code32\ninc eax\n"
+				       "mov ecx, cs\n"
 				      "int 0x80\n.code64\n"));
 	put(t, T_HAND, CODE("mov eax, -1\nsysretd\n"));
 	gvm_start_user(t->g, T_UCODE, T_USTACK);
@@ -113,7 +114,8 @@ sysenter(struct t *t)
 	GO(U_STOPPED);
 	is_frame(t, 0, T_UCODE + 0x102, 0x63, 2, T_USTACK, 0x6b);
 	check(t, "SDM 2 SYSEXIT: to compatibility mode without");
-	put(t, T_HAND, CODE("mov edx, 0x400100\nmov ecx, 0x504000\nxor eax, eax\n"
+	put(t, T_HAND, CODE("mov edx, 0x400100\nmov ecx, 0x504000\n"
+			    "xor eax, eax\n"
 			    ".byte 0x0f, 0x35\n"));
 	put(t, upage(t, T_UCODE) + 0x100, CODE(".code32\ninc eax\n.code64\n"
 					      USTOP));
@@ -171,7 +173,8 @@ iret_good(struct t *t)
 		    0x40 | r, 0x202, T_USTACK, 0x48 | r);
 	}
 	check(t, "SDM 2 IRET: to compatibility mode");
-	put(t, upage(t, T_UCODE), CODE(".code32\ninc eax\nint 0x55\n.code64\n"));
+	put(t, upage(t, T_UCODE), CODE(".code32\ninc eax\nint 0x55\n"
+				       ".code64\n"));
 	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
 	set(t, VM_REG_RAX, 7);
 	GO(0x55);
@@ -193,7 +196,8 @@ iret_bad(struct t *t)
 		uint64_t rip, cs, ss;
 		unsigned vector, error;
 	} c[] = { { "null CS", T_CODE, 0, GVM_KDATA, V_GP, 0 },
-		{ "CS beyond the GDT", T_CODE, 0x2008, GVM_KDATA, V_GP, 0x2008 },
+		{ "CS beyond the GDT", T_CODE, 0x2008, GVM_KDATA, V_GP,
+		    0x2008 },
 		{ "data in CS", T_CODE, 0x10, GVM_KDATA, V_GP, 0x10 },
 		{ "CS.RPL and DPL differ", T_CODE, 0x0b, GVM_KDATA, V_GP, 8 },
 		{ "code in SS", T_CODE, 8, 8, V_GP, 8 },
@@ -226,7 +230,8 @@ far_64(struct t *t)
 {
 	set_gdt(t, SEL_KCODE32, 0x00cf9b000000ffff);
 	check(t, "SDM 2 JMP: far through memory to compatibility mode");
-	put(t, T_HAND, CODE(".code32\ninc eax\nmov edx, cs\nint 0x55\n.code64\n"));
+	put(t, T_HAND, CODE(".code32\ninc eax\nmov edx, cs\nint 0x55\n"
+			    ".code64\n"));
 	kernel(t, CODE("mov dword ptr [rbx], 0x90000\n"
 		       "mov word ptr [rbx + 4], 0x40\n"
 		       "xor eax, eax\njmp fword ptr [rbx]\n"));
@@ -294,7 +299,8 @@ compat(struct t *t)
 	IS(get(t, VM_REG_RDX), 5);
 	IS(t->f.rsp, T_USTACK);
 	check(t, "SDM 2 JMP: far from compatibility to 64-bit mode");
-	put(t, upage(t, T_UCODE), CODE(".code32\njmp 0x2b:0x400020\n.code64\n"));
+	put(t, upage(t, T_UCODE), CODE(".code32\njmp 0x2b:0x400020\n"
+				       ".code64\n"));
 	put(t, upage(t, T_UCODE) + 0x20, CODE("mov rax, -1\nint 0x55\n"));
 	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
 	GO(0x55);
@@ -361,7 +367,8 @@ descriptors(struct t *t)
 	IS(get(t, VM_REG_R13), 0x8b00);
 	IS(get(t, VM_REG_R14), 0x67);
 	check(t, "SDM 2 LAR, LSL, VERR: no rights at CPL 3: ZF 0");
-	user(t, CODE("mov edi, 0x10\nlar eax, di\nsetz bl\nlsl ecx, di\nsetz bh\n"
+	user(t, CODE("mov edi, 0x10\nlar eax, di\nsetz bl\nlsl ecx, di\n"
+		     "setz bh\n"
 		     "verr di\nsetz dl\n" USTOP));
 	set(t, VM_REG_RBX, 0x101);
 	set(t, VM_REG_RDX, 1);
@@ -394,7 +401,8 @@ descriptors(struct t *t)
 	IS(get(t, VM_REG_RCX), 0x50);
 	IS(get(t, VM_REG_RDX), 0xc);
 	check(t, "SDM 2 LGDT, SGDT, LIDT, SIDT: 10 bytes");
-	kernel(t, CODE("sgdt [rbx]\nsidt [rbx + 16]\nlgdt [rbx]\nlidt [rbx + 16]\n"
+	kernel(t, CODE("sgdt [rbx]\nsidt [rbx + 16]\nlgdt [rbx]\n"
+		       "lidt [rbx + 16]\n"
 		       "sidt [rbx + 32]\n" STOP));
 	set(t, VM_REG_RBX, T_DATA);
 	GO(GO_STOP);
@@ -538,17 +546,20 @@ flags(struct t *t)
 	IS(get(t, VM_REG_RAX), 0x247ed7);
 	check(t, "SDM 2 POPF: 16 bits leave the rest");
 	kernel(t, CODE("pushfq\nor dword ptr [rsp], 0x200000\npopfq\n"
-		       "push 2\npopfw\nlea rsp, [rsp + 6]\npushfq\npop rax\n" STOP));
+		       "push 2\npopfw\nlea rsp, [rsp + 6]\npushfq\n"
+		       "pop rax\n" STOP));
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RAX), 0x200002);
 	check(t, "SDM 2 CLI, STI: CPL 3 with IOPL 3");
-	user(t, CODE("cli\npushfq\npop rax\nsti\nnop\npushfq\npop rcx\n" USTOP));
+	user(t, CODE("cli\npushfq\npop rax\nsti\nnop\npushfq\n"
+		     "pop rcx\n" USTOP));
 	set(t, VM_REG_RFLAGS, FL_IOPL3 | 0x202);
 	GO(U_STOPPED);
 	IS(get(t, VM_REG_RAX), FL_IOPL3 | 2);
 	IS(get(t, VM_REG_RCX), FL_IOPL3 | 0x202);
 	check(t, "SDM 2 IRET: CPL 3 cannot change IOPL or IF");
-	user(t, CODE("mov rax, rsp\npush 0x23\npush rax\npush 0x3002\npush 0x2b\n"
+	user(t, CODE("mov rax, rsp\npush 0x23\npush rax\npush 0x3002\n"
+		     "push 0x2b\n"
 		     "lea rax, [rip + 1f]\npush rax\niretq\n1:" USTOP));
 	GO(U_STOPPED);
 	IS(t->f.rflags, 0x202);
@@ -623,7 +634,8 @@ xstate_bad(struct t *t)
 		set_mem(t, T_DATA + 512, 8, 3);
 		set_mem(t, T_DATA + 24, 4, 0x1f80);
 		set_mem(t, T_DATA + c[i].off, 8, c[i].v);
-		kernel(t, CODE("xor ecx, ecx\nxor edx, edx\nmov eax, 7\nxsetbv\n"
+		kernel(t, CODE("xor ecx, ecx\nxor edx, edx\nmov eax, 7\n"
+			       "xsetbv\n"
 			       ".balign 32, 0x90\nxrstor [rbx]\n" STOP));
 		set(t, VM_REG_RBX, T_DATA);
 		GO(V_GP);
@@ -672,13 +684,15 @@ msrs(struct t *t)
 	GO(V_GP);
 	check(t, "SDM 3B 17.17.3: TSC_ADJUST follows a write of the TSC");
 	kernel(t, CODE("mov ecx, 0x3b\nxor eax, eax\nxor edx, edx\nwrmsr\n"
-		       "rdtsc\nmov ebx, eax\nadd eax, 0x10000000\nmov ecx, 0x10\n"
+		       "rdtsc\nmov ebx, eax\nadd eax, 0x10000000\n"
+		       "mov ecx, 0x10\n"
 		       "wrmsr\nmov ecx, 0x3b\nrdmsr\n" STOP));
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RAX) > 0x0f000000 && get(t, VM_REG_RAX) <= 0x10000000,
 	    1);
 	check(t, "SDM 3A 2.5: CR2 and CR8 keep what is written");
-	kernel(t, CODE("mov rax, 0x123456789abcdef0\nmov cr2, rax\nmov rcx, cr2\n"
+	kernel(t, CODE("mov rax, 0x123456789abcdef0\nmov cr2, rax\n"
+		       "mov rcx, cr2\n"
 		       "mov eax, 5\nmov cr8, rax\nmov rdx, cr8\n" STOP));
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RCX), 0x123456789abcdef0);

@@ -83,7 +83,8 @@ simple(struct t *t)
 	    CODE("mov ax, 0xc\nmov es, ax\n"), V_GP, 0xc, 4);
 	fault0(t, "SDM 2 MOV (#GP): null SS at CPL 3 RPL",
 	    CODE("mov ax, 3\nmov ss, ax\n"), V_GP, 0, 4);
-	fault0(t, "SDM 2 MOV (#GP): SS of code", CODE("mov ax, 8\nmov ss, ax\n"),
+	fault0(t, "SDM 2 MOV (#GP): SS of code", CODE("mov ax, 8\n"
+						      "mov ss, ax\n"),
 	    V_GP, 8, 4);
 	fault0(t, "SDM 2 MOV (#GP): DS of a system segment",
 	    CODE("mov ax, 0x30\nmov ds, ax\n"), V_GP, 0x30, 4);
@@ -534,7 +535,8 @@ static void
 rf_flag(struct t *t)
 {
 	check(t, "SDM 3B 17.3.1.1: IRET loads RF, the instruction clears it");
-	kernel(t, CODE("mov rax, rsp\npush 0x10\npush rax\npush 0x10002\npush 8\n"
+	kernel(t, CODE("mov rax, rsp\npush 0x10\npush rax\npush 0x10002\n"
+		       "push 8\n"
 		       "lea rcx, [rip + 1f]\npush rcx\niretq\n"
 		       "1:nop\nint 0x55\n" STOP));
 	GO(0x55);

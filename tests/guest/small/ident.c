@@ -132,7 +132,8 @@ known_msrs(struct t *t)
 
 	for (unsigned i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
 		check(t, "SDM 4 2.1: %s keeps what is written", c[i].name);
-		kernel(t, CODE("wrmsr\nxor eax, eax\nxor edx, edx\nrdmsr\n" STOP));
+		kernel(t, CODE("wrmsr\nxor eax, eax\nxor edx, edx\n"
+			       "rdmsr\n" STOP));
 		set(t, VM_REG_RCX, c[i].msr);
 		set(t, VM_REG_RAX, c[i].v & 0xffffffff);
 		set(t, VM_REG_RDX, c[i].v >> 32);
@@ -156,7 +157,8 @@ known_msrs(struct t *t)
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RAX), 0xfee00900);
 	check(t, "SDM 3A 10.12.1: x2APIC without xAPIC is #GP");
-	kernel(t, CODE("mov ecx, 0x1b\nmov eax, 0xfee00500\nxor edx, edx\nwrmsr\n"));
+	kernel(t, CODE("mov ecx, 0x1b\nmov eax, 0xfee00500\nxor edx, edx\n"
+		       "wrmsr\n"));
 	GO(V_GP);
 	check(t, "vmm.h: vcpu_get_msr() of an unknown MSR");
 	IS(vcpu_get_msr(t->g->cpu, 0x4b564dff, &v), -ENOENT);

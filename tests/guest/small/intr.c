@@ -81,8 +81,10 @@ timer(struct t *t)
 	IS(get(t, VM_REG_RBP), 0);
 	check(t, "SDM 3A 10.5.4.1: TSC deadline");
 	start(t, CODE("mov dword ptr [rbx + 0x320], 0x40060\nrdtsc\n"
-		      "add eax, 2000000\nadc edx, 0\nmov esi, eax\nmov edi, edx\n"
-		      "mov ecx, 0x6e0\nwrmsr\nsti\n1:pause\ntest ebp, ebp\njz 1b\n"
+		      "add eax, 2000000\nadc edx, 0\nmov esi, eax\n"
+		      "mov edi, edx\n"
+		      "mov ecx, 0x6e0\nwrmsr\nsti\n1:pause\ntest ebp, ebp\n"
+		      "jz 1b\n"
 		      "rdmsr\nmov r8d, eax\nor r8d, edx\nrdtsc\nsub eax, esi\n"
 		      "sbb edx, edi\n" STOP));
 	GO(GO_STOP);
@@ -194,7 +196,8 @@ priorities(struct t *t)
 	handler(t, 0x51, CODE("mov al, 0x51\nstosb\niretq\n"));
 	handler(t, 0x52, CODE("mov al, 0x52\nstosb\niretq\n"));
 	handler(t, 0x61, CODE("mov al, 0x61\nstosb\nsti\nnop\nnop\n"
-			      "mov dword ptr [rbx + 0xb0], 0\nnop\nnop\niretq\n"));
+			      "mov dword ptr [rbx + 0xb0], 0\nnop\nnop\n"
+			      "iretq\n"));
 	handler(t, 0x71, CODE("mov al, 0x71\nstosb\n"
 			      "mov dword ptr [rbx + 0xb0], 0\niretq\n"));
 	check(t, "SDM 3A 10.8.3: the highest vector first, one at a time");
@@ -229,7 +232,8 @@ priorities(struct t *t)
 	check(t, "SDM 3A 10.8.3.1: TPR holds its class and those below");
 	set_mem(t, T_DATA, 8, 0);
 	start(t, CODE("mov eax, 6\nmov cr8, rax\nsti\nnop\nnop\n"
-		      "mov al, 1\nstosb\nxor eax, eax\nmov cr8, rax\nnop\nnop\ncli\n"
+		      "mov al, 1\nstosb\nxor eax, eax\nmov cr8, rax\nnop\nnop\n"
+		      "cli\n"
 		      STOP));
 	set(t, VM_REG_RDI, T_DATA);
 	send(t, 0x61);
@@ -387,7 +391,8 @@ string(struct t *t)
 		gvm_map(t->g, dst + o, b, PTE_P | PTE_W);
 	}
 	check(t, "SDM 2 REP: interrupted MOVSB: RIP at it, RF set");
-	handler(t, VEC, CODE("mov rdx, [rsp]\nmov rax, [rsp + 16]\nmov r8, rcx\n"
+	handler(t, VEC, CODE("mov rdx, [rsp]\nmov rax, [rsp + 16]\n"
+			     "mov r8, rcx\n"
 			     "mov r9, rsi\nmov r10, rdi\ninc ebp\n"
 			     "mov dword ptr [rbx + 0xb0], 0\niretq\n"));
 	start(t, CODE("mov dword ptr [rbx + 0x3e0], 0xb\n"
@@ -436,7 +441,8 @@ kicks(struct t *t)
 			c = CODE("1:mov rdi, rsi\nmov ecx, 0xffff\nrep stosb\n"
 				 "jmp 1b\n");
 		else if (i == 5)
-			c = CODE("1:mov rdi, rsi\nmov ecx, 0xffff\nmov al, 0x99\n"
+			c = CODE("1:mov rdi, rsi\nmov ecx, 0xffff\n"
+				 "mov al, 0x99\n"
 				 "repne scasb\njmp 1b\n");
 		else if (i == 6)
 			c = CODE("1:int 0x55\njmp 1b\n");

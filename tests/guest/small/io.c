@@ -65,17 +65,21 @@ plain(struct t *t)
 {
 	map_io(t);
 	t->g->io_answer = 0x8877665544332211;
-	run(t, "vmm.h, mem_read: MOV of 1 byte", CODE("mov al, [rbx + 3]\n" STOP));
+	run(t, "vmm.h, mem_read: MOV of 1 byte",
+	    CODE("mov al, [rbx + 3]\n" STOP));
 	io(t, 0, false, 1, M + 3, answer(t, 3, 1));
 	IS(get(t, VM_REG_RAX) & 0xff, answer(t, 3, 1));
 	IS(t->g->nio, 1);
-	run(t, "vmm.h, mem_read: MOV of 2 bytes", CODE("mov ax, [rbx + 2]\n" STOP));
+	run(t, "vmm.h, mem_read: MOV of 2 bytes",
+	    CODE("mov ax, [rbx + 2]\n" STOP));
 	io(t, 0, false, 2, M + 2, answer(t, 2, 2));
 	IS(get(t, VM_REG_RAX) & 0xffff, answer(t, 2, 2));
-	run(t, "vmm.h, mem_read: MOV of 4 bytes", CODE("mov eax, [rbx + 4]\n" STOP));
+	run(t, "vmm.h, mem_read: MOV of 4 bytes",
+	    CODE("mov eax, [rbx + 4]\n" STOP));
 	io(t, 0, false, 4, M + 4, answer(t, 4, 4));
 	IS(get(t, VM_REG_RAX), answer(t, 4, 4));
-	run(t, "vmm.h, mem_read: MOV of 8 bytes", CODE("mov rax, [rbx + 8]\n" STOP));
+	run(t, "vmm.h, mem_read: MOV of 8 bytes",
+	    CODE("mov rax, [rbx + 8]\n" STOP));
 	io(t, 0, false, 8, M + 8, answer(t, 8, 8));
 	IS(get(t, VM_REG_RAX), answer(t, 8, 8));
 	IS(t->g->nio, 1);
@@ -173,7 +177,8 @@ vectors(struct t *t)
 	IS(get(t, VM_REG_RAX), answer(t, 0, 8));
 	IS(get(t, VM_REG_RDX), answer(t, 8, 8));
 	run(t, "SDM 2 MOVAPS to I/O",
-	    CODE("movq xmm1, rax\npinsrq xmm1, rdx, 1\nmovaps [rbx + 0x20], xmm1\n"
+	    CODE("movq xmm1, rax\npinsrq xmm1, rdx, 1\n"
+		 "movaps [rbx + 0x20], xmm1\n"
 		 STOP));
 	io(t, 0, true, 8, M + 0x20, 0x1122334455667788);
 	io(t, 1, true, 8, M + 0x28, 0x99aabbccddeeff00);
