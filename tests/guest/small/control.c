@@ -322,11 +322,54 @@ compat(struct t *t)
 		GO(V_UD);
 		IS(t->f.rip, T_UCODE);
 	}
+}
+
+/* Instructions that 64-bit mode does not have. */
+static void
+compat_only(struct t *t)
+{
 	check(t, "SDM 2 INTO: #OF in compatibility mode");
 	put(t, upage(t, T_UCODE), CODE(".code32\ninto\nnop\n.code64\n"));
 	iret_to(t, T_UCODE, GVM_UCODE32, 0xa02, T_USTACK, GVM_UDATA);
 	GO(V_OF);
 	is_frame(t, 0, T_UCODE + 1, GVM_UCODE32, 0xa02, T_USTACK, GVM_UDATA);
+	check(t, "SDM 2 BOUND: #BR in compatibility mode");
+	put(t, upage(t, T_UCODE), CODE(".code32\nbound eax, [ebx]\n.code64\n"));
+	set_mem(t, upage(t, T_UDATA), 8, 0x0000000500000002);
+	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
+	set(t, VM_REG_RBX, T_UDATA);
+	set(t, VM_REG_RAX, 6);
+	GO(V_BR);
+	IS(t->f.rip, T_UCODE);
+	check(t, "SDM 2 PUSHA, POPA in compatibility mode");
+	put(t, upage(t, T_UCODE), CODE(".code32\npushad\n"
+		"mov eax, 9\npopad\nint 0x55\n.code64\n"));
+	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
+	set(t, VM_REG_RAX, 6);
+	GO(0x55);
+	IS(get(t, VM_REG_RAX), 6);
+	/* ESP as it was before the first push. */
+	IS(mem(t, upage(t, T_USTACK - 20), 4), T_USTACK);
+	IS(t->f.rsp, T_USTACK);
+	check(t, "SDM 2 POPA: all but ESP, in 16 bits too");
+	put(t, upage(t, T_UCODE), CODE(".code32\npusha\npopa\npushaw\n"
+		"mov dword ptr [esp + 6], 0\nmov word ptr [esp + 14], 0x77\n"
+		"popaw\nint 0x55\n.code64\n"));
+	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
+	set(t, VM_REG_RAX, 0x12345678);
+	set(t, VM_REG_RBX, 0x9abcdef0);
+	GO(0x55);
+	IS(get(t, VM_REG_RAX), 0x12340077);
+	IS(get(t, VM_REG_RBX), 0x9abc0000);
+	IS(t->f.rsp, T_USTACK);
+	check(t, "SDM 2 PUSHA: a page fault, nothing pushed");
+	put(t, upage(t, T_UCODE), CODE(".code32\npushad\n.code64\n"));
+	set_mem(t, upage(t, T_USTACK - 0x4000), 8, 0x5a5a);
+	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK - 0x4000 + 16,
+	    GVM_UDATA);
+	GO(V_PF);
+	IS(t->f.rsp, T_USTACK - 0x4000 + 16);
+	IS(mem(t, upage(t, T_USTACK - 0x4000), 8), 0x5a5a);
 }
 
 static void
@@ -702,6 +745,7 @@ msrs(struct t *t)
 const struct group_fn group[] = { { "syscall_64", syscall_64 },
 	{ "sysenter", sysenter }, { "iret_good", iret_good },
 	{ "iret_bad", iret_bad }, { "far_64", far_64 }, { "compat", compat },
+	{ "compat_only", compat_only },
 	{ "descriptors", descriptors }, { "bases", bases },
 	{ "io_bitmap", io_bitmap }, { "umip", umip }, { "flags", flags },
 	{ "xstate", xstate }, { "xstate_bad", xstate_bad }, { "msrs", msrs },
