@@ -62,9 +62,10 @@ timer(struct t *t)
 		      "mov dword ptr [rbx + 0x320], 0x20060\n"
 		      "mov dword ptr [rbx + 0x380], 500000\nsti\n"
 		      "1:pause\ncmp ebp, 5\njb 1b\n"
-		      "mov dword ptr [rbx + 0x380], 0\n" STOP));
+		      "mov dword ptr [rbx + 0x380], 0\n"
+		      "mov ecx, 1000\n2:loop 2b\n" STOP));
 	GO(GO_STOP);
-	IS(get(t, VM_REG_RBP), 5);
+	IS(get(t, VM_REG_RBP) >= 5, 1); /* a late host may add one */
 	check(t, "SDM 3A 10.5.4: the count goes down");
 	start(t, CODE("mov dword ptr [rbx + 0x320], 0x10060\n"
 		      "mov dword ptr [rbx + 0x380], 0x7fffffff\n"
@@ -392,9 +393,10 @@ string(struct t *t)
 		gvm_map(t->g, dst + o, b, PTE_P | PTE_W);
 	}
 	check(t, "SDM 2 REP: interrupted MOVSB: RIP at it, RF set");
+	/* One that comes elsewhere does not count. */
 	handler(t, VEC, CODE("mov rdx, [rsp]\nmov rax, [rsp + 16]\n"
-			     "mov r8, rcx\n"
-			     "mov r9, rsi\nmov r10, rdi\ninc ebp\n"
+			     "mov r8, rcx\nmov r9, rsi\nmov r10, rdi\n"
+			     "cmp rdx, 0x80040\nsete bpl\n"
 			     "mov dword ptr [rbx + 0xb0], 0\niretq\n"));
 	start(t, CODE("mov dword ptr [rbx + 0x3e0], 0xb\n"
 		      "mov dword ptr [rbx + 0x320], 0x60\n"
@@ -407,13 +409,11 @@ string(struct t *t)
 	IS(get(t, VM_REG_RCX), 0);
 	IS(get(t, VM_REG_RSI), src + n);
 	IS(get(t, VM_REG_RDI), dst + n);
-	if (get(t, VM_REG_RDX) == T_CODE + 64) {
-		IS(get(t, VM_REG_R9) - src, n - get(t, VM_REG_R8));
-		IS(get(t, VM_REG_R10) - dst, n - get(t, VM_REG_R8));
-		IS(get(t, VM_REG_RAX) & FL_RF,
-		    get(t, VM_REG_R8) == n ? 0 : FL_RF);
-	} else
-		IS(get(t, VM_REG_RDX), T_CODE + 66);
+	IS(get(t, VM_REG_RDX), T_CODE + 64);
+	IS(get(t, VM_REG_R9) - src, n - get(t, VM_REG_R8));
+	IS(get(t, VM_REG_R10) - dst, n - get(t, VM_REG_R8));
+	IS(get(t, VM_REG_RAX) & FL_RF,
+	    get(t, VM_REG_R8) == n ? 0 : FL_RF);
 }
 
 /* vmm.h: vcpu_kick() makes any loop return soon. gvm's watchdog kicks. */
