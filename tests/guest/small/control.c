@@ -455,6 +455,43 @@ descriptors(struct t *t)
 	IS(mem(t, T_DATA + 34, 8), GVM_IDT);
 }
 
+/* SDM 2 MOV: what a segment register does not take. */
+static void
+segment_faults(struct t *t)
+{
+	static const struct {
+		const char *what;
+		uint64_t desc;
+		unsigned user, ss, vector;
+	} c[] = { { "DS not present", 0x00cf13000000ffff, 0, 0, V_NP },
+		{ "SS not present", 0x00cf13000000ffff, 0, 1, V_SS },
+		{ "SS read-only", 0x00cf91000000ffff, 0, 1, V_GP },
+		{ "SS of another DPL", 0x00cff3000000ffff, 0, 1, V_GP },
+		{ "DS execute-only code", 0x00cf99000000ffff, 0, 0, V_GP },
+		{ "DS of more privilege", 0x00cf93000000ffff, 1, 0, V_GP },
+		{ "SS of more privilege", 0x00cf93000000ffff, 1, 1, V_GP } };
+
+	for (unsigned i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		struct code code = c[i].ss ? CODE("mov ss, ax\n") :
+					     CODE("mov ds, ax\n");
+
+		check(t, "SDM 2 MOV: %s", c[i].what);
+		if (c[i].user)
+			user(t, code);
+		else
+			kernel(t, code);
+		set_gdt(t, 0x40, c[i].desc);
+		set(t, VM_REG_RAX, c[i].user ? 0x43 : 0x40);
+		GO(c[i].vector);
+		IS(t->f.error, 0x40);
+		IS(t->f.rip, c[i].user ? T_UCODE : T_CODE);
+	}
+	check(t, "SDM 3A 3.4.2: a null DS loads, and in 64-bit mode serves");
+	kernel(t, CODE("xor eax, eax\nmov ds, ax\nmov eax, [rbx]\n" STOP));
+	set(t, VM_REG_RBX, T_DATA);
+	GO(GO_STOP);
+}
+
 static void
 bases(struct t *t)
 {
@@ -746,7 +783,8 @@ const struct group_fn group[] = { { "syscall_64", syscall_64 },
 	{ "sysenter", sysenter }, { "iret_good", iret_good },
 	{ "iret_bad", iret_bad }, { "far_64", far_64 }, { "compat", compat },
 	{ "compat_only", compat_only },
-	{ "descriptors", descriptors }, { "bases", bases },
+	{ "descriptors", descriptors }, { "segment_faults", segment_faults },
+	{ "bases", bases },
 	{ "io_bitmap", io_bitmap }, { "umip", umip }, { "flags", flags },
 	{ "xstate", xstate }, { "xstate_bad", xstate_bad }, { "msrs", msrs },
 	{ NULL, NULL } };
