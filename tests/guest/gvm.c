@@ -88,15 +88,19 @@ eoi(void *arg, struct vcpu *vcpu, uint8_t vector)
 	struct gvm *g = arg;
 
 	(void)vcpu;
-	(void)vector;
+	g->eoi_vector = vector;
 	g->neoi++;
 }
 
 static int
 intr_ack(void *arg)
 {
-	(void)arg;
-	return (-1);
+	struct gvm *g = arg;
+
+	g->nack++;
+	if (g->ack_vector >= 0)
+		vm_extint(g->vm, false);
+	return (g->ack_vector);
 }
 
 static const struct vmm_io_ops ops = { port_read, port_write, mem_read,
@@ -120,6 +124,21 @@ watchdog(void *arg)
 	}
 	g->seen = g->run;
 	vtimer_arm(&g->watchdog, vclock_now(g->vc) + WATCHDOG_NS);
+}
+
+static void
+soon(void *arg)
+{
+	struct gvm *g = arg;
+
+	if (!g->running)
+		return;
+	if (g->suspend_soon) {
+		(void)vm_suspend(g->vm, VM_SUSPEND_POWEROFF);
+		return;
+	}
+	g->hung = true;
+	vcpu_kick(g->cpu);
 }
 
 void *
@@ -236,6 +255,8 @@ gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 	build_tables(g);
 	vtimer_init(&g->watchdog, g->vc, watchdog, g);
 	vtimer_arm(&g->watchdog, WATCHDOG_NS);
+	vtimer_init(&g->soon, g->vc, soon, g);
+	g->ack_vector = -1;
 	error = -pthread_create(&g->thread, NULL, loop_main, g->loop);
 	if (error != 0)
 		goto fail;
@@ -254,6 +275,7 @@ gvm_destroy(struct gvm *g)
 		return;
 	if (g->thread_on) {
 		vtimer_cancel(&g->watchdog);
+		vtimer_cancel(&g->soon);
 		mevent_stop(g->loop);
 		pthread_join(g->thread, NULL);
 	}
@@ -349,12 +371,14 @@ gvm_run(struct gvm *g, struct vm_exit *e, uint64_t *stop)
 	g->hung = g->stopped = false;
 	g->run++;
 	g->running = true;
+	if (g->kick_soon || g->suspend_soon)
+		vtimer_arm(&g->soon, vclock_now(g->vc) + 20000000);
 	do {
 		memset(e, 0, sizeof(*e));
 		error = vcpu_run(g->cpu, e);
 	} while (error == 0 && e->exitcode == VM_EXITCODE_BOGUS &&
 	    !g->hung && !g->stopped);
-	g->running = false;
+	g->running = g->kick_soon = g->suspend_soon = false;
 	if (error == 0 && g->stopped) {
 		*stop = gvm_get(g, VM_REG_RIP) - 2;
 		return (0);

@@ -71,12 +71,17 @@ struct gvm {
 	struct gvm_io io[64];
 	unsigned nio;
 	uint64_t io_answer; /* what reads give */
-	unsigned neoi;
+	unsigned neoi, nack;
+	uint8_t eoi_vector; /* of the last */
+	int ack_vector;	    /* what the INTA cycle gives */
 	/* Watchdog: the run number that the last tick saw. */
 	struct vtimer watchdog;
 	volatile uint64_t run, seen;
 	volatile bool running, hung;
 	bool stopped;
+	/* For the next run: the watchdog's kick, or a power-off, in 20 ms. */
+	bool kick_soon, suspend_soon;
+	struct vtimer soon;
 };
 
 int gvm_create(struct gvm **out, unsigned ncpus, unsigned options);

@@ -71,6 +71,8 @@ soft_h_sysret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	flat(cpu, VM_SEG_SS, (uint16_t)((base + 8) | 3),
 	    DATA | 0x60 | VM_SEG_DB | VM_SEG_G);
 	cpu->cpl = 3;
+	/* As if SYSCALL had been stepped over. */
+	cpu->tf_step = (cpu->rflags & FL_TF) != 0;
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);
 }

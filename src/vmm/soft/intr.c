@@ -200,7 +200,8 @@ soft_deliver_exception(struct soft_cpu *cpu)
 			error = 0;
 		}
 	}
-	if (v == EXC_PF)
+	/* Also of a #PF that becomes a double fault. */
+	if (cpu->exc.vector == EXC_PF)
 		cpu->cr2 = cpu->exc.cr2;
 	cpu->delivering = (int)v;
 	trap = v == EXC_DB || v == EXC_DF;
@@ -330,8 +331,15 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 			    ((ss_desc >> 32) & 0xff000000);
 		}
 	}
-	if (lma)
+	if (lma) {
 		sp &= ~15ull;
+		if ((uint64_t)((int64_t)((sp - 48) << 16) >> 16) != sp - 48 ||
+		    (uint64_t)((int64_t)((sp - 1) << 16) >> 16) != sp - 1)
+			soft_raise_err(cpu, EXC_SS, ext);
+	}
+	/* RF ends with the instruction (SDM volume 3, 17.3.1.1). */
+	if (soft)
+		cpu->rflags &= ~FL_RF;
 	m = new_cpl == 3 ? MMU_USER : MMU_KERNEL;
 	if (lma || stack_switch) {
 		push(cpu, &sp, new_ss.base, size, m, old_ss.sel);
@@ -521,7 +529,10 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	if (outer)
 		drop_segs(cpu);
 	cpu->rip = rip;
-	cpu->nmi_blocked = false;
+	if (cpu->nmi_blocked) {
+		cpu->nmi_blocked = false;
+		soft_request(cpu); /* one may have come meanwhile */
+	}
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);
 }

@@ -94,6 +94,9 @@ handler(int sig, siginfo_t *info, void *ctx)
 	switch (sig) {
 	case SIGFPE:
 		cpu->exc.vector = (uint8_t)fpe_vector(uc);
+		if (cpu->exc.vector == EXC_XM &&
+		    !(cpu->cr4 & CR4_OSXMMEXCPT))
+			cpu->exc.vector = EXC_UD; /* SDM volume 3, 2.5 */
 		break;
 	case SIGILL:
 		cpu->exc.vector = EXC_UD;

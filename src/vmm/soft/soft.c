@@ -357,6 +357,7 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		cpu->tf_step = true;
 		soft_break(cpu);
 	}
+	cpu->rflags &= ~FL_RF; /* for one instruction only */
 	soft_enter(cpu, b->code);
 	return (true);
 }

@@ -499,6 +499,7 @@ soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_mov_from_cr, soft_h_mov_to_dr, soft_h_mov_from_dr, soft_h_smsw,
     soft_h_lmsw, soft_h_clts, soft_h_invlpg, soft_h_invpcid, soft_h_wbinvd,
     soft_h_hlt, soft_h_in, soft_h_out, soft_h_cli, soft_h_sti, soft_h_pushf,
+    soft_h_pusha, soft_h_popa, soft_h_bound,
     soft_h_popf, soft_h_stac, soft_h_clac, soft_h_pause, soft_h_set_df;
 /* string.c */
 soft_helper soft_h_string;

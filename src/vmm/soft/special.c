@@ -440,6 +440,23 @@ tr_special(struct tr *t)
 		return (interrupt(t, soft_h_int1, EXC_DB));
 	case ZYDIS_MNEMONIC_INTO:
 		return (interrupt(t, soft_h_into, EXC_OF));
+	case ZYDIS_MNEMONIC_PUSHA:
+	case ZYDIS_MNEMONIC_PUSHAD:
+	case ZYDIS_MNEMONIC_POPA:
+	case ZYDIS_MNEMONIC_POPAD:
+		e_mov_imm(t, T0, t->in.operand_width / 8u);
+		tr_call(t,
+		    mn == ZYDIS_MNEMONIC_PUSHA || mn == ZYDIS_MNEMONIC_PUSHAD ?
+			soft_h_pusha :
+			soft_h_popa);
+		return (true);
+	case ZYDIS_MNEMONIC_BOUND:
+		tr_ea(t, &t->op[1], true, 0);
+		e_mov_imm(t, T1,
+		    (uint64_t)t->op[0].size / 8 << 8 |
+			(uint64_t)ZydisRegisterGetId(t->op[0].reg.value));
+		tr_call(t, soft_h_bound);
+		return (true);
 	case ZYDIS_MNEMONIC_PUSHF:
 	case ZYDIS_MNEMONIC_PUSHFD:
 	case ZYDIS_MNEMONIC_PUSHFQ:

@@ -313,7 +313,7 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		uint64_t done = 0;
 
 		if ((s.kind == K_MOVS || s.kind == K_STOS) && s.aw == 64)
-			done = bulk(&s, n);
+			done = bulk(&s, cpu->tf_step ? 1 : n);
 		if (done == 0) {
 			one(&s);
 			done = 1;
@@ -325,9 +325,11 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 			if (zf != (s.rep == 1))
 				break;
 		}
-		if ((done > 1 || ++spins % 64 == 0) &&
+		if ((done > 1 || ++spins % 64 == 0 || cpu->tf_step) &&
 		    reg(&s, R_CX) != 0 && atomic_load(&cpu->poll)) {
 			soft_sync_rip(cpu);
+			/* SDM volume 3, 17.3.1.1: not the last iteration. */
+			cpu->rflags |= FL_RF;
 			soft_unwind(cpu);
 		}
 	}

@@ -448,6 +448,60 @@ soft_h_popf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 	soft_flags_changed(cpu);
 }
 
+/* PUSHA, POPA; not in 64-bit mode. */
+void
+soft_h_pusha(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
+{
+	uint64_t sp = cpu->gpr[R_SP];
+	unsigned m = cpu->flags & BF_MMU, n = (unsigned)size;
+
+	(void)t1;
+	/* All or nothing. */
+	for (unsigned i = 1; i <= 8; i++)
+		soft_probe_write(cpu, stack_linear(cpu, sp - i * size), n, m);
+	for (unsigned i = 0; i < 8; i++)
+		soft_st(cpu, stack_linear(cpu, sp - (i + 1) * size), n, m,
+		    cpu->gpr[i]);
+	set_sp(cpu, sp - 8 * size);
+}
+
+void
+soft_h_popa(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
+{
+	uint64_t sp = cpu->gpr[R_SP], v[8];
+	unsigned m = cpu->flags & BF_MMU;
+
+	(void)t1;
+	for (unsigned i = 0; i < 8; i++)
+		v[i] = soft_ld(cpu, stack_linear(cpu, sp + (7 - i) * size),
+		    (unsigned)size, m);
+	for (unsigned i = 0; i < 8; i++)
+		if (i != R_SP)
+			cpu->gpr[i] = size == 4 ?
+			    v[i] :
+			    (cpu->gpr[i] & ~0xffffull) | v[i];
+	set_sp(cpu, sp + 8 * size);
+}
+
+/* T0: address of the bounds, T1: operand size << 8 | register. */
+void
+soft_h_bound(struct soft_cpu *cpu, uint64_t addr, uint64_t t1)
+{
+	unsigned size = (unsigned)(t1 >> 8), m = cpu->flags & BF_MMU;
+	uint64_t v = cpu->gpr[t1 & 7];
+	uint64_t lo = soft_ld(cpu, (uint32_t)addr, size, m);
+	uint64_t hi = soft_ld(cpu, (uint32_t)(addr + size), size, m);
+	int32_t i = (int32_t)v, l = (int32_t)lo, h = (int32_t)hi;
+
+	if (size == 2) {
+		i = (int16_t)v;
+		l = (int16_t)lo;
+		h = (int16_t)hi;
+	}
+	if (i < l || i > h)
+		soft_raise(cpu, EXC_BR);
+}
+
 /* ---- ports ---- */
 
 void
