@@ -341,7 +341,7 @@ x87_no_wait(ZydisMnemonic mn)
 struct greg {
 	const ZydisDecodedOperand *op;
 	int guest, host;
-	bool high, loaded, rotated;
+	bool high;
 };
 
 static int *
@@ -404,34 +404,50 @@ suppresses_faults(const struct tr *t)
 static uint32_t
 masked(struct tr *t, const ZydisDecodedOperand *op)
 {
+	static const uint8_t to[] = { [ZYDIS_BROADCAST_MODE_1_TO_2] = 2,
+		[ZYDIS_BROADCAST_MODE_1_TO_4] = 4,
+		[ZYDIS_BROADCAST_MODE_1_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_1_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_1_TO_32] = 32,
+		[ZYDIS_BROADCAST_MODE_1_TO_64] = 64,
+		[ZYDIS_BROADCAST_MODE_2_TO_4] = 4,
+		[ZYDIS_BROADCAST_MODE_2_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_2_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_4_TO_8] = 8,
+		[ZYDIS_BROADCAST_MODE_4_TO_16] = 16,
+		[ZYDIS_BROADCAST_MODE_8_TO_16] = 16 };
 	const ZydisDecodedOperand *dst = &t->op[0];
 	uint32_t what;
+	bool to_mask;
 	unsigned n;
 
 	if (t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX ||
 	    t->in.avx.mask.mode < ZYDIS_MASK_MODE_MERGING ||
 	    t->in.avx.mask.reg <= ZYDIS_REGISTER_K0 ||
-	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t))
+	    t->in.avx.mask.reg > ZYDIS_REGISTER_K7 || !suppresses_faults(t) ||
+	    /* These do not go element by element. */
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEQB ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB ||
+	    t->in.mnemonic == ZYDIS_MNEMONIC_VCVTNE2PS2BF16)
 		return (0);
 	what = ACCESS_MASKED |
 	    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
 		<< ACCESS_K_SHIFT |
 	    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
 		<< ACCESS_ELEM_SHIFT;
-	n = dst->element_count;
-	if (dst->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	    ZydisRegisterGetClass(dst->reg.value) == ZYDIS_REGCLASS_MASK)
-		n = t->in.avx.vector_length / op->element_size;
+	to_mask = dst->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    ZydisRegisterGetClass(dst->reg.value) == ZYDIS_REGCLASS_MASK;
+	n = to_mask ? t->in.avx.vector_length / op->element_size :
+		      dst->element_count;
 	if (t->in.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID)
 		/* One access for all: none if no element wants it. */
 		return (what | ACCESS_BCAST |
-		    (uint32_t)(t->in.avx.vector_length /
-			(dst->element_size ? dst->element_size :
-					     op->element_size))
+		    (uint32_t)to[t->in.avx.broadcast.mode]
 			<< ACCESS_COUNT_SHIFT);
 	if (op->element_count == 1)
 		return (what); /* scalar: bit 0 */
-	return (n == op->element_count ? what : 0);
+	/* A conversion to narrower elements has more room than results. */
+	return (n >= op->element_count ? what : 0);
 }
 
 /* Must the operand be aligned? (SDM volume 2, 2.4 and 2.8.) */
@@ -470,6 +486,10 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 {
 	uint32_t what = op->size / 8u | tr_stack(op);
 
+	/* With a 16-bit operand it is MOV: the processor reads no more. */
+	if (t->in.mnemonic == ZYDIS_MNEMONIC_MOVSXD &&
+	    t->in.operand_width == 16)
+		what = 2 | tr_stack(op);
 	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
 		what |= ACCESS_READ;
 	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
@@ -481,8 +501,8 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 	if (needs_alignment(t, op))
 		what |= ACCESS_ALIGNED;
 	switch (t->in.mnemonic) {
-	case ZYDIS_MNEMONIC_VPCOMPRESSB: /* elements are not where the mask */
-	case ZYDIS_MNEMONIC_VPCOMPRESSW: /* bits are: docs/quirks.md */
+	case ZYDIS_MNEMONIC_VPCOMPRESSB: /* as many elements as the mask has */
+	case ZYDIS_MNEMONIC_VPCOMPRESSW: /* bits, from the first on */
 	case ZYDIS_MNEMONIC_VPCOMPRESSD:
 	case ZYDIS_MNEMONIC_VPCOMPRESSQ:
 	case ZYDIS_MNEMONIC_VCOMPRESSPS:
@@ -493,7 +513,13 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 	case ZYDIS_MNEMONIC_VPEXPANDQ:
 	case ZYDIS_MNEMONIC_VEXPANDPS:
 	case ZYDIS_MNEMONIC_VEXPANDPD:
-		return (what);
+		if (t->in.avx.mask.reg <= ZYDIS_REGISTER_K0)
+			return (what);
+		return (what | ACCESS_MASKED | ACCESS_PACKED |
+		    (uint32_t)(t->in.avx.mask.reg - ZYDIS_REGISTER_K0)
+			<< ACCESS_K_SHIFT |
+		    (uint32_t)__builtin_ctz(op->element_size / 8u | 8u)
+			<< ACCESS_ELEM_SHIFT);
 	case ZYDIS_MNEMONIC_VMASKMOVPS:
 	case ZYDIS_MNEMONIC_VMASKMOVPD:
 	case ZYDIS_MNEMONIC_VPMASKMOVD:
@@ -526,10 +552,11 @@ emit_insn(struct tr *t, const struct fields *f)
 }
 
 /*
- * High-byte registers exist only without REX. Without a memory operand the
- * four registers that have them are all at home under their own numbers but
- * for rcx, which is brought there. With one, whose address needs REX, the
- * register is rotated by 8 into scratch.
+ * High-byte registers exist only without REX. If all operands are bytes in
+ * registers, these are among the four that have them, all at home under their
+ * own numbers but for rcx, which is brought there. With a memory operand,
+ * whose address needs REX, or a wide register the high byte is rotated by 8
+ * into scratch instead.
  */
 static void
 copy_high(
@@ -554,77 +581,149 @@ copy_high(
 		e_mov(t, 1, H_R9, H_CX);
 }
 
-bool
-tr_copy(struct tr *t)
+static bool
+all_bytes(const struct greg *g, unsigned n)
 {
-	const ZydisDecodedOperand *mem = NULL;
-	struct fields f = { -1, -1, -1, -1, false, T0, T1 };
-	struct greg g[4];
-	unsigned ng = 0, nscratch = 0, need = 0;
-	int scratch[3];
-	bool cx_in, cx_out, high = false;
-	struct access a;
-	enum unit unit = unit_of(t);
+	for (unsigned i = 0; i < n; i++)
+		if (g[i].op->size != 8)
+			return (false);
+	return (true);
+}
 
+/* The operands of an ordinary instruction, taken apart. */
+struct parts {
+	const ZydisDecodedOperand *mem;
+	struct greg g[4];
+	unsigned ng;
+	unsigned need; /* registers that want scratch */
+	bool high;     /* AH, CH, DH or BH is among them */
+};
+
+/* False for what is not ordinary after all. */
+static bool
+take_apart(struct tr *t, struct fields *f, struct parts *p)
+{
 	for (unsigned i = 0; i < t->in.operand_count; i++) {
 		const ZydisDecodedOperand *op = &t->op[i];
 		bool hi;
 		int r;
 
 		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-			if (mem != NULL || op->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
+			if (p->mem != NULL ||
+			    op->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
 			    op->size == 0 || op->size > 512)
 				return (false);
-			mem = op;
+			p->mem = op;
 			continue;
 		}
 		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER)
 			continue;
 		r = tr_gpr(op->reg.value, &hi);
 		if (r < 0) {
-			ZydisRegisterClass c =
-			    ZydisRegisterGetClass(op->reg.value);
-
-			/* Anything else with a register of the system: no. */
-			if (c == ZYDIS_REGCLASS_SEGMENT ||
-			    c == ZYDIS_REGCLASS_CONTROL ||
-			    c == ZYDIS_REGCLASS_DEBUG ||
-			    c == ZYDIS_REGCLASS_TEST ||
-			    c == ZYDIS_REGCLASS_TABLE)
+			switch (ZydisRegisterGetClass(op->reg.value)) {
+			case ZYDIS_REGCLASS_SEGMENT:
+			case ZYDIS_REGCLASS_CONTROL:
+			case ZYDIS_REGCLASS_DEBUG:
+			case ZYDIS_REGCLASS_TEST:
+			case ZYDIS_REGCLASS_TABLE:
 				return (false);
-			continue;
+			default:
+				continue;
+			}
 		}
-		if (field_of(&f, op) == NULL) {
-			/* Implicit: at home but for rsp, and rcx below. */
+		if (field_of(f, op) == NULL) {
+			/* Implicit: at home but for rsp, and rcx. */
 			if (r == R_SP || r >= 8)
 				return (false);
 			continue;
 		}
-		if (ng == 4)
+		if (p->ng == 4)
 			return (false);
-		g[ng++] = (struct greg){ op, r, -1, hi, false, false };
-		high |= hi;
+		p->g[p->ng++] = (struct greg){ op, r, -1, hi };
+		p->high |= hi;
 		if (tr_host_of[r] < 0 || hi)
-			need++;
+			p->need++;
 	}
+	return (true);
+}
+
+/* Gives every register operand its host register, loading what is not at
+ * home into scratch. False if scratch does not suffice. */
+static bool
+bring_home(struct tr *t, struct fields *f, struct parts *p,
+    const int *scratch, unsigned nscratch)
+{
+	for (unsigned i = 0; i < p->ng; i++) {
+		struct greg *g = &p->g[i];
+
+		g->host = g->high ? -1 : tr_host_of[g->guest];
+		for (unsigned j = 0; j < i && g->host < 0; j++)
+			if (p->g[j].guest == g->guest &&
+			    p->g[j].high == g->high)
+				g->host = p->g[j].host; /* named twice */
+		if (g->host < 0) {
+			if (nscratch == 0)
+				return (false);
+			g->host = scratch[--nscratch];
+			if (g->high)
+				e_rorx(t, 1, g->host, tr_host_of[g->guest], 8);
+			else
+				e_ld_env(t, 1, g->host,
+				    CPU_GPR + (unsigned)g->guest * 8);
+		}
+		*field_of(f, g->op) = g->host;
+	}
+	return (true);
+}
+
+/* Stores what was written to scratch. */
+static void
+send_back(struct tr *t, const struct parts *p)
+{
+	for (unsigned i = 0; i < p->ng; i++) {
+		const struct greg *g = &p->g[i];
+
+		if (!(g->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			continue;
+		if (g->high)
+			e_rorx(t, 1, tr_host_of[g->guest], g->host, 56);
+		else if (tr_host_of[g->guest] < 0)
+			e_st_env(t, 1, CPU_GPR + (unsigned)g->guest * 8,
+			    g->host);
+	}
+}
+
+bool
+tr_copy(struct tr *t)
+{
+	struct fields f = { -1, -1, -1, -1, false, T0, T1 };
+	struct parts p = { 0 };
+	unsigned nscratch = 0;
+	int scratch[3];
+	bool cx_in, cx_out;
+	struct access a;
+	enum unit unit = unit_of(t);
+
+	if (!take_apart(t, &f, &p))
+		return (false);
 	if (unit_fault(t, unit))
 		return (true);
 	if (unit != UNIT_INT)
 		tr_need_fpu(t);
 	implicit_rcx(t, &cx_in, &cx_out);
-	if (high && mem == NULL) {
+	if (p.high && p.mem == NULL && all_bytes(p.g, p.ng)) {
 		(void)respell(t, &f);
-		copy_high(t, &f, g, ng, cx_in);
+		copy_high(t, &f, p.g, p.ng, cx_in);
 		return (true);
 	}
-	if (mem != NULL) {
+	if (p.mem != NULL) {
 		/* A pending x87 exception comes before a fault of the operand
 		 * (SDM volume 1, 8.6); FN* instructions do not look. */
 		if ((unit == UNIT_X87 || unit == UNIT_MMX) &&
 		    !x87_no_wait(t->in.mnemonic))
 			e1(t, 0x9b);
-		tr_ea(t, mem, true, 0);
-		tr_access(t, access_kind(t, mem, unit), &a);
+		tr_ea(t, p.mem, true, 0);
+		tr_access(t, access_kind(t, p.mem, unit), &a);
 		f.mem = true;
 	} else {
 		scratch[nscratch++] = T0;
@@ -632,50 +731,22 @@ tr_copy(struct tr *t)
 	}
 	if (!cx_in && !cx_out)
 		scratch[nscratch++] = T2;
-	if (mem != NULL && need > nscratch) {
+	if (p.mem != NULL && p.need > nscratch) {
 		/* One register for the address, the other is free. */
 		e_lea(t, 1, T0, T0, T1, 0, 0);
 		f.mem_index = -1;
 		scratch[nscratch++] = T1;
 	}
-	for (unsigned i = 0; i < ng; i++) {
-		int *field = field_of(&f, g[i].op);
-
-		g[i].host = g[i].high ? -1 : tr_host_of[g[i].guest];
-		for (unsigned j = 0; j < i && g[i].host < 0; j++)
-			if (g[j].guest == g[i].guest &&
-			    g[j].high == g[i].high)
-				g[i].host = g[j].host; /* named twice */
-		if (g[i].host < 0) {
-			if (nscratch == 0)
-				return (false);
-			g[i].host = scratch[--nscratch];
-			g[i].loaded = true;
-			if (g[i].high)
-				e_rorx(t, 1, g[i].host,
-				    tr_host_of[g[i].guest], 8);
-			else
-				e_ld_env(t, 1, g[i].host,
-				    CPU_GPR + (unsigned)g[i].guest * 8);
-		}
-		*field = g[i].host;
-	}
+	if (!bring_home(t, &f, &p, scratch, nscratch))
+		return (false);
 	if (cx_in || cx_out)
 		e_mov(t, 1, H_CX, H_R9);
 	(void)respell(t, &f);
 	emit_insn(t, &f);
-	for (unsigned i = 0; i < ng; i++) {
-		if (!(g[i].op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			continue;
-		if (g[i].high)
-			e_rorx(t, 1, tr_host_of[g[i].guest], g[i].host, 56);
-		else if (tr_host_of[g[i].guest] < 0)
-			e_st_env(t, 1, CPU_GPR + (unsigned)g[i].guest * 8,
-			    g[i].host);
-	}
+	send_back(t, &p);
 	if (cx_out)
 		e_mov(t, 1, H_R9, H_CX);
-	if (mem != NULL)
+	if (p.mem != NULL)
 		tr_access_end(t, &a);
 	return (true);
 }

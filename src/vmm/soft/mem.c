@@ -207,18 +207,21 @@ opmask(unsigned k)
 	return (v);
 }
 
-/* Sign bits of the elements of a vector register. */
+/* Sign bits of the elements of a vector register; lg: log2 of their bytes. */
 static uint64_t
-signs(unsigned r, bool wide)
+signs(unsigned r, unsigned lg)
 {
 	uint32_t v = 0;
 
-	switch (r << 1 | wide) {
+	switch (r << 2 | lg) {
 #define V(n)                                                                   \
-	case (n) << 1:                                                         \
+	case (n) << 2:                                                         \
+		__asm__ volatile("vpmovmskb %%xmm" #n ", %0" : "=r"(v));       \
+		break;                                                         \
+	case (n) << 2 | 2:                                                     \
 		__asm__ volatile("vmovmskps %%ymm" #n ", %0" : "=r"(v));       \
 		break;                                                         \
-	case (n) << 1 | 1:                                                     \
+	case (n) << 2 | 3:                                                     \
 		__asm__ volatile("vmovmskpd %%ymm" #n ", %0" : "=r"(v));       \
 		break;
 		EACH16(V)
@@ -241,11 +244,16 @@ byte_mask(uint32_t what)
 	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
 		return (all);
 	elem = 1u << ((what >> ACCESS_ELEM_SHIFT) & 3);
-	kv = what & ACCESS_VMASK ? signs(k, elem == 8) : opmask(k);
+	kv = what & ACCESS_VMASK ? signs(k, (what >> ACCESS_ELEM_SHIFT) & 3) : opmask(k);
 	if (what & ACCESS_BCAST) {
 		unsigned n = what >> ACCESS_COUNT_SHIFT;
 
 		return (kv & (~0ull >> (64 - n)) ? all : 0);
+	}
+	if (what & ACCESS_PACKED) {
+		kv &= ~0ull >> (64 - size / elem);
+		size = elem * (unsigned)__builtin_popcountll(kv);
+		return (size ? ~0ull >> (64 - size) : 0);
 	}
 	for (unsigned i = 0; i < size / elem; i++)
 		if ((kv >> i) & 1)
@@ -273,7 +281,8 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 		cpu->stat.slow_stores++;
 	else
 		cpu->stat.slow_loads++;
-	if ((what & ACCESS_ALIGNED) && (va & (size - 1)))
+	mask = byte_mask(what);
+	if ((what & ACCESS_ALIGNED) && (va & (size - 1)) && mask != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	n = in_page(va, size);
 	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
@@ -303,7 +312,6 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 	/* As misaligned as the address, so that the host faults where the
 	 * processor would (MOVAPS, CMPXCHG16B). */
 	b0 = cpu->bounce + (va & 63);
-	mask = byte_mask(what);
 	wb->data = b0;
 	wb->kind = WB_BOUNCE;
 	wb->size = size;

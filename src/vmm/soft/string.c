@@ -15,6 +15,9 @@ struct str {
 	uint64_t amask;
 	int64_t step;
 	bool wrote_code;
+	/* Flags so far: a fault in the middle leaves those from before the
+	 * instruction (SDM volume 2, REP). */
+	uint32_t fl;
 };
 
 static uint64_t
@@ -148,8 +151,8 @@ bulk(struct str *s, uint64_t max)
 }
 
 /* SUB a, b: the six flags, by the host. */
-static void
-compare(struct soft_cpu *cpu, uint64_t a, uint64_t b, unsigned size)
+static uint32_t
+compare(uint64_t a, uint64_t b, unsigned size)
 {
 	uint64_t fl;
 
@@ -168,7 +171,7 @@ compare(struct soft_cpu *cpu, uint64_t a, uint64_t b, unsigned size)
 			: "cc");
 		fl = (fl & ~(FL_AF | FL_PF)) | (fl8 & (FL_AF | FL_PF));
 	}
-	cpu->fl = (uint32_t)((fl & 0xd5) << 8 | ((fl >> 11) & 1));
+	return ((uint32_t)((fl & 0xd5) << 8 | ((fl >> 11) & 1)));
 }
 
 static void
@@ -201,11 +204,11 @@ one(struct str *s)
 		break;
 	case K_CMPS:
 		v = soft_ld(cpu, si, s->size, s->m);
-		compare(cpu, v, soft_ld(cpu, di, s->size, s->m), s->size);
+		s->fl = compare(v, soft_ld(cpu, di, s->size, s->m), s->size);
 		break;
 	case K_SCAS:
 		v = soft_ld(cpu, di, s->size, s->m);
-		compare(cpu, cpu->gpr[R_AX] & mask, v, s->size);
+		s->fl = compare(cpu->gpr[R_AX] & mask, v, s->size);
 		break;
 	case K_INS:
 		soft_io_check(cpu, port, s->size);
@@ -261,7 +264,7 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	struct str s = { .cpu = cpu, .kind = t0 & 0xff,
 		.size = (t0 >> 8) & 0xff, .rep = (t0 >> 16) & 0xff,
 		.seg = (t0 >> 24) & 0xff, .aw = (t0 >> 32) & 0xff,
-		.m = cpu->flags & BF_MMU };
+		.m = cpu->flags & BF_MMU, .fl = cpu->fl };
 	unsigned spins = 0;
 	uint64_t n;
 
@@ -270,11 +273,15 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	if (!s.rep) {
 		one(&s);
 		advance(&s, 1);
+		cpu->fl = s.fl;
 		leave_if_dead(&s, next);
 		return;
 	}
 	if (s.aw == 32) /* even if it does nothing */
 		set_reg(&s, R_CX, reg(&s, R_CX));
+	if (s.aw == 32 && reg(&s, R_CX) != 0 &&
+	    (s.kind == K_MOVS || s.kind == K_STOS))
+		advance(&s, 0); /* as fast strings do, before any fault */
 	while ((n = reg(&s, R_CX)) != 0) {
 		uint64_t done = 0;
 
@@ -286,7 +293,7 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		}
 		advance(&s, done);
 		if (s.kind == K_CMPS || s.kind == K_SCAS) {
-			bool zf = (cpu->fl >> 8) & FL_ZF;
+			bool zf = (s.fl >> 8) & FL_ZF;
 
 			if (zf != (s.rep == 1))
 				break;
@@ -297,5 +304,6 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 			soft_unwind(cpu);
 		}
 	}
+	cpu->fl = s.fl;
 	leave_if_dead(&s, next);
 }

@@ -190,6 +190,8 @@ void tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
 /* T0 := T0 + base of the segment, if it can be other than 0. */
 void tr_add_seg(struct tr *t, unsigned seg);
 
+/* SIB without a base, whatever the decoder says. */
+bool tr_no_base(const struct tr *t);
 /* ACCESS_STACK if the operand is addressed through SS. */
 uint32_t tr_stack(const ZydisDecodedOperand *op);
 
@@ -220,6 +222,8 @@ void tr_goto_t0(struct tr *t);
 bool tr_copy(struct tr *t);
 /* Everything that is not ordinary (special.c): true if it was one. */
 bool tr_special(struct tr *t);
+/* Odd operands (odd.c): true if it was one. Called by tr_special(). */
+bool tr_odd(struct tr *t);
 /* Control flow and the stack (flow.c): true if it was one. */
 bool tr_flow(struct tr *t);
 

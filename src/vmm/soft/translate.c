@@ -150,6 +150,16 @@ seg_of(ZydisRegister reg)
 	}
 }
 
+/* Zydis 4.0.0 names a base where mod 0 with SIB.base 5 has none but a disp32,
+ * if REX.B is set and the address size is 32 bits. */
+bool
+tr_no_base(const struct tr *t)
+{
+	return ((t->in.attributes & ZYDIS_ATTRIB_HAS_MODRM) &&
+	    t->in.raw.modrm.mod == 0 && t->in.raw.modrm.rm == 4 &&
+	    t->in.raw.sib.base == 5 && t->in.address_width != 16);
+}
+
 uint32_t
 tr_stack(const ZydisDecodedOperand *op)
 {
@@ -173,12 +183,10 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
 		goto seg;
 	}
 	gb = tr_gpr(op->mem.base, &high);
-	/* Zydis 4.0.0 names a base where mod 0 with SIB.base 5 has none, if
-	 * REX.B is set and the address size is 32 bits. */
-	if (op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
-	    t->in.raw.modrm.mod == 0 && t->in.raw.modrm.rm == 4 &&
-	    t->in.raw.sib.base == 5 && aw != 16)
+	if (gb >= 0 && tr_no_base(t)) {
 		gb = -1;
+		disp = t->in.raw.disp.value;
+	}
 	gi = tr_gpr(op->mem.index, &high);
 	if (gb == R_SP)
 		disp += rsp_adjust;
