@@ -574,7 +574,7 @@ system_tables(struct sv *s, bool wide)
 		for (uint64_t n = rnd(s) % 8; n > 0; n--)
 			gdt[rnd(s) & 31] ^= 1ull << (rnd(s) & 63);
 	put(s, GDT, gdt, sizeof(gdt));
-	for (unsigned i = 0; i < 13; i++) {
+	for (unsigned i = 0; i < 12; i++) {
 		v = (s->h->wild & W_TSS) != 0 && chance(s, 30) ? number(s) :
 								  STACK;
 		memcpy(tss + 4 + 8 * i, &v, 8);
