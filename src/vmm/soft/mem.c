@@ -297,7 +297,7 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 			if (acc == ACC_R || cp == NULL)
 				return;
 			/* Data beside code: no harm if no code is hit. */
-			for (i = (gpa & 0xfff) >> 6;
+			for (i = (unsigned)(gpa & 0xfff) >> 6;
 			     i <= ((gpa & 0xfff) + size - 1) >> 6; i++)
 				if ((cp->map >> i) & 1)
 					break;
