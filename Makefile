@@ -7,6 +7,7 @@
 #   make asan      build-asan/, with address and undefined-behaviour checks
 #   make check-asan
 #                  unit tests, ends and bad input with those checks
+#   make fuzz      every fuzz target for SECONDS=30 (docs/testing.md)
 #   make install   PREFIX=, DESTDIR=
 #   make clean
 
@@ -21,11 +22,12 @@ KERNEL  ?= $(GUEST)/vmlinuz
 INITRD  ?= $(GUEST)/initrd.gz
 MEMORY  ?= 512M
 CMDLINE ?= console=ttyS0
+SECONDS ?= 30
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run check boot20 asan check-asan install clean guest
+.PHONY: all run check boot20 asan check-asan fuzz install clean guest
 
 $(BUILD)/build.ninja:
 	@scripts/deps build
@@ -92,9 +94,19 @@ check-asan:
 	    tests/system/test_ends.py || status=1; \
 	exit $$status
 
+build-fuzz/build.ninja:
+	@scripts/deps build fuzz
+	CC=clang $(MESON) setup -Dfuzz=true build-fuzz
+
+# One after the other. What they find stays in build-fuzz/found, what they
+# learn in build-fuzz/corpus.
+fuzz: build-fuzz/build.ninja
+	@ninja -C build-fuzz
+	@tests/fuzz/run build-fuzz $(SECONDS) $(TARGETS)
+
 install: all
 	$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)
 	$(MESON) install -C $(BUILD) $(if $(DESTDIR),--destdir=$(DESTDIR))
 
 clean:
-	rm -rf $(BUILD) build-asan
+	rm -rf $(BUILD) build-asan build-fuzz

@@ -209,7 +209,8 @@ stdio_fill(struct stdio *s)
 	}
 	for (i = 0; i < (size_t)n; i++) {
 		c = stdio_byte(s, tmp[i]);
-		if (c != STDIO_NONE)
+		/* Whoever wants to leave does, whatever comes with it. */
+		if (c != STDIO_NONE && cmd != STDIO_QUIT)
 			cmd = c;
 	}
 	return (cmd);

@@ -278,6 +278,12 @@ fenv(struct tr *t, unsigned kind)
 		tr_exception(t, EXC_NM, false);
 		return (true);
 	}
+	if (kind >= 2) {
+		/* Loading waits: a pending exception is the guest's, so it
+		 * must not come in the helper. */
+		tr_need_fpu(t);
+		e1(t, 0x9b);
+	}
 	tr_ea(t, &t->op[0], true, 0);
 	e_mov_imm(t, T1,
 	    kind | (t->in.operand_width == 16 ? 0x10u : 0));

@@ -521,7 +521,10 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	if (!t->code64)
 		t->next = (uint32_t)t->next;
 	t->b->len = (uint16_t)(t->b->len + t->in.length);
-	if (!tr_flow(t) && !tr_special(t) && !tr_copy(t)) {
+	/* 16-bit code has other operand and immediate sizes than the bytes
+	 * of its instructions have for the host: never re-emit it. */
+	if ((!t->code64 && !(t->flags & BF_CODE32)) ||
+	    (!tr_flow(t) && !tr_special(t) && !tr_copy(t))) {
 		e_mov_imm(t, T1, t->next);
 		tr_call_end(t, soft_h_unsupported);
 	}

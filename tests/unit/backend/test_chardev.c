@@ -253,6 +253,26 @@ test_regular_file(void **state)
 	stop(&f);
 }
 
+/* Ctrl-A x is not forgotten for what is read together with it. */
+static void
+test_quit_and_more(void **state)
+{
+	struct fixture f;
+	int in[2], null = open("/dev/null", O_RDWR), i;
+
+	(void)state;
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(write(in[1], "\001x\001hrest", 8), 8);
+	start(&f, in[0], null, true);
+	for (i = 0; i < 20000 && f.quits == 0; i++)
+		usleep(100);
+	assert_int_equal(f.quits, 1);
+	stop(&f);
+	close(in[0]);
+	close(in[1]);
+	close(null);
+}
+
 static void
 test_terminal(void **state)
 {
@@ -312,6 +332,7 @@ main(void)
 	    cmocka_unit_test(test_slow_output),
 	    cmocka_unit_test(test_hangup),
 	    cmocka_unit_test(test_regular_file),
+	    cmocka_unit_test(test_quit_and_more),
 	    cmocka_unit_test(test_terminal),
 	};
 
