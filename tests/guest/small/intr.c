@@ -100,7 +100,8 @@ timer(struct t *t)
 	check(t, "SDM 3A 10.5.4.1: writing 0 disarms");
 	start(t, CODE("mov dword ptr [rbx + 0x320], 0x40060\nrdtsc\n"
 		      "add eax, 100000000\nadc edx, 0\nmov ecx, 0x6e0\nwrmsr\n"
-		      "mov esi, eax\nmov edi, edx\nxor eax, eax\nxor edx, edx\nwrmsr\nsti\n"
+		      "mov esi, eax\nmov edi, edx\nxor eax, eax\n"
+		      "xor edx, edx\nwrmsr\nsti\n"
 		      "1:rdtsc\nsub eax, esi\nsbb edx, edi\njs 1b\n"
 		      "mov ecx, 1000000\n2:loop 2b\n" STOP));
 	GO(GO_STOP);
