@@ -492,7 +492,9 @@ soft_helper soft_h_syscall, soft_h_sysret, soft_h_sysenter, soft_h_sysexit,
 soft_helper soft_h_mov_to_seg, soft_h_lldt, soft_h_ltr, soft_h_sldt,
     soft_h_str, soft_h_lar, soft_h_lsl, soft_h_verr, soft_h_verw,
     soft_h_swapgs, soft_h_rdbase, soft_h_wrbase, soft_h_lgdt, soft_h_lidt,
-    soft_h_sgdt, soft_h_sidt;
+    soft_h_sgdt, soft_h_sidt, soft_h_lxs, soft_h_arpl;
+/* bcd.c */
+soft_helper soft_h_bcd;
 /* sys.c */
 soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_rdtscp, soft_h_rdpmc, soft_h_rdpid, soft_h_mov_to_cr,
@@ -520,7 +522,10 @@ void soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size);
 uint32_t soft_port_in(struct soft_cpu *cpu, uint16_t port, unsigned size);
 void soft_port_out(
     struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v);
-void soft_set_cpl(struct soft_cpu *cpu, unsigned cpl);
+void soft_set_zf(struct soft_cpu *cpu, bool zf);
+/* The stack of code outside 64-bit mode as well as inside. */
+uint64_t soft_stack_linear(struct soft_cpu *cpu, uint64_t sp);
+void soft_set_sp(struct soft_cpu *cpu, uint64_t sp);
 
 /* ---- entry.S ---- */
 void soft_enter(struct soft_cpu *cpu, const void *code);

@@ -521,10 +521,7 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	if (!t->code64)
 		t->next = (uint32_t)t->next;
 	t->b->len = (uint16_t)(t->b->len + t->in.length);
-	/* 16-bit code has other operand and immediate sizes than the bytes
-	 * of its instructions have for the host: never re-emit it. */
-	if ((!t->code64 && !(t->flags & BF_CODE32)) ||
-	    (!tr_flow(t) && !tr_special(t) && !tr_copy(t))) {
+	if (!tr_flow(t) && !tr_special(t) && !tr_copy(t)) {
 		e_mov_imm(t, T1, t->next);
 		tr_call_end(t, soft_h_unsupported);
 	}
@@ -593,6 +590,8 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 	    t->code64 ? ZYDIS_MACHINE_MODE_LONG_64 :
 	    t->flags & BF_CODE32 ?
 			ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
+	    t->flags & BF_REAL ?
+			ZYDIS_MACHINE_MODE_REAL_16 :
 			ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
 	    t->code64		 ? ZYDIS_STACK_WIDTH_64 :
 	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
