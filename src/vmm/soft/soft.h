@@ -265,7 +265,7 @@ soft_set_rflags(struct soft_cpu *cpu, uint64_t fl)
 
 /* ---- code cache (cache.c) ---- */
 
-#define CODE_CACHE_SIZE (48u << 20)
+#define CODE_CACHE_SIZE (36u << 20)
 #define BLOCK_MAX_INSNS 48
 
 /* A jump out of a block to a constant pc in the same page. */
@@ -337,7 +337,7 @@ struct soft_vm {
 	struct code_page **pages; /* by page frame number */
 	uint64_t npages;
 };
-#define ARENA_SIZE (40u << 20)
+#define ARENA_SIZE (28u << 20)
 
 static inline bool
 soft_is_ram(const struct soft_vm *vm, uint64_t gpa)
