@@ -4,6 +4,7 @@
 #   make run       Debian's cloud kernel to a shell prompt
 #   make check     every test
 #   make boot20    twenty boots, each with its seconds
+#   make bench     lhyve beside native and QEMU's TCG; BENCH= options
 #   make asan      build-asan/, with address and undefined-behaviour checks
 #   make install   PREFIX=, DESTDIR=
 #   make clean
@@ -23,7 +24,7 @@ CMDLINE ?= console=ttyS0
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run check boot20 asan check-asan install clean guest
+.PHONY: all run check boot20 bench asan check-asan install clean guest
 
 $(BUILD)/build.ninja:
 	@scripts/deps build
@@ -68,6 +69,13 @@ boot20:
 	@scripts/deps build run check
 	@$(MAKE) --no-print-directory all guest
 	@$(PYTHON) tests/system/boot20
+
+# See bench/README.md. BENCH="--quick" and so on.
+bench:
+	@scripts/deps build run bench
+	@$(MAKE) --no-print-directory all $(KERNEL)
+	@bench/run --lhyve $(abspath $(BUILD))/lhyve --kernel $(KERNEL) \
+	    --memory $(MEMORY) --out $(BUILD)/bench $(BENCH)
 
 build-asan/build.ninja:
 	@scripts/deps build
