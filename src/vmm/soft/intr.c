@@ -115,7 +115,9 @@ soft_update_mode(struct soft_cpu *cpu)
 		f |= BF_CODE64;
 	else if (cpu->seg[VM_SEG_CS].access & VM_SEG_DB)
 		f |= BF_CODE32;
-	if (cpu->seg[VM_SEG_SS].access & VM_SEG_DB)
+	/* 64-bit code has 64-bit stacks whatever SS says; system calls and
+	 * interrupts leave different things there. */
+	if (!(f & BF_CODE64) && (cpu->seg[VM_SEG_SS].access & VM_SEG_DB))
 		f |= BF_STACK32;
 	if (!(f & BF_CODE64))
 		for (unsigned i = VM_SEG_ES; i <= VM_SEG_DS; i++) {
@@ -156,7 +158,7 @@ void
 soft_flags_changed(struct soft_cpu *cpu)
 {
 	if ((cpu->rflags & FL_IF) && cpu->irq_waiting)
-		atomic_store(&cpu->poll, 1);
+		soft_break(cpu);
 }
 
 /* ---- delivery ---- */

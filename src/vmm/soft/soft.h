@@ -188,7 +188,7 @@ struct soft_cpu {
 	unsigned tlb_nfill[2];
 	/* Per GiB of address (hashed): some entry comes of a large page, so
 	 * that INVLPG cannot know which others go with it. */
-	uint64_t tlb_large[16];
+	uint64_t tlb_large[32];
 	bool jc_nonglobal; /* kernel-mode code from pages that are not global */
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
@@ -274,6 +274,7 @@ struct link {
 	uint8_t *patch; /* the rel32, in the writable view */
 	uint8_t *stub;	/* where it points while not linked */
 	uint64_t pc;
+	bool never; /* its target is not one that links may lead to */
 	struct link *next_in; /* of to->incoming */
 };
 
@@ -307,6 +308,9 @@ struct block {
 struct code_page {
 	struct block *blocks; /* linked by page_next[which page it is] */
 	uint64_t map;	      /* bit n: code in bytes 64n..64n+63 */
+	uint64_t gpa;
+	uint32_t idle; /* stores since it had a block */
+	struct code_page *next;
 };
 
 #define BLOCK_HASH_BITS 16
@@ -335,6 +339,7 @@ struct soft_vm {
 	unsigned nblocks, max_blocks;
 	struct block *hash[1 << BLOCK_HASH_BITS];
 	struct code_page **pages; /* by page frame number */
+	struct code_page *code_pages;
 	uint64_t npages;
 };
 #define ARENA_SIZE (28u << 20)
@@ -357,6 +362,9 @@ struct block *soft_find_block(struct soft_cpu *cpu);
 void soft_cache_add(struct soft_vm *vm, struct block *b);
 /* Bytes [gpa, gpa+len) changed: drops what was translated from them. */
 void soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len);
+/* A store to a page with code that hits none: true if the page, without any
+ * block for long enough, is an ordinary one from now on. */
+bool soft_page_idle(struct soft_vm *vm, uint64_t gpa);
 /* The block that the executable address lies in, or NULL. */
 struct block *soft_block_at(struct soft_vm *vm, uint64_t host);
 const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);

@@ -364,6 +364,7 @@ soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 	(void)t1;
 	need_iopl(cpu);
 	cpu->rflags |= FL_IF;
+	soft_flags_changed(cpu);
 }
 
 void

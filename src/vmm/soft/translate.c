@@ -604,6 +604,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 	t->b->code = t->start + t->rx_off;
 	while (!t->end) {
 		bool last = t->last_next;
+		uint8_t *over;
 
 		if (t->ninsns == max || !one(t, page, gpa)) {
 			tr_goto(t, t->pc);
@@ -612,8 +613,13 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 		if (t->end)
 			break;
 		if (last) { /* after an interrupt shadow: look for them */
+			e_ld_env(t, 0, T2, CPU_POLL);
+			e_jrcxz(t, 0);
+			over = t->p;
 			e_mov_imm(t, T0, t->next);
 			e_jmp_thunk(t, THUNK_EXIT);
+			over[-1] = (uint8_t)(t->p - over);
+			tr_goto(t, t->next);
 			break;
 		}
 		t->pc = t->next;
