@@ -4,6 +4,7 @@
 #   make run       Debian's cloud kernel to a shell prompt
 #   make check     every test
 #   make boot20    twenty boots, each with its seconds
+#   make bench     lhyve beside native and QEMU's TCG; BENCH= options
 #   make asan      build-asan/, with address and undefined-behaviour checks
 #   make check-asan
 #                  unit tests, ends and bad input with those checks
@@ -27,7 +28,7 @@ SECONDS ?= 30
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run check boot20 asan check-asan fuzz install clean guest
+.PHONY: all run check boot20 bench asan check-asan fuzz install clean guest
 
 $(BUILD)/build.ninja:
 	@scripts/deps build
@@ -72,6 +73,13 @@ boot20:
 	@scripts/deps build run check
 	@$(MAKE) --no-print-directory all guest
 	@$(PYTHON) tests/system/boot20
+
+# See bench/README.md. BENCH="--quick" and so on.
+bench:
+	@scripts/deps build run bench
+	@$(MAKE) --no-print-directory all $(KERNEL)
+	@bench/run --lhyve $(abspath $(BUILD))/lhyve --kernel $(KERNEL) \
+	    --memory $(MEMORY) --out $(BUILD)/bench $(BENCH)
 
 build-asan/build.ninja:
 	@scripts/deps build

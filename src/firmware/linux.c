@@ -26,6 +26,7 @@ enum {
 	SH_RELOCATABLE = 0x234,
 	SH_XLOADFLAGS = 0x236,
 	SH_CMDLINE_SIZE = 0x238,
+	SH_PAYLOAD_LENGTH = 0x24c,
 	SH_PREF_ADDRESS = 0x258,
 	SH_INIT_SIZE = 0x260,
 	SH_END = 0x264, /* of what version 2.10 has */
@@ -58,7 +59,7 @@ check_header(const struct boot *b, struct linux_image *im)
 	const struct fw_file *f = &b->kernel;
 	const uint8_t *h = im->head;
 	unsigned version = le16_get(h + SH_VERSION);
-	uint64_t syssize;
+	uint64_t syssize, slack;
 	unsigned sects;
 
 	if (im->head_len < SH_END)
@@ -86,9 +87,12 @@ check_header(const struct boot *b, struct linux_image *im)
 		    ", the file ends at %" PRIu64 "; copy it again",
 		    im->payload_off, f->size));
 	im->payload_len = f->size - im->payload_off;
-	/* In units of 16 bytes; Linux' build fills the last one up. */
+	/* In units of 16 bytes. Linux' build fills the last one up, so that
+	 * with its packed payload every byte has to be there; programs that
+	 * only borrow the protocol may end in the middle of it. */
 	syssize = (uint64_t)le32_get(h + SH_SYSSIZE) * 16;
-	if (syssize > im->payload_len)
+	slack = le32_get(h + SH_PAYLOAD_LENGTH) == 0 ? 15 : 0;
+	if (syssize > im->payload_len + slack)
 		return (fw_file_fail(f, -ENODATA,
 		    "truncated: the kernel has %" PRIu64 " bytes, %" PRIu64
 		    " are there; copy it again",

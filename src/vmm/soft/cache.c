@@ -92,16 +92,12 @@ soft_cache_flush(struct soft_vm *vm)
 {
 	trace(TRACE_soft, "code cache flushed: %u blocks, %zu bytes",
 	    vm->nblocks, vm->code_used);
-	for (unsigned i = 0; i < vm->nblocks; i++) {
-		struct block *b = vm->blocks[i];
-
-		vm->pages[b->gpa >> 12] = NULL;
-		gmem_watch(vm->gmem, b->gpa, false);
-		if (b->gpa2 != 0) {
-			vm->pages[b->gpa2 >> 12] = NULL;
-			gmem_watch(vm->gmem, b->gpa2, false);
+	for (struct code_page *cp = vm->code_pages; cp != NULL; cp = cp->next)
+		if (vm->pages[cp->gpa >> 12] == cp) {
+			vm->pages[cp->gpa >> 12] = NULL;
+			gmem_watch(vm->gmem, cp->gpa, false);
 		}
-	}
+	vm->code_pages = NULL;
 	vm->nblocks = 0;
 	vm->code_used = 0;
 	vm->arena_used = 0;
@@ -139,13 +135,35 @@ page_get(struct soft_vm *vm, uint64_t gpa)
 	if (*pp == NULL) {
 		*pp = (struct code_page *)(void *)(vm->arena + vm->arena_used);
 		vm->arena_used += sizeof(**pp);
-		(*pp)->blocks = NULL;
-		(*pp)->map = 0;
+		**pp = (struct code_page){ .gpa = gpa & ~0xfffull,
+			.next = vm->code_pages };
+		vm->code_pages = *pp;
 		gmem_watch(vm->gmem, gpa, true);
 		for (unsigned i = 0; i < vm->ncpus; i++)
 			soft_tlb_protect(vm->cpus[i], gpa);
 	}
+	(*pp)->idle = 0;
 	return (*pp);
+}
+
+/*
+ * A page whose blocks are gone stays a page with code for a while: code that
+ * is written anew comes back at once, and to take the write permission from
+ * every TLB entry again costs more than some slow stores. After
+ * CODE_PAGE_IDLE of them it is data.
+ */
+#define CODE_PAGE_IDLE 64
+
+bool
+soft_page_idle(struct soft_vm *vm, uint64_t gpa)
+{
+	struct code_page *cp = vm->pages[gpa >> 12];
+
+	if (cp->blocks != NULL || ++cp->idle < CODE_PAGE_IDLE)
+		return (false);
+	vm->pages[gpa >> 12] = NULL;
+	gmem_watch(vm->gmem, gpa, false);
+	return (true);
 }
 
 static void
@@ -218,6 +236,13 @@ block_kill(struct soft_vm *vm, struct block *b)
 	*pp = b->hash_next;
 	unlink_in(b);
 	unlink_out(b);
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		struct jc_entry *e = &soft_jc(vm->cpus[i], b->flags & BF_MMU)
+		    [(b->pc >> JC_SHIFT) & (JC_SIZE - 1)];
+
+		if (e->code == b->code)
+			e->nkey = 0; /* fits no pc */
+	}
 }
 
 static void
@@ -231,13 +256,12 @@ page_forget(struct code_page *cp, uint64_t page, struct block *b)
 }
 
 /* Drops the blocks of one page that overlap [first, end] within it. */
-static bool
+static void
 invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 {
 	uint64_t page = gpa >> 12;
 	struct code_page *cp = vm->pages[page];
 	struct block *b, *next;
-	bool any = false;
 
 	for (b = cp->blocks; b != NULL; b = next) {
 		unsigned which = (b->gpa >> 12) != page, s, e;
@@ -248,7 +272,6 @@ invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 			    s + b->len - 1;
 		if (e < first || s > end)
 			continue;
-		any = true;
 		block_kill(vm, b);
 		page_forget(cp, page, b);
 		if (b->gpa2 != 0) {
@@ -256,11 +279,6 @@ invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 
 			page_forget(vm->pages[other], other, b);
 		}
-	}
-	if (cp->blocks == NULL) {
-		vm->pages[page] = NULL;
-		gmem_watch(vm->gmem, gpa, false);
-		return (any);
 	}
 	cp->map = 0;
 	for (b = cp->blocks; b != NULL;
@@ -271,30 +289,23 @@ invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 			page_mark(cp, 0,
 			    (unsigned)((b->gpa & 0xfff) + b->len - 0x1000));
 	}
-	return (any);
 }
 
 void
 soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len)
 {
-	bool any = false;
-
 	while (len > 0) {
 		uint64_t n = 0x1000 - (gpa & 0xfff);
 
 		if (n > len)
 			n = len;
 		if ((gpa >> 12) < vm->npages && vm->pages[gpa >> 12] != NULL)
-			any |= invalidate_page(vm, gpa,
+			invalidate_page(vm, gpa,
 			    (unsigned)(gpa & 0xfff),
 			    (unsigned)((gpa & 0xfff) + n - 1));
 		gpa += n;
 		len -= n;
 	}
-	if (any)
-		for (unsigned i = 0; i < vm->ncpus; i++)
-			for (unsigned m = 0; m < MMU_MODES; m++)
-				soft_jc_flush(vm->cpus[i], m);
 }
 
 struct block *
@@ -413,6 +424,8 @@ soft_link(struct soft_cpu *cpu, struct link *l)
 	uint64_t flushes = cpu->vm->cpus[0]->stat.flushes;
 
 	cpu->rip = l->pc;
+	if (l->never)
+		return (soft_lookup(cpu));
 	if (atomic_load_explicit(&cpu->poll, memory_order_relaxed))
 		return (NULL);
 	b = soft_find_block(cpu);
@@ -433,7 +446,10 @@ soft_link(struct soft_cpu *cpu, struct link *l)
 		    (int32_t)(b->code - (cpu->vm->code_rx +
 					    (l->patch + 4 - cpu->vm->code_rw))),
 		    __ATOMIC_RELEASE);
-	} else
+	} else {
+		if (flushes == cpu->vm->cpus[0]->stat.flushes && b->gpa2 != 0)
+			l->never = true;
 		jc_add(cpu, b);
+	}
 	return (b->code);
 }

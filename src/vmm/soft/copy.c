@@ -15,6 +15,7 @@ struct fields {
 	int reg, rm, vvvv, opc; /* host registers */
 	bool mem;
 	int mem_base, mem_index;
+	bool integer; /* not x87, MMX or SSE: operand size means something */
 };
 
 static void
@@ -118,12 +119,23 @@ emit_legacy(struct tr *t, const struct fields *f)
 	bool has_rex = t->code64 && (t->in.attributes & ZYDIS_ATTRIB_HAS_REX);
 	unsigned rex = 0, opcode = t->in.opcode;
 	bool has_modrm = (t->in.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
+	bool code16 = !t->code64 && !(t->flags & BF_CODE32);
 
+	if (code16 && f->integer && t->in.operand_width == 16 &&
+	    t->in.operand_count > 0)
+		e1(t, 0x66);
 	for (unsigned i = 0; i < t->in.raw.prefix_count; i++) {
 		unsigned p = t->in.raw.prefixes[i].value;
 
 		switch (p) {
 		case 0x66:
+			/* In 16-bit code it makes a size the host has without
+			 * it, unless it is part of the opcode. */
+			if (!code16 ||
+			    t->in.raw.prefixes[i].type ==
+				ZYDIS_PREFIX_TYPE_MANDATORY)
+				e1(t, p);
+			break;
 		case 0xf2:
 		case 0xf3:
 		case 0xf0:
@@ -709,7 +721,7 @@ send_back(struct tr *t, const struct parts *p)
 bool
 tr_copy(struct tr *t)
 {
-	struct fields f = { -1, -1, -1, -1, false, T0, T1 };
+	struct fields f = { -1, -1, -1, -1, false, T0, T1, false };
 	struct parts p = { 0 };
 	unsigned nscratch = 0;
 	int scratch[3];
@@ -721,6 +733,7 @@ tr_copy(struct tr *t)
 		return (false);
 	if (unit_fault(t, unit))
 		return (true);
+	f.integer = unit == UNIT_INT;
 	if (unit != UNIT_INT)
 		tr_need_fpu(t);
 	implicit_rcx(t, &cx_in, &cx_out);

@@ -161,6 +161,16 @@ enter_code(struct soft_cpu *cpu, uint16_t sel, uint64_t desc, uint64_t rip)
 	soft_update_mode(cpu);
 }
 
+/* A far transfer where a selector is a paragraph. */
+static void
+real_code(struct soft_cpu *cpu, uint16_t sel, uint64_t rip)
+{
+	cpu->seg[VM_SEG_CS].sel = sel;
+	cpu->seg[VM_SEG_CS].base = (uint64_t)sel << 4;
+	cpu->rip = (uint32_t)rip;
+	soft_update_mode(cpu);
+}
+
 /* T0: selector | operand size << 16; the offset is in cpu->tmp. */
 void
 soft_h_far_jmp(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
@@ -169,8 +179,10 @@ soft_h_far_jmp(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 
 	(void)next;
 	soft_sync_rip(cpu);
-	if (cpu->flags & BF_REAL)
-		soft_engine_exit(cpu, "far jump in real mode");
+	if (cpu->flags & BF_REAL) {
+		real_code(cpu, (uint16_t)t0, cpu->tmp);
+		return;
+	}
 	desc = code_desc(cpu, (uint16_t)t0);
 	check_target(cpu, cpu->tmp, desc);
 	enter_code(cpu, (uint16_t)t0, desc, cpu->tmp);
@@ -180,21 +192,23 @@ void
 soft_h_far_call(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
 	unsigned size = (t0 >> 16) & 0xff, m = cpu->flags & BF_MMU;
-	bool code64 = (cpu->flags & BF_CODE64) != 0;
-	uint64_t desc, sp, ss = code64 ? 0 : cpu->seg[VM_SEG_SS].base;
+	uint64_t desc = 0, sp;
 
 	soft_sync_rip(cpu);
-	if (cpu->flags & BF_REAL)
-		soft_engine_exit(cpu, "far call in real mode");
-	desc = code_desc(cpu, (uint16_t)t0);
-	check_target(cpu, cpu->tmp, desc);
+	if (!(cpu->flags & BF_REAL)) {
+		desc = code_desc(cpu, (uint16_t)t0);
+		check_target(cpu, cpu->tmp, desc);
+	}
 	sp = cpu->gpr[R_SP] - 2 * size;
-	if (!code64)
-		sp = (uint32_t)sp;
-	soft_probe_write(cpu, sp + ss, 2 * size, m);
-	soft_st(cpu, sp + ss + size, size, m, cpu->seg[VM_SEG_CS].sel);
-	soft_st(cpu, sp + ss, size, m, next);
-	cpu->gpr[R_SP] = sp;
+	soft_probe_write(cpu, soft_stack_linear(cpu, sp), size, m);
+	soft_st(cpu, soft_stack_linear(cpu, sp + size), size, m,
+	    cpu->seg[VM_SEG_CS].sel);
+	soft_st(cpu, soft_stack_linear(cpu, sp), size, m, next);
+	soft_set_sp(cpu, sp);
+	if (cpu->flags & BF_REAL) {
+		real_code(cpu, (uint16_t)t0, cpu->tmp);
+		return;
+	}
 	enter_code(cpu, (uint16_t)t0, desc, cpu->tmp);
 }
 
@@ -203,17 +217,19 @@ void
 soft_h_far_ret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
 	unsigned size = (unsigned)t0, m = cpu->flags & BF_MMU, rpl;
-	bool code64 = (cpu->flags & BF_CODE64) != 0;
 	uint64_t rip, desc, hi, ss_desc, sp = cpu->gpr[R_SP], nsp;
-	uint64_t base = code64 ? 0 : cpu->seg[VM_SEG_SS].base;
 	uint16_t cs, ss;
 
 	(void)next;
 	soft_sync_rip(cpu);
-	if (cpu->flags & BF_REAL)
-		soft_engine_exit(cpu, "far return in real mode");
-	rip = soft_ld(cpu, sp + base, size, m);
-	cs = (uint16_t)soft_ld(cpu, sp + base + size, size, m);
+	rip = soft_ld(cpu, soft_stack_linear(cpu, sp), size, m);
+	cs = (uint16_t)soft_ld(
+	    cpu, soft_stack_linear(cpu, sp + size), size, m);
+	if (cpu->flags & BF_REAL) {
+		soft_set_sp(cpu, sp + 2 * size + cpu->tmp);
+		real_code(cpu, cs, rip);
+		return;
+	}
 	rpl = cs & 3u;
 	if ((cs & ~3u) == 0)
 		soft_raise_err(cpu, EXC_GP, 0);
@@ -227,12 +243,13 @@ soft_h_far_ret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	check_target(cpu, rip, desc);
 	sp += 2 * size + cpu->tmp;
 	if (rpl == cpu->cpl) {
-		cpu->gpr[R_SP] = code64 ? sp : (uint32_t)sp;
+		soft_set_sp(cpu, sp);
 		enter_code(cpu, cs, desc, rip);
 		return;
 	}
-	nsp = soft_ld(cpu, sp + base, size, m);
-	ss = (uint16_t)soft_ld(cpu, sp + base + size, size, m);
+	nsp = soft_ld(cpu, soft_stack_linear(cpu, sp), size, m);
+	ss = (uint16_t)soft_ld(
+	    cpu, soft_stack_linear(cpu, sp + size), size, m);
 	if ((ss & ~3u) == 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	ss_desc = soft_read_desc(cpu, ss, EXC_GP, &hi);

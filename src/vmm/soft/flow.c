@@ -23,6 +23,29 @@ stack_opsize(const struct tr *t)
 	return (t->in.operand_width == 16 ? 2 : 4);
 }
 
+/* movzx dst, src16 */
+static void
+zx16(struct tr *t, int dst, int src)
+{
+	e_rex(t, 0, dst, 0, src);
+	e1(t, 0x0f);
+	e1(t, 0xb7);
+	e1(t, 0xc0u | (unsigned)(dst & 7) << 3 | (unsigned)(src & 7));
+}
+
+/* dst := src + n, `w` bits wide; 16 bits merge and T1 is lost. */
+static void
+set_width(struct tr *t, unsigned w, int dst, int src, int n)
+{
+	if (w != 16) {
+		e_lea(t, w == 64, dst, src, -1, 0, n);
+		return;
+	}
+	e_lea(t, 0, T1, src, -1, 0, n);
+	e1(t, 0x66); /* mov dst16, r15w */
+	e_mov(t, 0, dst, T1);
+}
+
 /* T0 := linear address of [rSP + disp]. */
 static void
 stack_ea(struct tr *t, int disp)
@@ -30,12 +53,8 @@ stack_ea(struct tr *t, int disp)
 	unsigned w = stack_width(t);
 
 	e_lea(t, w == 64, T0, H_R10, -1, 0, disp);
-	if (w == 16) { /* movzx T0, T0w */
-		e1(t, 0x45);
-		e1(t, 0x0f);
-		e1(t, 0xb7);
-		e1(t, 0xf6);
-	}
+	if (w == 16)
+		zx16(t, T0, T0);
 	tr_add_seg(t, VM_SEG_SS);
 }
 
@@ -43,15 +62,7 @@ stack_ea(struct tr *t, int disp)
 static void
 stack_move(struct tr *t, int n)
 {
-	unsigned w = stack_width(t);
-
-	if (w != 16) {
-		e_lea(t, w == 64, H_R10, H_R10, -1, 0, n);
-		return;
-	}
-	e_lea(t, 0, T1, H_R10, -1, 0, n);
-	e1(t, 0x66); /* mov r10w, r15w */
-	e_mov(t, 0, H_R10, T1);
+	set_width(t, stack_width(t), H_R10, H_R10, n);
 }
 
 /* mov [T0 + T1], reg */
@@ -243,13 +254,13 @@ leave(struct tr *t)
 	unsigned size = stack_opsize(t), w = stack_width(t);
 	struct access a;
 
-	if (w == 16)
-		return (false);
 	e_mov(t, w == 64, T0, H_BP);
+	if (w == 16)
+		zx16(t, T0, T0);
 	tr_add_seg(t, VM_SEG_SS);
 	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	load(t, size, T2);
-	e_lea(t, w == 64, H_R10, H_BP, -1, 0, (int)size);
+	set_width(t, w, H_R10, H_BP, (int)size);
 	put_sized(t, R_BP, size);
 	tr_access_end(t, &a);
 	return (true);
@@ -263,13 +274,14 @@ enter(struct tr *t)
 	int n = (int)(t->op[0].imm.value.u & 0xffff);
 	struct access a;
 
-	if (w == 16 || size == 2 || (t->op[1].imm.value.u & 31) != 0)
+	if ((t->op[1].imm.value.u & 31) != 0)
 		return (false);
 	stack_ea(t, -(int)size);
 	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK, &a);
 	store(t, size, H_BP);
-	e_lea(t, w == 64, H_BP, H_R10, -1, 0, -(int)size);
-	e_lea(t, w == 64, H_R10, H_R10, -1, 0, -(int)size - n);
+	set_width(t, size == 2 ? 16 : w == 16 ? 32 : w, H_BP, H_R10,
+	    -(int)size);
+	set_width(t, w, H_R10, H_R10, -(int)size - n);
 	tr_access_end(t, &a);
 	return (true);
 }
@@ -290,12 +302,9 @@ target(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 		return;
 	}
 	h = tr_get(t, (unsigned)tr_gpr(op->reg.value, &high), T0);
-	if (size == 2) { /* movzx T0, h16 */
-		e_rex(t, 0, T0, 0, h);
-		e1(t, 0x0f);
-		e1(t, 0xb7);
-		e1(t, 0xc0u | (T0 & 7) << 3 | (unsigned)(h & 7));
-	} else if (h != T0 || size == 4)
+	if (size == 2)
+		zx16(t, T0, h);
+	else if (h != T0 || size == 4)
 		e_mov(t, size == 8, T0, h);
 }
 
@@ -384,21 +393,26 @@ static bool
 loop(struct tr *t)
 {
 	uint64_t to = branch_target(t, &t->op[0]);
-	bool w = t->in.address_width == 64;
+	unsigned aw = t->in.address_width;
 	uint8_t *over = NULL, *not = NULL;
 	ZydisMnemonic mn = t->in.mnemonic;
 	struct ool *o;
 
-	if (t->in.address_width == 16)
-		return (false);
-	if (mn == ZYDIS_MNEMONIC_JRCXZ || mn == ZYDIS_MNEMONIC_JECXZ) {
-		e_mov(t, w, T2, H_R9);
+	if (mn == ZYDIS_MNEMONIC_JRCXZ || mn == ZYDIS_MNEMONIC_JECXZ ||
+	    mn == ZYDIS_MNEMONIC_JCXZ) {
+		if (aw == 16)
+			zx16(t, T2, H_R9);
+		else
+			e_mov(t, aw == 64, T2, H_R9);
 		e_jrcxz(t, 2);
 		e1(t, 0xeb); /* jmp over the jump */
 		e1(t, 5);
 	} else {
-		e_lea(t, w, H_R9, H_R9, -1, 0, -1);
-		e_mov(t, w, T2, H_R9);
+		set_width(t, aw, H_R9, H_R9, -1);
+		if (aw == 16)
+			zx16(t, T2, H_R9);
+		else
+			e_mov(t, aw == 64, T2, H_R9);
 		e_jrcxz(t, 0); /* 0: not taken */
 		over = t->p;
 		if (mn != ZYDIS_MNEMONIC_LOOP) {

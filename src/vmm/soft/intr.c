@@ -115,7 +115,9 @@ soft_update_mode(struct soft_cpu *cpu)
 		f |= BF_CODE64;
 	else if (cpu->seg[VM_SEG_CS].access & VM_SEG_DB)
 		f |= BF_CODE32;
-	if (cpu->seg[VM_SEG_SS].access & VM_SEG_DB)
+	/* 64-bit code has 64-bit stacks whatever SS says; system calls and
+	 * interrupts leave different things there. */
+	if (!(f & BF_CODE64) && (cpu->seg[VM_SEG_SS].access & VM_SEG_DB))
 		f |= BF_STACK32;
 	if (!(f & BF_CODE64))
 		for (unsigned i = VM_SEG_ES; i <= VM_SEG_DS; i++) {
@@ -153,16 +155,10 @@ soft_update_mode(struct soft_cpu *cpu)
 }
 
 void
-soft_set_cpl(struct soft_cpu *cpu, unsigned cpl)
-{
-	cpu->cpl = cpl;
-}
-
-void
 soft_flags_changed(struct soft_cpu *cpu)
 {
 	if ((cpu->rflags & FL_IF) && cpu->irq_waiting)
-		atomic_store(&cpu->poll, 1);
+		soft_break(cpu);
 }
 
 /* ---- delivery ---- */
@@ -277,6 +273,39 @@ tss_stack(struct soft_cpu *cpu, unsigned cpl, unsigned ist, uint16_t *ss)
 	return (soft_ld(cpu, tr->base + off, 4, MMU_KERNEL));
 }
 
+static void
+drop_seg(struct vm_seg *s)
+{
+	*s = (struct vm_seg){ .access = VM_SEG_UNUSABLE };
+}
+
+/* Through the vector table of real mode (SDM volume 3, 20.1.4). */
+static void
+real_interrupt(struct soft_cpu *cpu, unsigned vector, uint64_t return_rip)
+{
+	const struct vm_seg *idtr = &cpu->seg[VM_SEG_IDTR];
+	uint64_t sp = cpu->gpr[R_SP];
+	uint32_t entry;
+
+	if (vector * 4 + 3 > idtr->limit)
+		soft_raise(cpu, vector == EXC_GP ? EXC_DF : EXC_GP);
+	entry = (uint32_t)soft_ld(
+	    cpu, idtr->base + vector * 4, 4, MMU_KERNEL);
+	soft_st(cpu, soft_stack_linear(cpu, sp - 2), 2, MMU_KERNEL,
+	    soft_get_rflags(cpu) & 0xffff);
+	soft_st(cpu, soft_stack_linear(cpu, sp - 4), 2, MMU_KERNEL,
+	    cpu->seg[VM_SEG_CS].sel);
+	soft_st(cpu, soft_stack_linear(cpu, sp - 6), 2, MMU_KERNEL,
+	    return_rip);
+	soft_set_sp(cpu, sp - 6);
+	cpu->rflags &= ~(FL_IF | FL_TF | FL_AC | FL_RF);
+	cpu->seg[VM_SEG_CS].sel = (uint16_t)(entry >> 16);
+	cpu->seg[VM_SEG_CS].base = entry >> 16 << 4;
+	cpu->rip = entry & 0xffff;
+	cpu->tf_step = false;
+	soft_update_mode(cpu);
+}
+
 void
 soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
     bool has_error, uint32_t error, bool external, uint64_t return_rip)
@@ -287,10 +316,16 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	unsigned cpl = cpu->cpl, new_cpl, type, size, m;
 	uint16_t ss_sel = 0;
 	struct gate g;
-	bool stack_switch = false;
+	bool stack_switch = false, v86 = (cpu->rflags & FL_VM) != 0;
 
-	if (!(cpu->cr0 & CR0_PE) || (cpu->rflags & FL_VM))
-		soft_engine_exit(cpu, "interrupt %u in real mode", vector);
+	if (!(cpu->cr0 & CR0_PE)) {
+		real_interrupt(cpu, vector, return_rip);
+		return;
+	}
+	/* INT n in virtual-8086 mode is IOPL-sensitive (20.3.3.1). */
+	if (v86 && soft && vector != EXC_BP &&
+	    (cpu->rflags & FL_IOPL) != FL_IOPL)
+		soft_raise_err(cpu, EXC_GP, 0);
 	read_gate(cpu, vector, ext, &g);
 	type = g.type & 0xf;
 	if ((g.type & 0x10) || (lma ? (type & 0xe) != 0xe :
@@ -310,6 +345,8 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	if (!((desc >> 47) & 1))
 		soft_raise_err(cpu, EXC_NP, (g.sel & ~3u) | ext);
 	new_cpl = (desc >> 42) & 1 ? cpl : (desc >> 45) & 3;
+	if (v86 && new_cpl != 0)
+		soft_raise_err(cpu, EXC_GP, (g.sel & ~3u) | ext);
 	size = lma ? 8 : type & 8 ? 4 : 2;
 	if (!lma && !(type & 8))
 		g.offset &= 0xffff;
@@ -341,6 +378,12 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	if (soft)
 		cpu->rflags &= ~FL_RF;
 	m = new_cpl == 3 ? MMU_USER : MMU_KERNEL;
+	if (v86) {
+		push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_GS].sel);
+		push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_FS].sel);
+		push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_DS].sel);
+		push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_ES].sel);
+	}
 	if (lma || stack_switch) {
 		push(cpu, &sp, new_ss.base, size, m, old_ss.sel);
 		push(cpu, &sp, new_ss.base, size, m, old_sp);
@@ -351,6 +394,12 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	if (has_error)
 		push(cpu, &sp, new_ss.base, size, m, error);
 	/* Nothing faults from here on. */
+	if (v86) {
+		drop_seg(&cpu->seg[VM_SEG_ES]);
+		drop_seg(&cpu->seg[VM_SEG_DS]);
+		drop_seg(&cpu->seg[VM_SEG_FS]);
+		drop_seg(&cpu->seg[VM_SEG_GS]);
+	}
 	if (stack_switch) {
 		if (lma) {
 			if (new_cpl < cpl) {
@@ -450,6 +499,61 @@ drop_segs(struct soft_cpu *cpu)
 	}
 }
 
+static void
+load_v86_seg(struct soft_cpu *cpu, unsigned seg, uint64_t sel)
+{
+	cpu->seg[seg] = (struct vm_seg){ .base = (sel & 0xffff) << 4,
+		.limit = 0xffff, .access = 0xf3, .sel = (uint16_t)sel };
+}
+
+/* Into virtual-8086 mode (SDM volume 3, 20.2.5). */
+static void
+iret_to_v86(
+    struct soft_cpu *cpu, uint64_t rip, uint16_t cs, uint64_t rflags)
+{
+	uint64_t v[6]; /* ESP, SS, ES, DS, FS, GS */
+
+	for (unsigned i = 0; i < 6; i++)
+		v[i] = stack_at(cpu, 3 + i, 4);
+	soft_set_rflags(cpu,
+	    (rflags & 0x3f7fd5) | (soft_get_rflags(cpu) & FL_RF));
+	load_v86_seg(cpu, VM_SEG_CS, cs);
+	load_v86_seg(cpu, VM_SEG_SS, v[1]);
+	load_v86_seg(cpu, VM_SEG_ES, v[2]);
+	load_v86_seg(cpu, VM_SEG_DS, v[3]);
+	load_v86_seg(cpu, VM_SEG_FS, v[4]);
+	load_v86_seg(cpu, VM_SEG_GS, v[5]);
+	cpu->gpr[R_SP] = (uint32_t)v[0];
+	cpu->rip = rip & 0xffff;
+	cpu->cpl = 3;
+	cpu->nmi_blocked = false;
+	soft_update_mode(cpu);
+	soft_flags_changed(cpu);
+}
+
+/* IRET in real mode, and in virtual-8086 mode with IOPL 3. */
+static void
+real_iret(struct soft_cpu *cpu, unsigned size)
+{
+	uint64_t rip, cs, fl, mask = soft_flags_mask(cpu, size);
+
+	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
+		soft_raise_err(cpu, EXC_GP, 0);
+	rip = stack_at(cpu, 0, size);
+	cs = stack_at(cpu, 1, size) & 0xffff;
+	fl = stack_at(cpu, 2, size);
+	if (rip >> 16)
+		soft_raise_err(cpu, EXC_GP, 0);
+	soft_set_sp(cpu, cpu->gpr[R_SP] + 3 * size);
+	soft_set_rflags(cpu, (soft_get_rflags(cpu) & ~mask) | (fl & mask));
+	cpu->seg[VM_SEG_CS].sel = (uint16_t)cs;
+	cpu->seg[VM_SEG_CS].base = cs << 4;
+	cpu->rip = rip;
+	cpu->nmi_blocked = false;
+	soft_update_mode(cpu);
+	soft_flags_changed(cpu);
+}
+
 void
 soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 {
@@ -460,8 +564,10 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 
 	(void)next;
 	soft_sync_rip(cpu);
-	if (cpu->flags & BF_REAL)
-		soft_engine_exit(cpu, "IRET in real mode");
+	if (cpu->flags & BF_REAL) {
+		real_iret(cpu, size);
+		return;
+	}
 	if (cpu->rflags & FL_NT) {
 		if (cpu->efer & EFER_LMA)
 			soft_raise_err(cpu, EXC_GP, 0);
@@ -470,6 +576,11 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	rip = stack_at(cpu, 0, size);
 	cs = (uint16_t)stack_at(cpu, 1, size);
 	rflags = stack_at(cpu, 2, size);
+	if ((rflags & FL_VM) && cpl == 0 && size == 4 &&
+	    !(cpu->efer & EFER_LMA)) {
+		iret_to_v86(cpu, rip, cs, rflags);
+		return;
+	}
 	if ((cs & ~3u) == 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	rpl = cs & 3;

@@ -303,8 +303,12 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 			     i <= ((gpa & 0xfff) + size - 1) >> 6; i++)
 				if ((cp->map >> i) & 1)
 					break;
-			if (i > ((gpa & 0xfff) + size - 1) >> 6)
+			if (i > ((gpa & 0xfff) + size - 1) >> 6) {
+				if (soft_page_idle(cpu->vm, gpa))
+					(void)soft_translate_va(
+					    cpu, va, acc, m, NULL);
 				return;
+			}
 			*wb = (struct writeback){ .kind = WB_NOTIFY,
 				.size = size, .gpa = { gpa } };
 			cpu->t2 = 1;

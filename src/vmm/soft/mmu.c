@@ -71,14 +71,16 @@ soft_tlb_flush(struct soft_cpu *cpu, bool global)
 		cpu->jc_nonglobal = false;
 	}
 	if (global)
-		for (unsigned i = 0; i < 16; i++)
+		for (unsigned i = 0; i < 32; i++)
 			cpu->tlb_large[i] = 0;
 }
 
 static uint64_t *
 large_word(struct soft_cpu *cpu, uint64_t va, uint64_t *bit)
 {
-	unsigned n = (unsigned)(va >> 30) & 1023;
+	/* The halves apart: a program low in memory must not share a bit with
+	 * the kernel's direct map. */
+	unsigned n = ((unsigned)(va >> 30) & 1023) | (unsigned)(va >> 63) << 10;
 
 	*bit = 1ull << (n & 63);
 	return (&cpu->tlb_large[n >> 6]);

@@ -70,6 +70,11 @@ soft_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel)
 	if (cpu->flags & BF_REAL) {
 		s->sel = sel;
 		s->base = (uint64_t)sel << 4;
+		/* Real mode keeps limit and rights ("unreal mode"). */
+		if (cpu->rflags & FL_VM) {
+			s->limit = 0xffff;
+			s->access = 0xf3;
+		}
 		return;
 	}
 	if ((sel & ~3u) == 0) {
@@ -131,6 +136,55 @@ soft_h_mov_to_seg(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	/* The shadow is the dispatcher's business. */
 	if (cpu->shadow)
 		soft_unwind(cpu);
+}
+
+void
+soft_set_zf(struct soft_cpu *cpu, bool zf)
+{
+	cpu->fl = (cpu->fl & ~((uint32_t)FL_ZF << 8)) |
+	    (zf ? (uint32_t)FL_ZF << 8 : 0);
+}
+
+/* T0: address of a far pointer. T1: segment | register << 8 | size of the
+ * offset << 16 | length of the instruction << 24. */
+void
+soft_h_lxs(struct soft_cpu *cpu, uint64_t addr, uint64_t t1)
+{
+	unsigned seg = t1 & 0xff, reg = (t1 >> 8) & 0xff;
+	unsigned size = (t1 >> 16) & 0xff, m = cpu->flags & BF_MMU;
+	uint64_t off = soft_ld(cpu, addr, size, m);
+	uint16_t sel = (uint16_t)soft_ld(cpu, addr + size, 2, m);
+
+	soft_load_seg(cpu, seg, sel);
+	if (size == 2)
+		cpu->gpr[reg] = (cpu->gpr[reg] & ~0xffffull) | off;
+	else
+		cpu->gpr[reg] = off;
+	soft_sync_rip(cpu);
+	cpu->rip += (t1 >> 24) & 0xff;
+	soft_update_mode(cpu);
+}
+
+/* ARPL (SDM volume 2): T0 register, or address with bit 8 of T1. */
+void
+soft_h_arpl(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+{
+	unsigned m = cpu->flags & BF_MMU;
+	uint64_t src = cpu->gpr[t1 & 15], dst;
+
+	if (cpu->flags & BF_REAL)
+		soft_raise(cpu, EXC_UD);
+	dst = t1 & 0x100 ? soft_ld(cpu, t0, 2, m) : cpu->gpr[t0] & 0xffff;
+	if ((dst & 3) >= (src & 3)) {
+		soft_set_zf(cpu, false);
+		return;
+	}
+	dst = (dst & ~3ull) | (src & 3);
+	if (t1 & 0x100)
+		soft_st(cpu, t0, 2, m, dst);
+	else
+		cpu->gpr[t0] = (cpu->gpr[t0] & ~0xffffull) | dst;
+	soft_set_zf(cpu, true);
 }
 
 /* ---- LLDT, LTR ---- */
@@ -227,7 +281,8 @@ soft_h_smsw(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 /* ---- GDTR, IDTR ---- */
 
 static void
-load_table(struct soft_cpu *cpu, unsigned seg, uint64_t addr)
+load_table(
+    struct soft_cpu *cpu, unsigned seg, uint64_t addr, uint64_t width)
 {
 	unsigned m = cpu->flags & BF_MMU;
 	uint64_t base;
@@ -239,8 +294,11 @@ load_table(struct soft_cpu *cpu, unsigned seg, uint64_t addr)
 		base = soft_ld(cpu, addr + 2, 8, m);
 		if (!CANONICAL(base))
 			soft_raise_err(cpu, EXC_GP, 0);
-	} else
+	} else {
 		base = soft_ld(cpu, addr + 2, 4, m);
+		if (width == 16) /* 24 bits (SDM volume 2, LGDT) */
+			base &= 0xffffff;
+	}
 	cpu->seg[seg].base = base;
 	cpu->seg[seg].limit = limit;
 }
@@ -261,15 +319,13 @@ store_table(struct soft_cpu *cpu, unsigned seg, uint64_t addr)
 void
 soft_h_lgdt(struct soft_cpu *cpu, uint64_t addr, uint64_t t1)
 {
-	(void)t1;
-	load_table(cpu, VM_SEG_GDTR, addr);
+	load_table(cpu, VM_SEG_GDTR, addr, t1);
 }
 
 void
 soft_h_lidt(struct soft_cpu *cpu, uint64_t addr, uint64_t t1)
 {
-	(void)t1;
-	load_table(cpu, VM_SEG_IDTR, addr);
+	load_table(cpu, VM_SEG_IDTR, addr, t1);
 }
 
 void
@@ -287,13 +343,6 @@ soft_h_sidt(struct soft_cpu *cpu, uint64_t addr, uint64_t t1)
 }
 
 /* ---- LAR, LSL, VERR, VERW ---- */
-
-static void
-set_zf(struct soft_cpu *cpu, bool zf)
-{
-	cpu->fl = (cpu->fl & ~((uint32_t)FL_ZF << 8)) |
-	    (zf ? (uint32_t)FL_ZF << 8 : 0);
-}
 
 /* Reads a descriptor without raising; false if there is none. */
 static bool
@@ -332,10 +381,10 @@ lar_lsl(struct soft_cpu *cpu, uint16_t sel, uint64_t t1, bool lsl)
 
 	if (!peek_desc(cpu, sel, &desc) || !visible(cpu, sel, desc) ||
 	    (!((desc >> 44) & 1) && !((types >> ((desc >> 40) & 0xf)) & 1))) {
-		set_zf(cpu, false);
+		soft_set_zf(cpu, false);
 		return;
 	}
-	set_zf(cpu, true);
+	soft_set_zf(cpu, true);
 	if (lsl) {
 		v = (desc & 0xffff) | ((desc >> 32) & 0xf0000);
 		if ((desc >> 55) & 1)
@@ -367,7 +416,7 @@ soft_h_verr(struct soft_cpu *cpu, uint64_t sel, uint64_t next)
 
 	(void)next;
 	/* Data, or readable code. */
-	set_zf(cpu,
+	soft_set_zf(cpu,
 	    peek_desc(cpu, (uint16_t)sel, &desc) && ((desc >> 44) & 1) &&
 		((desc >> 40) & 0xa) != 8 &&
 		visible(cpu, (uint16_t)sel, desc));
@@ -379,7 +428,7 @@ soft_h_verw(struct soft_cpu *cpu, uint64_t sel, uint64_t next)
 	uint64_t desc;
 
 	(void)next;
-	set_zf(cpu,
+	soft_set_zf(cpu,
 	    peek_desc(cpu, (uint16_t)sel, &desc) && ((desc >> 44) & 1) &&
 		((desc >> 40) & 0xa) == 2 &&
 		visible(cpu, (uint16_t)sel, desc));

@@ -188,7 +188,7 @@ struct soft_cpu {
 	unsigned tlb_nfill[2];
 	/* Per GiB of address (hashed): some entry comes of a large page, so
 	 * that INVLPG cannot know which others go with it. */
-	uint64_t tlb_large[16];
+	uint64_t tlb_large[32];
 	bool jc_nonglobal; /* kernel-mode code from pages that are not global */
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
@@ -265,7 +265,7 @@ soft_set_rflags(struct soft_cpu *cpu, uint64_t fl)
 
 /* ---- code cache (cache.c) ---- */
 
-#define CODE_CACHE_SIZE (48u << 20)
+#define CODE_CACHE_SIZE (36u << 20)
 #define BLOCK_MAX_INSNS 48
 
 /* A jump out of a block to a constant pc in the same page. */
@@ -274,6 +274,7 @@ struct link {
 	uint8_t *patch; /* the rel32, in the writable view */
 	uint8_t *stub;	/* where it points while not linked */
 	uint64_t pc;
+	bool never; /* its target is not one that links may lead to */
 	struct link *next_in; /* of to->incoming */
 };
 
@@ -307,6 +308,9 @@ struct block {
 struct code_page {
 	struct block *blocks; /* linked by page_next[which page it is] */
 	uint64_t map;	      /* bit n: code in bytes 64n..64n+63 */
+	uint64_t gpa;
+	uint32_t idle; /* stores since it had a block */
+	struct code_page *next;
 };
 
 #define BLOCK_HASH_BITS 16
@@ -335,9 +339,10 @@ struct soft_vm {
 	unsigned nblocks, max_blocks;
 	struct block *hash[1 << BLOCK_HASH_BITS];
 	struct code_page **pages; /* by page frame number */
+	struct code_page *code_pages;
 	uint64_t npages;
 };
-#define ARENA_SIZE (40u << 20)
+#define ARENA_SIZE (28u << 20)
 
 static inline bool
 soft_is_ram(const struct soft_vm *vm, uint64_t gpa)
@@ -357,6 +362,9 @@ struct block *soft_find_block(struct soft_cpu *cpu);
 void soft_cache_add(struct soft_vm *vm, struct block *b);
 /* Bytes [gpa, gpa+len) changed: drops what was translated from them. */
 void soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len);
+/* A store to a page with code that hits none: true if the page, without any
+ * block for long enough, is an ordinary one from now on. */
+bool soft_page_idle(struct soft_vm *vm, uint64_t gpa);
 /* The block that the executable address lies in, or NULL. */
 struct block *soft_block_at(struct soft_vm *vm, uint64_t host);
 const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);
@@ -492,7 +500,9 @@ soft_helper soft_h_syscall, soft_h_sysret, soft_h_sysenter, soft_h_sysexit,
 soft_helper soft_h_mov_to_seg, soft_h_lldt, soft_h_ltr, soft_h_sldt,
     soft_h_str, soft_h_lar, soft_h_lsl, soft_h_verr, soft_h_verw,
     soft_h_swapgs, soft_h_rdbase, soft_h_wrbase, soft_h_lgdt, soft_h_lidt,
-    soft_h_sgdt, soft_h_sidt;
+    soft_h_sgdt, soft_h_sidt, soft_h_lxs, soft_h_arpl;
+/* bcd.c */
+soft_helper soft_h_bcd;
 /* sys.c */
 soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_rdtscp, soft_h_rdpmc, soft_h_rdpid, soft_h_mov_to_cr,
@@ -520,7 +530,10 @@ void soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size);
 uint32_t soft_port_in(struct soft_cpu *cpu, uint16_t port, unsigned size);
 void soft_port_out(
     struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v);
-void soft_set_cpl(struct soft_cpu *cpu, unsigned cpl);
+void soft_set_zf(struct soft_cpu *cpu, bool zf);
+/* The stack of code outside 64-bit mode as well as inside. */
+uint64_t soft_stack_linear(struct soft_cpu *cpu, uint64_t sp);
+void soft_set_sp(struct soft_cpu *cpu, uint64_t sp);
 
 /* ---- entry.S ---- */
 void soft_enter(struct soft_cpu *cpu, const void *code);

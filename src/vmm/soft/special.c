@@ -145,7 +145,11 @@ call_special(struct tr *t, const struct special *s)
 		break;
 	case A_ADDR:
 		tr_ea(t, &t->op[0], true, 0);
-		e_mov_imm(t, T1, s->how == H_END ? t->next : (uint64_t)s->arg);
+		if (s->fn == soft_h_lgdt || s->fn == soft_h_lidt)
+			e_mov_imm(t, T1, t->in.operand_width);
+		else
+			e_mov_imm(t, T1,
+			    s->how == H_END ? t->next : (uint64_t)s->arg);
 		break;
 	case A_RM16:
 		load_rm16(t, &t->op[0]);
@@ -319,6 +323,50 @@ invpcid(struct tr *t)
 	return (true);
 }
 
+/* BCD instructions: a kind, and the base of AAM and AAD. */
+static bool
+bcd(struct tr *t, uint64_t kind)
+{
+	e_mov_imm(t, T0, kind);
+	e_mov_imm(t, T1,
+	    t->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ?
+		t->op[0].imm.value.u & 0xff :
+		10);
+	tr_call(t, soft_h_bcd);
+	return (true);
+}
+
+/* LES and its kin. T1: see soft_h_lxs(). */
+static bool
+load_far(struct tr *t, unsigned seg)
+{
+	bool high;
+
+	tr_ea(t, &t->op[1], true, 0);
+	e_mov_imm(t, T1,
+	    seg | (uint64_t)tr_gpr(t->op[0].reg.value, &high) << 8 |
+		(uint64_t)t->op[0].size / 8 << 16 |
+		(uint64_t)t->in.length << 24);
+	tr_call_end(t, soft_h_lxs);
+	return (true);
+}
+
+/* ARPL: T0 a register, or an address with bit 8 of T1; T1: the other. */
+static bool
+arpl(struct tr *t)
+{
+	bool high, mem = t->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+
+	if (mem)
+		tr_ea(t, &t->op[0], true, 0);
+	else
+		e_mov_imm(t, T0, (uint64_t)tr_gpr(t->op[0].reg.value, &high));
+	e_mov_imm(t, T1,
+	    (uint64_t)tr_gpr(t->op[1].reg.value, &high) | (mem ? 0x100u : 0));
+	tr_call(t, soft_h_arpl);
+	return (true);
+}
+
 static bool
 interrupt(struct tr *t, soft_helper *fn, uint64_t vector)
 {
@@ -479,6 +527,32 @@ tr_special(struct tr *t)
 		return (fenv(t, 2));
 	case ZYDIS_MNEMONIC_FRSTOR:
 		return (fenv(t, 3));
+	case ZYDIS_MNEMONIC_AAA:
+		return (bcd(t, 0));
+	case ZYDIS_MNEMONIC_AAS:
+		return (bcd(t, 1));
+	case ZYDIS_MNEMONIC_DAA:
+		return (bcd(t, 2));
+	case ZYDIS_MNEMONIC_DAS:
+		return (bcd(t, 3));
+	case ZYDIS_MNEMONIC_AAM:
+		return (bcd(t, 4));
+	case ZYDIS_MNEMONIC_AAD:
+		return (bcd(t, 5));
+	case ZYDIS_MNEMONIC_SALC:
+		return (bcd(t, 6));
+	case ZYDIS_MNEMONIC_LES:
+		return (load_far(t, VM_SEG_ES));
+	case ZYDIS_MNEMONIC_LDS:
+		return (load_far(t, VM_SEG_DS));
+	case ZYDIS_MNEMONIC_LSS:
+		return (load_far(t, VM_SEG_SS));
+	case ZYDIS_MNEMONIC_LFS:
+		return (load_far(t, VM_SEG_FS));
+	case ZYDIS_MNEMONIC_LGS:
+		return (load_far(t, VM_SEG_GS));
+	case ZYDIS_MNEMONIC_ARPL:
+		return (arpl(t));
 	case ZYDIS_MNEMONIC_INVPCID:
 		return (invpcid(t));
 	default:

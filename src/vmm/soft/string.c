@@ -14,7 +14,7 @@ struct str {
 	unsigned kind, size, rep, seg, aw, m;
 	uint64_t amask;
 	int64_t step;
-	bool wrote_code;
+	uint64_t invalidated; /* blocks, when the instruction began */
 	/* Flags so far: a fault in the middle leaves those from before the
 	 * instruction (SDM volume 2, REP). */
 	uint32_t fl;
@@ -136,7 +136,19 @@ wrote(struct str *s, uint64_t gpa, uint64_t n)
 	if (s->step < 0)
 		gpa -= len - s->size;
 	soft_invalidate(s->cpu->vm, gpa, len);
-	s->wrote_code = true;
+}
+
+/* Elements until the register wraps at the address size. */
+static uint64_t
+until_wrap(const struct str *s, unsigned r)
+{
+	uint64_t off = reg(s, r);
+
+	if (s->aw == 64)
+		return (UINT64_MAX);
+	if (s->step < 0)
+		return (off / s->size + 1);
+	return ((s->amask - off + 1) / s->size);
 }
 
 /* MOVS and STOS of up to `max` elements in one page; 0: do one by hand. */
@@ -150,6 +162,10 @@ bulk(struct str *s, uint64_t max)
 
 	if (n > max)
 		n = max;
+	if (n > until_wrap(s, R_DI))
+		n = until_wrap(s, R_DI);
+	if (s->kind == K_MOVS && n > until_wrap(s, R_SI))
+		n = until_wrap(s, R_SI);
 	if (s->kind == K_MOVS) {
 		src = linear(s, s->seg, reg(s, R_SI));
 		if (run(s, src) < n)
@@ -214,11 +230,9 @@ one(struct str *s)
 	case K_MOVS:
 		v = soft_ld(cpu, si, s->size, s->m);
 		soft_st(cpu, di, s->size, s->m, v);
-		s->wrote_code = true;
 		break;
 	case K_STOS:
 		soft_st(cpu, di, s->size, s->m, cpu->gpr[R_AX]);
-		s->wrote_code = true;
 		break;
 	case K_LODS:
 		v = soft_ld(cpu, si, s->size, s->m);
@@ -242,7 +256,6 @@ one(struct str *s)
 		soft_probe_write(cpu, di, s->size, s->m);
 		soft_st(cpu, di, s->size, s->m,
 		    soft_port_in(cpu, port, s->size));
-		s->wrote_code = true;
 		break;
 	case K_OUTS:
 		soft_io_check(cpu, port, s->size);
@@ -274,7 +287,7 @@ leave_if_dead(struct str *s, uint64_t next)
 	struct soft_cpu *cpu = s->cpu;
 	struct block *b;
 
-	if (!s->wrote_code)
+	if (cpu->vm->cpus[0]->stat.invalidated == s->invalidated)
 		return;
 	b = soft_block_at(cpu->vm, cpu->host_ret);
 	if (b != NULL && b->dead) {
@@ -291,7 +304,8 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	struct str s = { .cpu = cpu, .kind = t0 & 0xff,
 		.size = (t0 >> 8) & 0xff, .rep = (t0 >> 16) & 0xff,
 		.seg = (t0 >> 24) & 0xff, .aw = (t0 >> 32) & 0xff,
-		.m = cpu->flags & BF_MMU, .fl = cpu->fl };
+		.m = cpu->flags & BF_MMU, .fl = cpu->fl,
+		.invalidated = cpu->vm->cpus[0]->stat.invalidated };
 	unsigned spins = 0;
 	uint64_t n;
 
@@ -312,7 +326,7 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	while ((n = reg(&s, R_CX)) != 0) {
 		uint64_t done = 0;
 
-		if ((s.kind == K_MOVS || s.kind == K_STOS) && s.aw == 64)
+		if (s.kind == K_MOVS || s.kind == K_STOS)
 			done = bulk(&s, cpu->tf_step ? 1 : n);
 		if (done == 0) {
 			one(&s);

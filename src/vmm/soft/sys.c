@@ -109,6 +109,8 @@ set_cr0(struct soft_cpu *cpu, uint64_t v)
 	if (!lma && (cpu->efer & EFER_LMA) && (cpu->flags & BF_CODE64))
 		return (-EPERM);
 	cpu->cr0 = v;
+	if (!(v & CR0_PE))
+		cpu->cpl = 0;
 	cpu->efer = (cpu->efer & ~EFER_LMA) | (lma ? EFER_LMA : 0);
 	if ((old ^ v) & (CR0_PG | CR0_WP | CR0_PE))
 		soft_tlb_flush(cpu, true);
@@ -362,6 +364,7 @@ soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 	(void)t1;
 	need_iopl(cpu);
 	cpu->rflags |= FL_IF;
+	soft_flags_changed(cpu);
 }
 
 void
@@ -395,8 +398,8 @@ soft_h_clac(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	set_ac(cpu, false, next);
 }
 
-static uint64_t
-stack_linear(struct soft_cpu *cpu, uint64_t sp)
+uint64_t
+soft_stack_linear(struct soft_cpu *cpu, uint64_t sp)
 {
 	if (cpu->flags & BF_CODE64)
 		return (sp);
@@ -405,8 +408,8 @@ stack_linear(struct soft_cpu *cpu, uint64_t sp)
 	return ((uint32_t)(sp + cpu->seg[VM_SEG_SS].base));
 }
 
-static void
-set_sp(struct soft_cpu *cpu, uint64_t sp)
+void
+soft_set_sp(struct soft_cpu *cpu, uint64_t sp)
 {
 	if (cpu->flags & BF_CODE64)
 		cpu->gpr[R_SP] = sp;
@@ -417,17 +420,26 @@ set_sp(struct soft_cpu *cpu, uint64_t sp)
 		    (cpu->gpr[R_SP] & ~0xffffull) | (sp & 0xffff);
 }
 
+/* PUSHF and POPF are IOPL-sensitive there (SDM volume 3, 20.2.7). */
+static void
+v86_flags(struct soft_cpu *cpu)
+{
+	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
+		soft_raise_err(cpu, EXC_GP, 0);
+}
+
 void
 soft_h_pushf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 {
 	uint64_t sp = cpu->gpr[R_SP] - size;
 
 	(void)next;
+	v86_flags(cpu);
 	soft_check_canonical(
-	    cpu, stack_linear(cpu, sp), (unsigned)size, true);
-	soft_st(cpu, stack_linear(cpu, sp), (unsigned)size,
+	    cpu, soft_stack_linear(cpu, sp), (unsigned)size, true);
+	soft_st(cpu, soft_stack_linear(cpu, sp), (unsigned)size,
 	    cpu->flags & BF_MMU, soft_get_rflags(cpu) & ~(FL_RF | FL_VM));
-	set_sp(cpu, sp);
+	soft_set_sp(cpu, sp);
 }
 
 void
@@ -436,11 +448,12 @@ soft_h_popf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 	uint64_t sp = cpu->gpr[R_SP];
 	uint64_t mask = soft_flags_mask(cpu, (unsigned)size), v;
 
+	v86_flags(cpu);
 	soft_check_canonical(
-	    cpu, stack_linear(cpu, sp), (unsigned)size, true);
-	v = soft_ld(cpu, stack_linear(cpu, sp), (unsigned)size,
+	    cpu, soft_stack_linear(cpu, sp), (unsigned)size, true);
+	v = soft_ld(cpu, soft_stack_linear(cpu, sp), (unsigned)size,
 	    cpu->flags & BF_MMU);
-	set_sp(cpu, sp + size);
+	soft_set_sp(cpu, sp + size);
 	soft_set_rflags(cpu,
 	    ((soft_get_rflags(cpu) & ~mask) | (v & mask)) & ~FL_RF);
 	cpu->rip = next;
@@ -458,11 +471,11 @@ soft_h_pusha(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
 	(void)t1;
 	/* All or nothing. */
 	for (unsigned i = 1; i <= 8; i++)
-		soft_probe_write(cpu, stack_linear(cpu, sp - i * size), n, m);
+		soft_probe_write(cpu, soft_stack_linear(cpu, sp - i * size), n, m);
 	for (unsigned i = 0; i < 8; i++)
-		soft_st(cpu, stack_linear(cpu, sp - (i + 1) * size), n, m,
+		soft_st(cpu, soft_stack_linear(cpu, sp - (i + 1) * size), n, m,
 		    cpu->gpr[i]);
-	set_sp(cpu, sp - 8 * size);
+	soft_set_sp(cpu, sp - 8 * size);
 }
 
 void
@@ -473,14 +486,14 @@ soft_h_popa(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
 
 	(void)t1;
 	for (unsigned i = 0; i < 8; i++)
-		v[i] = soft_ld(cpu, stack_linear(cpu, sp + (7 - i) * size),
+		v[i] = soft_ld(cpu, soft_stack_linear(cpu, sp + (7 - i) * size),
 		    (unsigned)size, m);
 	for (unsigned i = 0; i < 8; i++)
 		if (i != R_SP)
 			cpu->gpr[i] = size == 4 ?
 			    v[i] :
 			    (cpu->gpr[i] & ~0xffffull) | v[i];
-	set_sp(cpu, sp + 8 * size);
+	soft_set_sp(cpu, sp + 8 * size);
 }
 
 /* T0: address of the bounds, T1: operand size << 8 | register. */
@@ -510,8 +523,10 @@ soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size)
 	const struct vm_seg *tr = &cpu->seg[VM_SEG_TR];
 	uint64_t map, bits;
 
-	if ((cpu->flags & BF_REAL) ||
-	    cpu->cpl <= ((cpu->rflags >> 12) & 3))
+	/* Virtual-8086 mode asks the map whatever IOPL is. */
+	if (!(cpu->cr0 & CR0_PE) ||
+	    (!(cpu->rflags & FL_VM) &&
+		cpu->cpl <= ((cpu->rflags >> 12) & 3)))
 		return;
 	/* SDM volume 1, 19.5.2: I/O permission bit map. */
 	if (tr->limit < 103)

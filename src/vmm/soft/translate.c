@@ -521,10 +521,7 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	if (!t->code64)
 		t->next = (uint32_t)t->next;
 	t->b->len = (uint16_t)(t->b->len + t->in.length);
-	/* 16-bit code has other operand and immediate sizes than the bytes
-	 * of its instructions have for the host: never re-emit it. */
-	if ((!t->code64 && !(t->flags & BF_CODE32)) ||
-	    (!tr_flow(t) && !tr_special(t) && !tr_copy(t))) {
+	if (!tr_flow(t) && !tr_special(t) && !tr_copy(t)) {
 		e_mov_imm(t, T1, t->next);
 		tr_call_end(t, soft_h_unsupported);
 	}
@@ -593,6 +590,8 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 	    t->code64 ? ZYDIS_MACHINE_MODE_LONG_64 :
 	    t->flags & BF_CODE32 ?
 			ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
+	    t->flags & BF_REAL ?
+			ZYDIS_MACHINE_MODE_REAL_16 :
 			ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
 	    t->code64		 ? ZYDIS_STACK_WIDTH_64 :
 	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
@@ -605,6 +604,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 	t->b->code = t->start + t->rx_off;
 	while (!t->end) {
 		bool last = t->last_next;
+		uint8_t *over;
 
 		if (t->ninsns == max || !one(t, page, gpa)) {
 			tr_goto(t, t->pc);
@@ -613,8 +613,13 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 		if (t->end)
 			break;
 		if (last) { /* after an interrupt shadow: look for them */
+			e_ld_env(t, 0, T2, CPU_POLL);
+			e_jrcxz(t, 0);
+			over = t->p;
 			e_mov_imm(t, T0, t->next);
 			e_jmp_thunk(t, THUNK_EXIT);
+			over[-1] = (uint8_t)(t->p - over);
+			tr_goto(t, t->next);
 			break;
 		}
 		t->pc = t->next;

@@ -91,6 +91,7 @@ make_bzimage(uint8_t bz[BZ_SIZE])
 	bz[0x234] = 1;
 	le16_put(bz + 0x236, 1);
 	le32_put(bz + 0x238, 100);
+	le32_put(bz + 0x24c, BZ_PAYLOAD / 2); /* packed payload */
 	le64_put(bz + 0x258, 0x1000000);
 	le32_put(bz + 0x260, 0x100000);
 	bz[0x26b] = 0x77; /* the header's last byte */
@@ -269,6 +270,10 @@ test_bzimage_truncated(void **state)
 		assert_int_not_equal(try(bz, len, MEM, &err), 0);
 	assert_int_equal(try(bz, BZ_SIZE - 1, MEM, &err), -ENODATA);
 	assert_int_equal(try(bz, BZ_SIZE, MEM, &err), 0);
+	/* memtest86+ and the like: no payload, the last 16 bytes not full. */
+	le32_put(bz + 0x24c, 0);
+	assert_int_equal(try(bz, BZ_SIZE - 15, MEM, &err), 0);
+	assert_int_equal(try(bz, BZ_SIZE - 16, MEM, &err), -ENODATA);
 }
 
 static void
