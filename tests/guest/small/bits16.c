@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * 16-bit code in protected mode, virtual-8086 mode (SDM volume 3, chapters 5
- * to 7 and 21) and what only 16-bit and 32-bit code has.
+ * to 7, 20 and 21) and what only 16-bit and 32-bit code has.
  */
 #include "small.h"
 
@@ -149,6 +149,7 @@ code16(struct t *t)
 			 "1:enter 8, 0\nleave\nret\n"));
 	load(t, VM_SEG_SS, S_DATA32, 0, 0xffffffff, 0xc093);
 	set(t, VM_REG_RSP, 0xb0000);
+	set(t, VM_REG_RBP, 0xa0000); /* LEAVE: ESP is EBP */
 	set(t, VM_REG_RAX, 0x12345678);
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RSP), 0xafffa);
@@ -156,17 +157,18 @@ code16(struct t *t)
 	IS(mem(t, 0xafffa, 4), 0x12345678);
 	check(t, "SDM 1 6.2.3: 32-bit code with a 16-bit stack uses SP");
 	prot(t, CODE32("push eax\ncall 1f\n" STOP
-		       "1:mov ebx, esp\nenter 8, 0\nmov ecx, esp\nleave\n"
+		       "1:mov ebx, esp\nmov ebp, 0x99990000\n"
+		       "enter 8, 0\nmov ecx, esp\nleave\n"
 		       "ret\n"));
 	load(t, VM_SEG_SS, S_STACK16, P_SS, 0xffff, 0x93);
-	set(t, VM_REG_RSP, 0x77770002);
+	set(t, VM_REG_RSP, 0x77770004);
 	set(t, VM_REG_RAX, 0x12345678);
 	GO(GO_STOP);
-	IS(get(t, VM_REG_RSP), 0x7777fffe);
-	IS(get(t, VM_REG_RBX), 0x7777fffa);
-	IS(get(t, VM_REG_RCX), 0x7777ffee);
-	IS(mem(t, P_SS + 0xfffe, 2), 0x5678);
-	check(t, "SDM 3 21.5: far calls between 16-bit and 32-bit code");
+	IS(get(t, VM_REG_RSP), 0x77770000);
+	IS(get(t, VM_REG_RBX), 0x7777fffc);
+	IS(get(t, VM_REG_RCX), 0x7777fff0);
+	IS(mem(t, P_SS, 4), 0x12345678);
+	check(t, "SDM 3 21.4: far calls between 16-bit and 32-bit code");
 	prot16(t, CODE16(".byte 0x66, 0x9a\n.long 0x90000\n.word 0x40\n"
 			 "mov dx, sp\nmov si, cs\n" STOP));
 	put(t, T_HAND, CODE32("mov bx, sp\nmov eax, [esp]\nmov cx, [esp + 4]\n"
@@ -187,23 +189,6 @@ code16(struct t *t)
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RAX), S_CODE16 << 16 | 5);
 	IS(get(t, VM_REG_RDX), HI | 0x1000);
-	check(t, "SDM 3 6.12.1: interrupt of 16-bit code, 32-bit gate");
-	prot16(t, CODE16("nop\nint 0x60\n"));
-	GO(0x60);
-	IS(get(t, VM_REG_RSP), HI | 0xff4);
-	IS(mem(t, P_SS + 0xff4, 4), 3);
-	IS(mem(t, P_SS + 0xff8, 2), S_CODE16);
-	IS(mem(t, P_SS + 0xffc, 4), 2);
-	check(t, "SDM 3 6.12.1: 16-bit gate, 6 bytes, and IRET");
-	prot16(t, CODE16("stc\nint 0x60\nmov dx, sp\n" STOP
-			 ".balign 64, 0x90\nmov bp, sp\nmov eax, [bp]\n"
-			 "mov cx, [bp + 4]\nclc\niret\n"));
-	set_mem(t, P_IDT + 8 * 0x60, 8, 0x40 | S_CODE16 << 16 | 0x86ull << 40);
-	GO(GO_STOP);
-	IS(get(t, VM_REG_RAX), S_CODE16 << 16 | 3);
-	IS(get(t, VM_REG_RCX), HI | 3);
-	IS(get(t, VM_REG_RDX), HI | 0x1000);
-	IS(get(t, VM_REG_RFLAGS) & CF, CF);
 	check(t, "SDM 2 MOV, LES: selectors in 16-bit code");
 	prot16(t, CODE16("mov ax, 0x48\nmov ds, ax\nmov eax, [0xffe0]\n"
 			 "les bx, es:[0x10]\npush 0x48\npop fs\n"
@@ -217,11 +202,6 @@ code16(struct t *t)
 	IS(get(t, VM_REG_RBX), HI | 0x1234);
 	IS(base(t, VM_SEG_ES), P_SS);
 	IS(get(t, VM_REG_RCX), 0x24681357);
-	check(t, "SDM 2 MOV (#GP): a bad selector, IP of the instruction");
-	prot16(t, CODE16("mov ax, 0x50\nmov ss, ax\n"));
-	GO(V_GP);
-	IS(mem(t, P_SS + 0xff0, 4), S_CODE16);
-	IS(mem(t, P_SS + 0xff4, 4), 3);
 	check(t, "SDM 2 LAR, LSL, STR, SLDT, VERR in 16-bit code");
 	prot16(t, CODE16("mov bx, 0x58\nlar ax, bx\nlsl ecx, ebx\nverr bx\n"
 			 "setz dl\nstr si\nstr edi\n" STOP));
@@ -252,6 +232,81 @@ code16(struct t *t)
 	IS(get(t, VM_REG_RAX), HI | 0x99);
 	IS(get(t, VM_REG_RCX), HI | 0x1233);
 	IS(mem(t, T_DATA + 0x10, 4), 0x22221110);
+}
+
+/* SDM 1 6.2.3: with a 16-bit SS the high half of ESP means nothing. */
+static void
+gates(struct t *t)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t hi = i == 0 ? 0 : HI;
+
+		check(t, "SDM 3 6.12.1: interrupt of 16-bit code, 32-bit "
+			 "gate, ESP %#x", (unsigned)hi | 0x1000);
+		prot16(t, CODE16("nop\nint 0x60\n"));
+		set(t, VM_REG_RSP, hi | 0x1000);
+		memset(gvm_ptr(t->g, P_SS + 0xf00), 0xcc, 0x100);
+		GO(0x60);
+		IS(get(t, VM_REG_RSP), hi | 0xff4);
+		IS(mem(t, P_SS + 0xff4, 4), 3);
+		IS(mem(t, P_SS + 0xff8, 2), S_CODE16);
+		IS(mem(t, P_SS + 0xffc, 4), 2);
+		check(t, "SDM 3 6.12.1: 16-bit gate, 6 bytes, and IRET, "
+			 "ESP %#x", (unsigned)hi | 0x1000);
+		prot16(t, CODE16("stc\nint 0x60\nmov dx, sp\n" STOP
+				 ".balign 64, 0x90\nmov bp, sp\n"
+				 "mov eax, [bp]\nmov cx, [bp + 4]\nclc\n"
+				 "iret\n"));
+		set(t, VM_REG_RSP, hi | 0x1000);
+		set_mem(t, P_IDT + 8 * 0x60, 8,
+		    0x40 | S_CODE16 << 16 | 0x86ull << 40);
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RAX), S_CODE16 << 16 | 3);
+		IS(get(t, VM_REG_RCX), HI | 3);
+		IS(get(t, VM_REG_RDX), HI | 0x1000);
+		IS(get(t, VM_REG_RFLAGS) & CF, CF);
+		check(t, "SDM 2 MOV (#GP): a bad selector, ESP %#x",
+		    (unsigned)hi | 0x1000);
+		prot16(t, CODE16("mov ax, 0x50\nmov ss, ax\n"));
+		set(t, VM_REG_RSP, hi | 0x1000);
+		GO(V_GP);
+		IS(mem(t, P_SS + 0xff0, 4), S_CODE16);
+		IS(mem(t, P_SS + 0xff4, 4), 3);
+		check(t, "SDM 2 IRET: 32 bits from a 16-bit stack, ESP %#x",
+		    (unsigned)hi | 0x1000);
+		prot16(t, CODE16("pushfd\npushd 0x50\npushd 64\n"
+				 ".byte 0x66, 0xcf\n.balign 64, 0x90\n"
+				 "mov dx, sp\n" STOP));
+		set(t, VM_REG_RSP, hi | 0x1000);
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RDX), HI | 0x1000);
+	}
+	check(t, "SDM 2 INT n: 16-bit stack, SP wraps");
+	prot16(t, CODE16("int 0x60\n"));
+	set(t, VM_REG_RSP, 0);
+	GO(0x60);
+	IS(get(t, VM_REG_RSP), 0xfff4);
+	IS(mem(t, P_SS + 0xfff4, 4), 2);
+	check(t, "SDM 2 MOVS, STOS: 16-bit protected mode, wrap");
+	prot16(t, CODE16("rep movsb\nes lodsb\nxlat\n" STOP));
+	set(t, VM_REG_RCX, HI | 4);
+	set(t, VM_REG_RSI, HI | 0xfffe);
+	set(t, VM_REG_RDI, HI | 0x1ffe);
+	set(t, VM_REG_RBX, 0x8000);
+	set_mem(t, T_DATA + 0xfffe, 2, 0x2211);
+	set_mem(t, T_DATA, 4, 0x40554433);
+	set_mem(t, T_DATA + 0x8055, 1, 0x66);
+	GO(GO_STOP);
+	IS(mem(t, T_DATA + 0x1ffe, 4), 0x44332211);
+	IS(get(t, VM_REG_RSI), HI | 3);
+	IS(get(t, VM_REG_RAX), HI | 0x66);
+	check(t, "SDM 2 XLAT: 16-bit address in 32-bit code");
+	prot(t, CODE32(".byte 0x67\nxlat\n" STOP));
+	set(t, VM_REG_RBX, HI | 0xfff8);
+	set(t, VM_REG_RAX, 0x18);
+	set_mem(t, 0x10, 1, 0x99);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_RAX), 0x99);
 }
 
 /* ---- far pointers and ARPL in 32-bit code ---- */
@@ -481,7 +536,7 @@ v86(struct t *t, struct code c, unsigned iopl)
 	set(t, VM_REG_RSP, 0xb000);
 }
 
-/* The monitor's frame at ESP0: SDM 3 figure 21-4. */
+/* The monitor's frame at ESP0: SDM 3 figure 20-4. */
 static void
 is_v86_frame(struct t *t, bool error, uint32_t eip, uint32_t fl, uint32_t esp)
 {
@@ -515,7 +570,7 @@ is_v86_frame(struct t *t, bool error, uint32_t eip, uint32_t fl, uint32_t esp)
 static void
 v86_gp(struct t *t, const char *insn, struct code c, unsigned iopl)
 {
-	check(t, "SDM 3 21.2.7, 21.3.3 (#GP): %s in V86, IOPL %u", insn, iopl);
+	check(t, "SDM 3 20.2.7, 20.3.3 (#GP): %s in V86, IOPL %u", insn, iopl);
 	v86(t, c, iopl);
 	GO(V_GP);
 	is_v86_frame(t, true, 1, FL_VM | iopl << 12 | 0x202, V_ESP);
@@ -542,7 +597,7 @@ v86_enter(struct t *t)
 	IS(mem(t, P_SS + 0xffe, 2), 0x77);
 	is_v86_frame(t, false, (uint32_t)mem(t, P_ESP0 - 36, 4), 0x23202,
 	    V_ESP - 2);
-	check(t, "SDM 3 21.2.2: segments are 16 * selector, limit ffff, DPL 3");
+	check(t, "SDM 3 20.2.2: segments are 16 * selector, limit ffff, DPL 3");
 	v86(t, CODE16("mov ax, 0x1000\nmov ds, ax\nmov al, [0x5678]\n"
 		      "mov bx, 0x6000\npush bx\npop es\nmov es:[2], bl\n"
 		      "call 0x9000:0x40\njmp .\n" STOP), 3);
@@ -594,7 +649,7 @@ v86_sensitive(struct t *t)
 		V86_GP("wbinvd", iopl);
 		V86_GP("invlpg [0x10]", iopl);
 	}
-	check(t, "SDM 3 21.2.7: CLI, STI, PUSHF, POPF with IOPL 3");
+	check(t, "SDM 3 20.2.7: CLI, STI, PUSHF, POPF with IOPL 3");
 	v86(t, CODE16("pushf\npop ax\ncli\npushf\npop bx\nsti\npushfd\n"
 		      "pop ecx\npush 0x0ad7\npopf\npushf\npop dx\n"
 		      "pushd 0x00200ed7\npopfd\npushfd\npop esi\n" STOP),
@@ -617,23 +672,23 @@ v86_sensitive(struct t *t)
 	IS(get(t, VM_REG_RCX), 0x203203);
 	IS(get(t, VM_REG_RDX), HI | 0x1000);
 	IS(get(t, VM_REG_RFLAGS) & FL_VM, FL_VM);
-	check(t, "SDM 3 21.3.3: INT n with IOPL 3 goes to the IDT");
+	check(t, "SDM 3 20.3.3: INT n with IOPL 3 goes to the IDT");
 	v86(t, CODE16("int 0x60\n"), 3);
 	GO(0x60);
 	is_v86_frame(t, false, 2, 0x23202, V_ESP);
-	check(t, "SDM 3 21.3.3 (#GP): gate of DPL 0");
+	check(t, "SDM 3 20.3.3 (#GP): gate of DPL 0");
 	v86(t, CODE16("int 0x60\n"), 3);
 	gate(t, 0x60, (uint32_t)GVM_STUBS + 16 * 0x60, 0x8e);
 	GO(V_GP);
 	IS(mem(t, P_ESP0 - 40, 4), 0x60 * 8 + 2);
-	check(t, "SDM 3 21.3.1: INT3, INTO are not sensitive to IOPL");
+	check(t, "SDM 3 20.3.1: INT3, INTO are not sensitive to IOPL");
 	v86(t, CODE16("nop\nint3\n"), 0);
 	GO(V_BP);
 	is_v86_frame(t, false, 2, 0x20202, V_ESP);
 	v86(t, CODE16("mov al, 0x7f\ninc al\ninto\n"), 0);
 	GO(V_OF);
 	is_v86_frame(t, false, 5, 0x20202, V_ESP);
-	check(t, "SDM 3 21.3.1: an interrupt gate clears IF, a trap gate not");
+	check(t, "SDM 3 20.3.1: an interrupt gate clears IF, a trap gate not");
 	v86(t, CODE16("int3\n"), 0);
 	GO(V_BP);
 	IS(get(t, VM_REG_RFLAGS) & FL_IF, 0);
@@ -646,7 +701,7 @@ v86_sensitive(struct t *t)
 static void
 v86_faults(struct t *t)
 {
-	check(t, "SDM 3 21.3.1: #DE and #UD from V86, no error code");
+	check(t, "SDM 3 20.3.1: #DE and #UD from V86, no error code");
 	v86(t, CODE16("nop\ndiv cx\n"), 0);
 	set(t, VM_REG_RCX, 0);
 	GO(V_DE);
@@ -654,7 +709,7 @@ v86_faults(struct t *t)
 	v86(t, CODE16("nop\nud2\n"), 0);
 	GO(V_UD);
 	is_v86_frame(t, false, 1, 0x20202, V_ESP);
-	check(t, "SDM 3 21.2.7 (#UD): ARPL, SLDT, STR, LLDT, LTR, LAR, VERR");
+	check(t, "SDM 3 20.2.7 (#UD): ARPL, SLDT, STR, LLDT, LTR, LAR, VERR");
 #define UD(bytes)                                                              \
 	do {                                                                   \
 		v86(t, CODE16(".byte " bytes "\n" STOP), 3);                   \
@@ -668,7 +723,7 @@ v86_faults(struct t *t)
 	UD("0x0f, 0x00, 0xe0");
 	UD("0x0f, 0x02, 0xc1");
 	UD("0xc5, 0xf8, 0x57, 0xc0"); /* VEX */
-	check(t, "SDM 3 21.3.1 (#GP): the handler must be of ring 0");
+	check(t, "SDM 3 20.3.1 (#GP): the handler must be of ring 0");
 	v86(t, CODE16("int 0x60\n"), 3);
 	set_gdt(t, 0x78, 0x00cffb000000ffff); /* ring 3 */
 	set_mem(t, P_IDT + 8 * 0x60, 8,
@@ -688,14 +743,14 @@ v86_faults(struct t *t)
 		IS(t->g->nio, 1);
 		IS(t->g->io[0].addr, 0x100);
 	}
-	check(t, "SDM 3 21.3.1: a hardware interrupt leaves V86");
+	check(t, "SDM 3 20.3.1: a hardware interrupt leaves V86");
 	v86(t, CODE16("1:jmp 1b\n"), 0);
 	(void)vcpu_set_apic(t->g->cpu, 0xf0, 0x1ff);
 	IS(vm_msi(t->g->vm, 0xfee00000, 0x61), 0);
 	GO(0x61);
 	is_v86_frame(t, false, 0, 0x20202, V_ESP);
 	(void)vcpu_set_apic(t->g->cpu, 0xb0, 0);
-	check(t, "SDM 3 4.6, 21.2.1: V86 is CPL 3 for paging");
+	check(t, "SDM 3 4.6, 20.2.1: V86 is CPL 3 for paging");
 	v86(t, CODE16("mov al, [0x10]\nmov bx, 0x1111\nmov fs, bx\n"
 		      "mov al, fs:[0]\n"), 3);
 	/* Supervisor pages all over but for code, data and stack. */
@@ -725,7 +780,7 @@ v86_faults(struct t *t)
 	IS(get(t, VM_REG_CR2), 0x11110);
 }
 
-const struct group_fn group[] = { { "code16", code16 },
+const struct group_fn group[] = { { "code16", code16 }, { "gates", gates },
 	{ "pointers", pointers }, { "bcd", bcd }, { "v86_enter", v86_enter },
 	{ "v86_sensitive", v86_sensitive }, { "v86_faults", v86_faults },
 	{ NULL, NULL } };
