@@ -409,7 +409,7 @@ tr_goto(struct tr *t, uint64_t pc)
 		o->pc = pc;
 	}
 	l = &t->links[t->nlinks++];
-	l->pc = pc;
+	*l = (struct link){ .pc = pc };
 	l->patch = e_jmp(t);
 	o = ool_new(t, OOL_STUB, l->patch);
 	o->link = l;
