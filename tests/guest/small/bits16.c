@@ -633,6 +633,7 @@ v86_sensitive(struct t *t)
 		V86_GP("pushfd", iopl);
 		V86_GP("popfd", iopl);
 		V86_GP("int 0x60", iopl);
+		V86_GP(".byte 0xcd, 3", iopl); /* not INT3 */
 		V86_GP("iret", iopl);
 		V86_GP(".byte 0x66, 0xcf", iopl);
 	}
