@@ -266,7 +266,7 @@ leave(struct tr *t)
 	return (true);
 }
 
-/* ENTER n, 0: push rBP; rBP := rSP; rSP -= n. Nested frames: not here. */
+/* ENTER n, 0: push rBP; rBP := rSP; rSP -= n. Nested frames are rare. */
 static bool
 enter(struct tr *t)
 {
@@ -274,8 +274,14 @@ enter(struct tr *t)
 	int n = (int)(t->op[0].imm.value.u & 0xffff);
 	struct access a;
 
-	if ((t->op[1].imm.value.u & 31) != 0)
-		return (false);
+	if ((t->op[1].imm.value.u & 31) != 0) {
+		e_mov_imm(t, T0,
+		    size | (t->op[1].imm.value.u & 31) << 8 |
+			(uint64_t)n << 16);
+		e_mov_imm(t, T1, t->next);
+		tr_call(t, soft_h_enter);
+		return (true);
+	}
 	stack_ea(t, -(int)size);
 	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK, &a);
 	store(t, size, H_BP);

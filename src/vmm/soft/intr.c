@@ -243,12 +243,28 @@ read_gate(struct soft_cpu *cpu, unsigned vector, bool external, struct gate *g)
 	g->offset = (lo & 0xffff) | ((lo >> 32) & 0xffff0000) | hi << 32;
 }
 
-static void
-push(struct soft_cpu *cpu, uint64_t *sp, uint64_t ss_base, unsigned size,
-    unsigned m, uint64_t v)
+/* A stack to push to: its base, and which bits of rSP count. */
+struct stack {
+	uint64_t sp, base, mask;
+};
+
+static struct stack
+stack_of(const struct soft_cpu *cpu, uint64_t sp, uint64_t base, bool big)
 {
-	*sp -= size;
-	soft_st(cpu, size == 8 ? *sp : (uint32_t)(*sp + ss_base), size, m, v);
+	if (cpu->efer & EFER_LMA)
+		return ((struct stack){ sp, 0, ~0ull });
+	return ((struct stack){ sp, base, big ? 0xffffffff : 0xffff });
+}
+
+static void
+push(struct soft_cpu *cpu, struct stack *s, unsigned size, unsigned m,
+    uint64_t v)
+{
+	uint64_t sp = (s->sp - size) & s->mask;
+
+	s->sp = (s->sp & ~s->mask) | sp;
+	soft_st(cpu, s->mask == ~0ull ? sp : (uint32_t)(sp + s->base), size, m,
+	    v);
 }
 
 /* The stack for a more privileged level, from the TSS. */
@@ -316,16 +332,13 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	unsigned cpl = cpu->cpl, new_cpl, type, size, m;
 	uint16_t ss_sel = 0;
 	struct gate g;
+	struct stack st;
 	bool stack_switch = false, v86 = (cpu->rflags & FL_VM) != 0;
 
 	if (!(cpu->cr0 & CR0_PE)) {
 		real_interrupt(cpu, vector, return_rip);
 		return;
 	}
-	/* INT n in virtual-8086 mode is IOPL-sensitive (20.3.3.1). */
-	if (v86 && soft && vector != EXC_BP &&
-	    (cpu->rflags & FL_IOPL) != FL_IOPL)
-		soft_raise_err(cpu, EXC_GP, 0);
 	read_gate(cpu, vector, ext, &g);
 	type = g.type & 0xf;
 	if ((g.type & 0x10) || (lma ? (type & 0xe) != 0xe :
@@ -364,6 +377,7 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 			if (!((ss_desc >> 47) & 1))
 				soft_raise_err(
 				    cpu, EXC_SS, (ss_sel & ~3u) | ext);
+			new_ss.access = (ss_desc >> 54) & 1 ? VM_SEG_DB : 0;
 			new_ss.base = ((ss_desc >> 16) & 0xffffff) |
 			    ((ss_desc >> 32) & 0xff000000);
 		}
@@ -378,21 +392,22 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	if (soft)
 		cpu->rflags &= ~FL_RF;
 	m = new_cpl == 3 ? MMU_USER : MMU_KERNEL;
+	st = stack_of(cpu, sp, new_ss.base, (new_ss.access & VM_SEG_DB) != 0);
 	if (v86) {
-		push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_GS].sel);
-		push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_FS].sel);
-		push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_DS].sel);
-		push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_ES].sel);
+		push(cpu, &st, size, m, cpu->seg[VM_SEG_GS].sel);
+		push(cpu, &st, size, m, cpu->seg[VM_SEG_FS].sel);
+		push(cpu, &st, size, m, cpu->seg[VM_SEG_DS].sel);
+		push(cpu, &st, size, m, cpu->seg[VM_SEG_ES].sel);
 	}
 	if (lma || stack_switch) {
-		push(cpu, &sp, new_ss.base, size, m, old_ss.sel);
-		push(cpu, &sp, new_ss.base, size, m, old_sp);
+		push(cpu, &st, size, m, old_ss.sel);
+		push(cpu, &st, size, m, old_sp);
 	}
-	push(cpu, &sp, new_ss.base, size, m, soft_get_rflags(cpu));
-	push(cpu, &sp, new_ss.base, size, m, cpu->seg[VM_SEG_CS].sel);
-	push(cpu, &sp, new_ss.base, size, m, return_rip);
+	push(cpu, &st, size, m, soft_get_rflags(cpu));
+	push(cpu, &st, size, m, cpu->seg[VM_SEG_CS].sel);
+	push(cpu, &st, size, m, return_rip);
 	if (has_error)
-		push(cpu, &sp, new_ss.base, size, m, error);
+		push(cpu, &st, size, m, error);
 	/* Nothing faults from here on. */
 	if (v86) {
 		drop_seg(&cpu->seg[VM_SEG_ES]);
@@ -413,7 +428,7 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 			soft_set_accessed(cpu, ss_sel, ss_desc);
 		}
 	}
-	cpu->gpr[R_SP] = sp;
+	cpu->gpr[R_SP] = st.sp;
 	soft_set_accessed(cpu, g.sel, desc);
 	soft_set_seg_raw(cpu, VM_SEG_CS,
 	    (uint16_t)((g.sel & ~3u) | new_cpl), desc);
@@ -426,11 +441,22 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	soft_update_mode(cpu);
 }
 
+/* INT3. */
 void
-soft_h_int(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
+soft_h_int3(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
 {
 	soft_sync_rip(cpu);
 	soft_interrupt(cpu, (unsigned)vector, true, false, 0, false, next);
+}
+
+void
+soft_h_int(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
+{
+	/* INT n is IOPL-sensitive in virtual-8086 mode, unlike INT3 and INTO
+	 * (SDM volume 3, 20.2.7). */
+	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
+		soft_raise_err(cpu, EXC_GP, 0);
+	soft_h_int3(cpu, vector, next);
 }
 
 /* INT1 does not check the gate's DPL (SDM volume 2, INT n). */
@@ -445,7 +471,7 @@ void
 soft_h_into(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
 {
 	if (soft_get_rflags(cpu) & FL_OF)
-		soft_h_int(cpu, vector, next);
+		soft_h_int3(cpu, vector, next);
 	else
 		cpu->rip = next;
 }

@@ -114,6 +114,12 @@ xlat(struct tr *t)
 	e1(t, 0xb6);
 	e1(t, 0xf0);
 	e_lea(t, w, T0, H_BX, T0, 0, 0);
+	if (t->in.address_width == 16) { /* movzx T0, T0w */
+		e1(t, 0x45);
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e1(t, 0xf6);
+	}
 	for (unsigned i = 0; i < t->in.operand_count; i++)
 		if (t->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
 			ZydisRegister s = t->op[i].mem.segment;

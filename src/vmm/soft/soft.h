@@ -491,7 +491,8 @@ void soft_reset_cpu(struct soft_cpu *cpu);
 /* ---- helpers: void f(struct soft_cpu *, uint64_t t0, uint64_t t1) ---- */
 typedef void soft_helper(struct soft_cpu *, uint64_t, uint64_t);
 /* intr.c */
-soft_helper soft_h_exc, soft_h_int, soft_h_int1, soft_h_into, soft_h_iret,
+soft_helper soft_h_exc, soft_h_int, soft_h_int3, soft_h_int1, soft_h_into,
+    soft_h_iret,
     soft_h_unsupported;
 /* far.c */
 soft_helper soft_h_syscall, soft_h_sysret, soft_h_sysenter, soft_h_sysexit,
@@ -503,6 +504,8 @@ soft_helper soft_h_mov_to_seg, soft_h_lldt, soft_h_ltr, soft_h_sldt,
     soft_h_sgdt, soft_h_sidt, soft_h_lxs, soft_h_arpl;
 /* bcd.c */
 soft_helper soft_h_bcd;
+/* stack.c */
+soft_helper soft_h_enter;
 /* sys.c */
 soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_rdtscp, soft_h_rdpmc, soft_h_rdpid, soft_h_mov_to_cr,

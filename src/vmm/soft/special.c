@@ -489,7 +489,7 @@ tr_special(struct tr *t)
 	case ZYDIS_MNEMONIC_INT:
 		return (interrupt(t, soft_h_int, t->op[0].imm.value.u & 0xff));
 	case ZYDIS_MNEMONIC_INT3:
-		return (interrupt(t, soft_h_int, EXC_BP));
+		return (interrupt(t, soft_h_int3, EXC_BP));
 	case ZYDIS_MNEMONIC_INT1:
 		return (interrupt(t, soft_h_int1, EXC_DB));
 	case ZYDIS_MNEMONIC_INTO:

@@ -124,7 +124,8 @@ static void
 code16(struct t *t)
 {
 	check(t, "SDM 3 21.2: 16-bit code, data and stack with bases");
-	prot16(t, CODE16("mov ax, 0x1234\nmov [0x10], ax\nmov [bx + 0x20], eax\n"
+	prot16(t, CODE16("mov ax, 0x1234\nmov [0x10], ax\n"
+			 "mov [bx + 0x20], eax\n"
 			 "push ax\npush ebx\ncall 1f\nmov dx, sp\n" STOP
 			 "1:mov bp, sp\nmov cx, [bp]\nmov si, cs:[0]\nret\n"));
 	set(t, VM_REG_RBX, HI);
