@@ -18,10 +18,10 @@
 /*
  * The soft engine. docs/soft-engine.md tells how it works.
  *
- * "Light" files (every one but translate*.c, copy.c and soft.c) are compiled
- * without use of vector and x87 registers and call nothing outside the
- * engine without soft_fpu_leave() before: the guest's FPU state may be live
- * in the host's registers while they run.
+ * "Light" files (those of vmm_light in meson.build) are compiled without use
+ * of vector and x87 registers and call nothing outside the engine without
+ * soft_fpu_leave() before: the guest's FPU state may be live in the host's
+ * registers while they run.
  */
 struct block;
 struct link;
