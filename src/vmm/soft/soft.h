@@ -265,7 +265,9 @@ soft_set_rflags(struct soft_cpu *cpu, uint64_t fl)
 
 /* ---- code cache (cache.c) ---- */
 
-#define CODE_CACHE_SIZE (36u << 20)
+/* Both mappings of the cache count as resident memory, so that it takes twice
+ * this; with the arena and a vcpu's TLBs the engine stays under 96 MiB. */
+#define CODE_CACHE_SIZE (30u << 20)
 #define BLOCK_MAX_INSNS 48
 
 /* A jump out of a block to a constant pc in the same page. */
@@ -342,7 +344,7 @@ struct soft_vm {
 	struct code_page *code_pages;
 	uint64_t npages;
 };
-#define ARENA_SIZE (28u << 20)
+#define ARENA_SIZE (21u << 20)
 
 static inline bool
 soft_is_ram(const struct soft_vm *vm, uint64_t gpa)
