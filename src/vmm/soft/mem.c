@@ -248,9 +248,12 @@ byte_mask(uint32_t what)
 	    signs(k, (what >> ACCESS_ELEM_SHIFT) & 3) :
 	    opmask(k);
 	if (what & ACCESS_BCAST) {
-		unsigned n = what >> ACCESS_COUNT_SHIFT;
-
-		return (kv & (~0ull >> (64 - n)) ? all : 0);
+		/* COUNT results take the elements in turn. */
+		for (unsigned i = 0; i < what >> ACCESS_COUNT_SHIFT; i++)
+			if ((kv >> i) & 1)
+				mask |= ((1ull << elem) - 1)
+				    << i % (size / elem) * elem;
+		return (mask);
 	}
 	if (what & ACCESS_PACKED) {
 		kv &= ~0ull >> (64 - size / elem);

@@ -426,7 +426,7 @@ void soft_phys_write(
 #define ACCESS_ALIGNED 0x800u	    /* #GP unless naturally aligned */
 #define ACCESS_MASKED 0x100000u	    /* AVX-512: mask register K */
 #define ACCESS_VMASK 0x200000u	    /* AVX: mask in vector register K */
-#define ACCESS_BCAST 0x400000u	    /* one element for COUNT of them */
+#define ACCESS_BCAST 0x400000u	    /* elements for COUNT of them, in turn */
 #define ACCESS_PACKED 0x800000u	    /* as many elements as K has bits set */
 #define ACCESS_K_SHIFT 12	    /* 4 bits */
 #define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits */
