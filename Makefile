@@ -35,7 +35,7 @@ $(BUILD)/build.ninja:
 	$(MESON) setup --prefix=$(PREFIX) $(BUILD)
 
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) src/cmd/lhyve src/cmd/lhyve.8
 	@ln -sfn src/cmd/lhyve $(BUILD)/lhyve
 
 $(GUEST)/vmlinuz:
@@ -53,7 +53,7 @@ run:
 	@$(MAKE) --no-print-directory all guest
 	@$(BUILD)/lhyve -A -H -m $(MEMORY) -s 0,hostbridge -s 31,lpc \
 	    -l com1,stdio -o engine=soft -o kernel=$(KERNEL) \
-	    -o initrd=$(INITRD) -o cmdline="$(CMDLINE)" vm0 || [ $$? -eq 1 ]
+	    -o initrd=$(INITRD) -o cmdline='$(CMDLINE)' vm0 || [ $$? -eq 1 ]
 
 check: export LHYVE = $(abspath $(BUILD))/lhyve
 check: export LHYVE_GUEST = $(abspath $(GUEST))
