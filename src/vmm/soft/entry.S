@@ -133,9 +133,6 @@ soft_thunk_helper_end:
 
 	.globl soft_thunk_lookup
 soft_thunk_lookup:
-	movq %r14, E(CPU_RIP)
-	.globl soft_thunk_lookup_rip
-soft_thunk_lookup_rip:
 	save_guest
 	jmp 1b
 

@@ -40,7 +40,6 @@ raise_any(struct soft_cpu *cpu, unsigned vector, bool has_error,
 {
 	soft_sync_rip(cpu);
 	cpu->exc.pending = true;
-	cpu->exc.soft = false;
 	cpu->exc.vector = (uint8_t)vector;
 	cpu->exc.has_error = has_error;
 	cpu->exc.error = error;

@@ -46,15 +46,14 @@
 #define THUNK_HELPER 2	   /* C function in T2, arguments T0, T1 */
 #define THUNK_HELPER_END 3 /* the same, then goes to cpu->rip */
 #define THUNK_LINK 4	   /* T0: struct link to resolve */
-#define THUNK_LOOKUP 5	   /* T0: guest pc to go to */
+#define THUNK_LOOKUP 5	   /* goes to cpu->rip */
 #define THUNK_EXIT 6	   /* T0: guest pc to leave with */
 #define THUNK_FPU 7	   /* brings the guest FPU state in */
 /* The same with the promise that FPU state is in on return if it was. */
 #define THUNK_MEM_FPU 8
 #define THUNK_WRITEBACK_FPU 9
 #define THUNK_HELPER_FPU 10
-#define THUNK_LOOKUP_RIP 11 /* as LOOKUP, the pc is in cpu->rip already */
-#define NTHUNKS 12
+#define NTHUNKS 11
 
 /* struct soft_cpu lies at the start of a mapping that goes on so: */
 #define TLB_ENTRY_SHIFT 5

@@ -76,13 +76,12 @@ cpu_create(struct soft_vm *vm, unsigned id)
 		[THUNK_HELPER] = soft_thunk_helper,
 		[THUNK_HELPER_END] = soft_thunk_helper_end,
 		[THUNK_LINK] = soft_thunk_link,
-		[THUNK_LOOKUP] = soft_thunk_lookup,
 		[THUNK_EXIT] = soft_thunk_exit,
 		[THUNK_FPU] = soft_thunk_fpu,
 		[THUNK_MEM_FPU] = soft_thunk_mem_fpu,
 		[THUNK_WRITEBACK_FPU] = soft_thunk_writeback_fpu,
 		[THUNK_HELPER_FPU] = soft_thunk_helper_fpu,
-		[THUNK_LOOKUP_RIP] = soft_thunk_lookup_rip,
+		[THUNK_LOOKUP] = soft_thunk_lookup,
 	};
 	struct soft_cpu *cpu;
 

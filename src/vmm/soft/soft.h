@@ -164,7 +164,7 @@ struct soft_cpu {
 
 	/* An exception on its way, and the one being delivered. */
 	struct {
-		bool pending, has_error, soft;
+		bool pending, has_error;
 		uint8_t vector;
 		uint32_t error;
 		uint64_t cr2;
@@ -552,7 +552,6 @@ void soft_thunk_helper_fpu(void);
 void soft_thunk_helper_end(void);
 void soft_thunk_link(void);
 void soft_thunk_lookup(void);
-void soft_thunk_lookup_rip(void);
 void soft_thunk_exit(void);
 void soft_thunk_fpu(void);
 

@@ -310,11 +310,15 @@ emit_ool_mem(struct tr *t, const struct ool *o)
 void
 tr_need_fpu(struct tr *t)
 {
+	uint8_t *over;
+
 	if (t->fpu_in)
 		return;
 	e_ld_env(t, 0, T2, CPU_FPU_OUT);
-	e_jrcxz(t, 7);
+	e_jrcxz(t, 0);
+	over = t->p;
 	e_call_thunk(t, THUNK_FPU);
+	over[-1] = (uint8_t)(t->p - over);
 	t->fpu_in = true;
 }
 
@@ -353,6 +357,7 @@ void
 tr_goto_t0(struct tr *t)
 {
 	int32_t jc = jc_disp(t);
+	uint8_t *over;
 
 	e_st_env(t, 1, CPU_RIP, T0);
 	e_rorx(t, 0, T2, T0, JC_SHIFT);
@@ -364,8 +369,10 @@ tr_goto_t0(struct tr *t)
 	e_lea(t, 1, T0, T0, T2, 0, 0);
 	e_op_mem(t, 1, 0x8b, T2, H_ENV, T1, 3, jc);
 	e_lea(t, 1, T2, T2, T0, 0, 0);
-	e_jrcxz(t, 7);
-	e_jmp_thunk(t, THUNK_LOOKUP_RIP);
+	e_jrcxz(t, 0);
+	over = t->p;
+	e_jmp_thunk(t, THUNK_LOOKUP);
+	over[-1] = (uint8_t)(t->p - over);
 	e_rex(t, 0, 0, T1, H_ENV);
 	e1(t, 0xff);
 	e_mem(t, 4, H_ENV, T1, 3, jc + 8);
@@ -377,6 +384,7 @@ goto_far(struct tr *t, uint64_t pc)
 {
 	int32_t jc = jc_disp(t) +
 	    (int32_t)((pc >> JC_SHIFT) & (JC_SIZE - 1)) * 16;
+	uint8_t *over;
 
 	e_mov_imm(t, T0, pc);
 	e_st_env(t, 1, CPU_RIP, T0);
@@ -384,8 +392,10 @@ goto_far(struct tr *t, uint64_t pc)
 	e_lea(t, 1, T0, T0, T2, 0, 0);
 	e_op_mem(t, 1, 0x8b, T2, H_ENV, -1, 0, jc);
 	e_lea(t, 1, T2, T2, T0, 0, 0);
-	e_jrcxz(t, 7);
-	e_jmp_thunk(t, THUNK_LOOKUP_RIP);
+	e_jrcxz(t, 0);
+	over = t->p;
+	e_jmp_thunk(t, THUNK_LOOKUP);
+	over[-1] = (uint8_t)(t->p - over);
 	e_rex(t, 0, 0, 0, H_ENV);
 	e1(t, 0xff);
 	e_mem(t, 4, H_ENV, -1, 0, jc + 8);
@@ -461,7 +471,7 @@ static unsigned
 fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 {
 	unsigned off = (unsigned)((gpa + (t->pc - t->b->pc)) & 0xfff);
-	unsigned n = 0x1000 - off < 15 ? 0x1000 - off : 15, lenient;
+	unsigned n = 0x1000 - off < 15 ? 0x1000 - off : 15;
 	uint64_t lin, gpa2;
 	uint8_t *p2;
 	ZyanStatus st;
@@ -485,8 +495,7 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	    &gpa2);
 	if (p2 == NULL)
 		return (n);
-	lenient = 15 - n;
-	memcpy(t->bytes + n, p2, lenient);
+	memcpy(t->bytes + n, p2, 15 - n);
 	t->b->gpa2 = gpa2;
 	return (15);
 }
