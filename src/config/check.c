@@ -239,43 +239,43 @@ check_singles(struct check *c)
 
 /* The number given, or 0. */
 static unsigned
-topology_get(struct check *c, const char *path)
+topology_get(const struct config *cfg, const char *path)
 {
-	const char *s = config_get(c->cfg, path);
+	const char *s = config_get(cfg, path);
 	uint64_t n;
 
 	return (s != NULL && config_parse_uint(s, &n) == 0 ? (unsigned)n : 0);
 }
 
-/*
- * What is missing follows from what is there: packages first, as bhyve has
- * it. Unlike bhyve's, "cpus=4,cores=2" is two packages and no error.
- */
-static int
-check_topology(struct check *c)
+int
+config_topology(const struct config *cfg, struct config_topology *t,
+    struct config_error *err)
 {
-	unsigned cpus = topology_get(c, "cpus");
-	unsigned sockets = topology_get(c, "sockets");
-	unsigned cores = topology_get(c, "cores");
-	unsigned threads = topology_get(c, "threads");
+	unsigned cpus = topology_get(cfg, "cpus");
 	uint64_t per, total;
 
-	per = (uint64_t)(cores != 0 ? cores : 1) * (threads != 0 ? threads : 1);
-	if (sockets == 0)
-		sockets =
+	t->sockets = topology_get(cfg, "sockets");
+	t->cores = topology_get(cfg, "cores");
+	t->threads = topology_get(cfg, "threads");
+	if (t->cores == 0)
+		t->cores = 1;
+	if (t->threads == 0)
+		t->threads = 1;
+	per = (uint64_t)t->cores * t->threads;
+	if (t->sockets == 0)
+		t->sockets =
 		    cpus != 0 && cpus % per == 0 ? (unsigned)(cpus / per) : 1;
-	total = per * sockets;
+	total = per * t->sockets;
 	if (cpus != 0 && total != cpus)
-		return (config_fail(c->err,
+		return (config_fail(err,
 		    "-c: topology (%u sockets, %u cores, %u threads) does not "
 		    "match %u cpus; make the product equal",
-		    sockets, cores != 0 ? cores : 1, threads != 0 ? threads : 1,
-		    cpus));
-	if (total != 1)
-		return (config_fail(c->err,
-		    "-c: %" PRIu64 " processors: more than one is not there "
-		    "yet; use -c 1",
-		    total));
+		    t->sockets, t->cores, t->threads, cpus));
+	if (total > CONFIG_MAX_CPUS)
+		return (config_fail(err,
+		    "-c: %" PRIu64 " processors are too many; use at most %d",
+		    total, CONFIG_MAX_CPUS));
+	t->cpus = (unsigned)total;
 	return (0);
 }
 
@@ -309,13 +309,14 @@ config_check(const struct config *cfg, const struct config_devices *devs,
     struct config_error *err)
 {
 	struct check c = {.cfg = cfg, .devs = devs, .err = err};
+	struct config_topology topology;
 	int error;
 
 	error = config_walk(cfg, check_one, &c);
 	if (error == 0)
 		error = check_singles(&c);
 	if (error == 0)
-		error = check_topology(&c);
+		error = config_topology(c.cfg, &topology, c.err);
 	if (error == 0)
 		error = check_name(&c);
 	return (error);

@@ -71,6 +71,18 @@ int config_check(const struct config *cfg, const struct config_devices *devs,
     struct config_error *err);
 /* The variable of the table that path names, or NULL. */
 const struct config_var *config_var_find(const char *path);
+/*
+ * -c: what is not given follows from what is, packages first, as bhyve has
+ * it. Unlike bhyve's, "cpus=4,cores=2" is two packages and no error. 0, or
+ * -EINVAL with *err saying why.
+ */
+#define CONFIG_MAX_CPUS 64
+struct config_topology {
+	unsigned sockets, cores, threads; /* each at least 1 */
+	unsigned cpus;			  /* their product */
+};
+int config_topology(const struct config *cfg, struct config_topology *t,
+    struct config_error *err);
 /* The device with the name, in either case, or NULL. */
 const struct config_device *config_device_find(
     const struct config_device *list, const char *name);

@@ -201,7 +201,8 @@ machine_set_regs(struct machine *m)
 		error = set_seg(vcpu, segs[i].seg, segs[i].val);
 	if (error == 0)
 		error = set_virtual_wire(vcpu);
-	if (error == 0)
-		error = set_mtrrs(vcpu);
+	/* A BIOS gives all processors the same memory types. */
+	for (i = 0; i < m->ncpus && error == 0; i++)
+		error = set_mtrrs(m->cpus[i].vcpu);
 	return (error);
 }

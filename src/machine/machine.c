@@ -315,11 +315,13 @@ machine_create(
 	if (m == NULL)
 		return (config_fail(err, "out of memory"));
 	m->cfg = cfg;
-	m->ncpus = 1;
 	m->sigfd = -1;
 	atomic_store(&m->status, -1);
 
 	error = set_log(m, err);
+	if (error == 0)
+		error = config_topology(cfg, &m->topology, err);
+	m->ncpus = m->topology.cpus;
 	if (error == 0)
 		error = create_memory(m, err);
 	if (error == 0)

@@ -15,6 +15,7 @@
 #include "bus/pci.h"
 #include "bus/space.h"
 #include "chipset/chipset.h"
+#include "config/options.h"
 #include "firmware/boot.h"
 #include "gmem/gmem.h"
 #include "machine/machine.h"
@@ -48,9 +49,9 @@ struct machine {
 	uint64_t mem64_base, mem64_limit;
 
 	struct machine_cpu *cpus;
+	struct config_topology topology;
 	unsigned ncpus;
 	atomic_uint running; /* vcpu threads */
-	atomic_uint halted;  /* of them, in HLT with interrupts off */
 	atomic_int status;   /* -1: not ended yet; the first reason wins */
 
 	struct vtimer grace;

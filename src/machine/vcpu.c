@@ -7,8 +7,6 @@
 
 #include "machine/machine_priv.h"
 
-#define RFLAGS_IF 0x200u
-
 enum verdict { VCPU_CONTINUE, VCPU_DONE };
 
 static enum verdict
@@ -38,23 +36,13 @@ exit_msr(struct machine_cpu *c, const struct vm_exit *ex)
 	return (VCPU_CONTINUE);
 }
 
-/*
- * With -H. A processor in HLT with interrupts off waits for an NMI at most;
- * when all do, the machine has come to its end.
- */
+/* With -H. If all processors wait for each other, the engine ends the machine
+ * (SUSPENDED comes next). */
 static enum verdict
 exit_hlt(struct machine_cpu *c, const struct vm_exit *ex)
 {
-	struct machine *m = c->m;
-	bool dead = (ex->u.hlt.rflags & RFLAGS_IF) == 0;
-
-	if (dead && atomic_fetch_add(&m->halted, 1) + 1 == m->ncpus) {
-		machine_end(m, MACHINE_HALT);
-		return (VCPU_CONTINUE); /* SUSPENDED comes next */
-	}
+	(void)ex;
 	vcpu_wait(c->vcpu);
-	if (dead)
-		atomic_fetch_sub(&m->halted, 1);
 	return (VCPU_CONTINUE);
 }
 

@@ -28,7 +28,7 @@ vm_create(struct vm **out, const struct vm_config *cfg)
 	struct vm *vm;
 	int error;
 
-	if (cfg->ncpus == 0 || cfg->ncpus > 1)
+	if (cfg->ncpus == 0 || cfg->ncpus > VM_MAX_CPUS)
 		return (-EINVAL);
 	if (cfg->engine == VM_ENGINE_KVM)
 		return (-EOPNOTSUPP);

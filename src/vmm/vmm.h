@@ -51,11 +51,13 @@ struct vmm_io_ops {
 	int (*intr_ack)(void *arg);
 };
 
+#define VM_MAX_CPUS 64
+
 enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_KVM, VM_ENGINE_SOFT };
 
 struct vm_config {
 	enum vm_engine engine;
-	unsigned ncpus;
+	unsigned ncpus; /* 1 to VM_MAX_CPUS */
 	struct gmem *gmem;     /* outlives the VM */
 	struct vclock *vclock; /* outlives the VM */
 	const struct vmm_io_ops *ops;

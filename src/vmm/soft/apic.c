@@ -10,19 +10,6 @@
 #include "base/log.h"
 #include "vmm/soft/soft.h"
 
-void
-soft_lock(atomic_flag *lock)
-{
-	while (atomic_flag_test_and_set_explicit(lock, memory_order_acquire))
-		__builtin_ia32_pause();
-}
-
-void
-soft_unlock(atomic_flag *lock)
-{
-	atomic_flag_clear_explicit(lock, memory_order_release);
-}
-
 /* Makes translated code leave at the next block, at the latest. */
 void
 soft_break(struct soft_cpu *cpu)
@@ -77,6 +64,21 @@ soft_lapic_mmio_write(struct soft_cpu *cpu, uint64_t gpa, uint32_t val)
 static void
 ipi_to(struct soft_cpu *to, const struct lapic_action *act)
 {
+	/* An INIT level de-assert does nothing in any APIC of this kind (SDM
+	 * volume 3, 11.6.1). */
+	if (act->ipi_mode == 5) {
+		if (act->ipi_assert || !act->ipi_level) {
+			atomic_store(&to->sipi_req, 0);
+			atomic_store(&to->init_req, 1);
+			soft_request(to);
+		}
+		return;
+	}
+	if (act->ipi_mode == 6) {
+		atomic_store(&to->sipi_req, act->ipi_vector | 0x100u);
+		soft_request(to);
+		return;
+	}
 	soft_lock(&to->lapic_lock);
 	switch (act->ipi_mode) {
 	case 0: /* fixed */
@@ -86,7 +88,7 @@ ipi_to(struct soft_cpu *to, const struct lapic_action *act)
 	case 4:
 		to->lapic.nmi_pending = 1;
 		break;
-	default: /* INIT and SIPI: one processor has nobody to start */
+	default: /* SMI: there is no such mode; the rest is reserved */
 		break;
 	}
 	soft_unlock(&to->lapic_lock);
@@ -98,8 +100,10 @@ ipi(struct soft_cpu *cpu, const struct lapic_action *act)
 {
 	struct soft_vm *vm = cpu->vm;
 
+	unsigned first = act->ipi_mode == 1 ? atomic_fetch_add(&vm->turn, 1) : 0;
+
 	for (unsigned i = 0; i < vm->ncpus; i++) {
-		struct soft_cpu *to = vm->cpus[i];
+		struct soft_cpu *to = vm->cpus[(first + i) % vm->ncpus];
 		bool hit;
 
 		switch (act->ipi_shorthand) {

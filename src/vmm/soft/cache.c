@@ -105,7 +105,7 @@ soft_cache_flush(struct soft_vm *vm)
 	for (unsigned i = 0; i < vm->ncpus; i++)
 		for (unsigned m = 0; m < MMU_MODES; m++)
 			soft_jc_flush(vm->cpus[i], m);
-	vm->cpus[0]->stat.flushes++;
+	vm->flushes++;
 }
 
 void
@@ -127,23 +127,30 @@ soft_jc_flush(struct soft_cpu *cpu, unsigned m)
 		atomic_store(&cpu->jc_key[m], JC_KEY_KICK);
 }
 
-static struct code_page *
-page_get(struct soft_vm *vm, uint64_t gpa)
+void
+soft_page_watch(struct soft_vm *vm, uint64_t gpa)
 {
-	struct code_page **pp = &vm->pages[gpa >> 12];
+	struct code_page *cp, **pp = &vm->pages[gpa >> 12];
 
-	if (*pp == NULL) {
-		*pp = (struct code_page *)(void *)(vm->arena + vm->arena_used);
-		vm->arena_used += sizeof(**pp);
-		**pp = (struct code_page){ .gpa = gpa & ~0xfffull,
-			.next = vm->code_pages };
-		vm->code_pages = *pp;
-		gmem_watch(vm->gmem, gpa, true);
-		for (unsigned i = 0; i < vm->ncpus; i++)
-			soft_tlb_protect(vm->cpus[i], gpa);
-	}
-	(*pp)->idle = 0;
-	return (*pp);
+	if (*pp != NULL)
+		return;
+	if (vm->arena_used + ARENA_MARGIN > ARENA_SIZE)
+		soft_cache_flush(vm);
+	cp = (struct code_page *)(void *)(vm->arena + vm->arena_used);
+	vm->arena_used += sizeof(*cp);
+	*cp = (struct code_page){ .gpa = gpa & ~0xfffull,
+		.next = vm->code_pages };
+	vm->code_pages = cp;
+	*pp = cp;
+	gmem_watch(vm->gmem, gpa, true);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		soft_tlb_protect(vm->cpus[i], gpa);
+}
+
+bool
+soft_page_watched(struct soft_vm *vm, uint64_t gpa)
+{
+	return (vm->pages[gpa >> 12] != NULL);
 }
 
 /*
@@ -157,42 +164,80 @@ page_get(struct soft_vm *vm, uint64_t gpa)
 bool
 soft_page_idle(struct soft_vm *vm, uint64_t gpa)
 {
-	struct code_page *cp = vm->pages[gpa >> 12];
+	struct code_page *cp;
+	bool idle = false;
 
-	if (cp->blocks != NULL || ++cp->idle < CODE_PAGE_IDLE)
-		return (false);
-	vm->pages[gpa >> 12] = NULL;
-	gmem_watch(vm->gmem, gpa, false);
-	return (true);
+	soft_code_lock(vm);
+	cp = vm->pages[gpa >> 12];
+	if (cp != NULL && cp->blocks == NULL && ++cp->idle >= CODE_PAGE_IDLE) {
+		vm->pages[gpa >> 12] = NULL;
+		gmem_watch(vm->gmem, gpa, false);
+		idle = true;
+	}
+	soft_code_unlock(vm);
+	return (idle);
 }
 
-static void
-page_mark(struct code_page *cp, unsigned first, unsigned len)
+static uint64_t
+lines(unsigned first, unsigned len)
 {
+	uint64_t map = 0;
+
 	for (unsigned i = first >> 6; i <= (first + len - 1) >> 6 && i < 64;
 	     i++)
-		cp->map |= 1ull << i;
+		map |= 1ull << i;
+	return (map);
+}
+
+void
+soft_page_mark(struct soft_vm *vm, uint64_t gpa, unsigned len)
+{
+	struct code_page *cp = vm->pages[gpa >> 12];
+	uint64_t bits = lines(gpa & 0xfff, len);
+
+	/* Sequentially consistent: the marks are seen before the bytes are
+	 * read. Pairs with the fence in soft_page_hit(). */
+	if ((cp->map & bits) != bits)
+		atomic_fetch_or(&cp->map, bits);
+}
+
+bool
+soft_page_hit(struct soft_vm *vm, uint64_t gpa, unsigned len)
+{
+	struct code_page *cp;
+
+	/* The store is out before the marks are read: either we see them, or
+	 * who sets them sees the bytes. Alone, nobody sets them meanwhile. */
+	if (vm->ncpus > 1)
+		atomic_thread_fence(memory_order_seq_cst);
+	cp = vm->pages[gpa >> 12];
+	return (cp != NULL && (cp->map & lines(gpa & 0xfff, len)) != 0);
 }
 
 void
 soft_cache_add(struct soft_vm *vm, struct block *b)
 {
 	unsigned h = block_hash(b->pc, b->gpa, b->flags);
-	struct code_page *cp = page_get(vm, b->gpa);
+	struct code_page *cp = vm->pages[b->gpa >> 12];
 	unsigned off = b->gpa & 0xfff;
 
 	b->hash_next = vm->hash[h];
 	vm->hash[h] = b;
-	page_mark(cp, off, b->len);
+	cp->idle = 0;
+	atomic_fetch_or(&cp->map, lines(off, b->len));
 	b->page_next[0] = cp->blocks;
 	cp->blocks = b;
-	if (b->gpa2 != 0) {
-		cp = page_get(vm, b->gpa2);
-		page_mark(cp, 0, off + b->len - 0x1000);
+	if (b->gpa2 != GPA_NONE) {
+		cp = vm->pages[b->gpa2 >> 12];
+		cp->idle = 0;
+		atomic_fetch_or(&cp->map, lines(0, off + b->len - 0x1000));
 		b->page_next[1] = cp->blocks;
 		cp->blocks = b;
 	}
-	vm->blocks[vm->nblocks++] = b;
+	/* A signal handler may be searching. */
+	vm->blocks[vm->nblocks] = b;
+	atomic_store_explicit(
+	    &vm->nblocks, vm->nblocks + 1, memory_order_release);
 }
 
 static void
@@ -229,7 +274,7 @@ block_kill(struct soft_vm *vm, struct block *b)
 	struct block **pp;
 
 	b->dead = true;
-	vm->cpus[0]->stat.invalidated++;
+	vm->invalidated++;
 	for (pp = &vm->hash[block_hash(b->pc, b->gpa, b->flags)]; *pp != b;
 	     pp = &(*pp)->hash_next)
 		;
@@ -262,6 +307,7 @@ invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 	uint64_t page = gpa >> 12;
 	struct code_page *cp = vm->pages[page];
 	struct block *b, *next;
+	uint64_t map = 0;
 
 	for (b = cp->blocks; b != NULL; b = next) {
 		unsigned which = (b->gpa >> 12) != page, s, e;
@@ -274,26 +320,27 @@ invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 			continue;
 		block_kill(vm, b);
 		page_forget(cp, page, b);
-		if (b->gpa2 != 0) {
+		if (b->gpa2 != GPA_NONE) {
 			uint64_t other = (which ? b->gpa : b->gpa2) >> 12;
 
 			page_forget(vm->pages[other], other, b);
 		}
 	}
-	cp->map = 0;
 	for (b = cp->blocks; b != NULL;
 	     b = b->page_next[(b->gpa >> 12) != page]) {
 		if ((b->gpa >> 12) == page)
-			page_mark(cp, b->gpa & 0xfff, b->len);
+			map |= lines(b->gpa & 0xfff, b->len);
 		else
-			page_mark(cp, 0,
+			map |= lines(0,
 			    (unsigned)((b->gpa & 0xfff) + b->len - 0x1000));
 	}
+	atomic_store(&cp->map, map);
 }
 
 void
 soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len)
 {
+	soft_code_lock(vm);
 	while (len > 0) {
 		uint64_t n = 0x1000 - (gpa & 0xfff);
 
@@ -306,15 +353,17 @@ soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len)
 		gpa += n;
 		len -= n;
 	}
+	soft_code_unlock(vm);
 }
 
 struct block *
 soft_block_at(struct soft_vm *vm, uint64_t host)
 {
 	uint64_t base = (uint64_t)(uintptr_t)vm->code_rx;
-	unsigned lo = 0, hi = vm->nblocks, mid;
+	unsigned lo = 0, mid;
+	unsigned hi = atomic_load_explicit(&vm->nblocks, memory_order_acquire);
 
-	if (host < base || host >= base + vm->code_used)
+	if (host < base || host >= base + CODE_CACHE_SIZE || hi == 0)
 		return (NULL);
 	while (hi - lo > 1) {
 		mid = (lo + hi) / 2;
@@ -323,7 +372,7 @@ soft_block_at(struct soft_vm *vm, uint64_t host)
 		else
 			hi = mid;
 	}
-	return (vm->nblocks ? vm->blocks[lo] : NULL);
+	return (vm->blocks[lo]);
 }
 
 const struct insn_map *
@@ -342,48 +391,121 @@ soft_insn_at(const struct block *b, uint64_t host)
 	return (&b->map[lo]);
 }
 
-struct block *
-soft_find_block(struct soft_cpu *cpu)
+/* The block at gpa. One that reaches into a second page is only it if that
+ * is at *gpa2; GPA_NONE: not known, and set to anything else if it matters. */
+static struct block *
+search(struct soft_cpu *cpu, uint64_t gpa, uint64_t *gpa2)
+{
+	struct block *b;
+	bool ask = false;
+
+	for (b = cpu->vm->hash[block_hash(cpu->rip, gpa, cpu->flags)];
+	     b != NULL; b = b->hash_next) {
+		if (b->pc != cpu->rip || b->gpa != gpa ||
+		    b->flags != cpu->flags)
+			continue;
+		if (b->gpa2 == GPA_NONE || b->gpa2 == *gpa2)
+			return (b);
+		ask |= *gpa2 == GPA_NONE;
+	}
+	if (ask)
+		*gpa2 = 0;
+	return (NULL);
+}
+
+static void
+code_lock(struct soft_cpu *cpu)
+{
+	soft_code_lock(cpu->vm);
+	cpu->owns_code = true;
+}
+
+static void
+code_unlock(struct soft_cpu *cpu)
+{
+	cpu->owns_code = false;
+	soft_code_unlock(cpu->vm);
+}
+
+/* The world is stopped: a page becomes one with code, or (no need) the
+ * cache begins anew. */
+static void
+make_room(struct soft_cpu *cpu, uint64_t need)
+{
+	bool mine = cpu->owns_world;
+
+	soft_world_stop(cpu);
+	soft_code_lock(cpu->vm);
+	if (need != GPA_NONE)
+		soft_page_watch(cpu->vm, need);
+	else
+		soft_cache_flush(cpu->vm);
+	soft_code_unlock(cpu->vm);
+	if (!mine)
+		soft_world_go(cpu);
+}
+
+/* soft_find_block(), and the code lock is held if there is one. */
+static struct block *
+find_locked(struct soft_cpu *cpu)
 {
 	struct soft_vm *vm = cpu->vm;
-	uint64_t gpa, gpa2, lin;
+	uint64_t gpa, gpa2 = GPA_NONE, lin, need;
+	unsigned m = cpu->flags & BF_MMU;
 	struct block *b;
-	uint8_t *host;
 
 	cpu->stat.lookups++;
 	lin = cpu->rip;
 	if (!(cpu->flags & BF_CODE64))
 		lin = (uint32_t)(lin + cpu->seg[VM_SEG_CS].base);
-	host = soft_translate_va(cpu, lin, ACC_X, cpu->flags & BF_MMU, &gpa);
-	if (host == NULL) {
-		snprintf(cpu->exit->u.engine.reason,
-		    sizeof(cpu->exit->u.engine.reason),
-		    "code outside RAM at 0x%lx (physical 0x%lx)", cpu->rip,
-		    gpa);
-		cpu->exit->exitcode = VM_EXITCODE_ENGINE;
-		cpu->exit_now = true;
-		return (NULL);
-	}
-	for (b = vm->hash[block_hash(cpu->rip, gpa, cpu->flags)]; b != NULL;
-	     b = b->hash_next)
-		if (b->pc == cpu->rip && b->gpa == gpa &&
-		    b->flags == cpu->flags) {
-			if (b->gpa2 == 0)
-				return (b);
-			if (soft_translate_va(cpu, (lin & ~0xfffull) + 0x1000,
-				ACC_X, cpu->flags & BF_MMU, &gpa2) != NULL &&
-			    gpa2 == b->gpa2)
-				return (b);
+	for (;;) {
+		if (soft_translate_va(cpu, lin, ACC_X, m, &gpa) == NULL) {
+			snprintf(cpu->exit->u.engine.reason,
+			    sizeof(cpu->exit->u.engine.reason),
+			    "code outside RAM at 0x%lx (physical 0x%lx)",
+			    cpu->rip, gpa);
+			cpu->exit->exitcode = VM_EXITCODE_ENGINE;
+			cpu->exit_now = true;
+			return (NULL);
 		}
-	soft_fpu_leave(cpu);
-	b = soft_translate(cpu, gpa);
-	if (b == NULL && !cpu->exit_now) {
-		soft_cache_flush(vm);
-		b = soft_translate(cpu, gpa);
+		code_lock(cpu);
+		need = gpa2;
+		b = search(cpu, gpa, &gpa2);
+		if (b != NULL)
+			return (b);
+		if (gpa2 != need) { /* a straddler: is it the one? */
+			code_unlock(cpu);
+			if (soft_translate_va(cpu, (lin & ~0xfffull) + 0x1000,
+				ACC_X, m, &gpa2) == NULL)
+				gpa2 = GPA_MMIO;
+			continue;
+		}
+		soft_fpu_leave(cpu);
+		need = GPA_NONE;
+		if (!soft_page_watched(vm, gpa))
+			need = gpa;
+		else
+			b = soft_translate(cpu, gpa, &need);
+		if (b != NULL)
+			return (b);
+		code_unlock(cpu);
+		if (cpu->exit_now)
+			return (NULL);
+		make_room(cpu, need);
 	}
+}
+
+struct block *
+soft_find_block(struct soft_cpu *cpu)
+{
+	struct block *b = find_locked(cpu);
+
+	if (b != NULL)
+		code_unlock(cpu);
 	return (b);
 }
 
+/* With the code lock: a block that is dropped leaves the caches, too. */
 static void
 jc_add(struct soft_cpu *cpu, const struct block *b)
 {
@@ -410,10 +532,11 @@ soft_lookup(struct soft_cpu *cpu)
 	if (e->nkey + cpu->rip + cpu->jc_gen[m] == 0 &&
 	    cpu->jc_flags[m] == cpu->flags)
 		return (e->code);
-	b = soft_find_block(cpu);
+	b = find_locked(cpu);
 	if (b == NULL)
 		return (NULL);
 	jc_add(cpu, b);
+	code_unlock(cpu);
 	return (b->code);
 }
 
@@ -421,14 +544,15 @@ const void *
 soft_link(struct soft_cpu *cpu, struct link *l)
 {
 	struct block *from = l->from, *b;
-	uint64_t flushes = cpu->vm->cpus[0]->stat.flushes;
+	struct soft_vm *vm = cpu->vm;
+	uint64_t flushes = vm->flushes;
 
 	cpu->rip = l->pc;
 	if (l->never)
 		return (soft_lookup(cpu));
 	if (atomic_load_explicit(&cpu->poll, memory_order_relaxed))
 		return (NULL);
-	b = soft_find_block(cpu);
+	b = find_locked(cpu);
 	if (b == NULL)
 		return (NULL);
 	/*
@@ -436,20 +560,21 @@ soft_link(struct soft_cpu *cpu, struct link *l)
 	 * ends lie in that page. Not so for a target that reaches into the
 	 * next one.
 	 */
-	if (flushes == cpu->vm->cpus[0]->stat.flushes && !from->dead &&
-	    l->to == NULL && b->gpa2 == 0 && b->flags == from->flags &&
+	if (flushes == vm->flushes && !from->dead &&
+	    l->to == NULL && b->gpa2 == GPA_NONE && b->flags == from->flags &&
 	    (b->gpa >> 12) == (from->gpa >> 12)) {
 		l->to = b;
 		l->next_in = b->incoming;
 		b->incoming = l;
 		__atomic_store_n((int32_t *)(void *)l->patch,
-		    (int32_t)(b->code - (cpu->vm->code_rx +
-					    (l->patch + 4 - cpu->vm->code_rw))),
+		    (int32_t)(b->code - (vm->code_rx +
+					    (l->patch + 4 - vm->code_rw))),
 		    __ATOMIC_RELEASE);
 	} else {
-		if (flushes == cpu->vm->cpus[0]->stat.flushes && b->gpa2 != 0)
+		if (flushes == vm->flushes && b->gpa2 != GPA_NONE)
 			l->never = true;
 		jc_add(cpu, b);
 	}
+	code_unlock(cpu);
 	return (b->code);
 }

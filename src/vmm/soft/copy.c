@@ -496,7 +496,7 @@ needs_alignment(const struct tr *t, const ZydisDecodedOperand *op)
 static uint32_t
 access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 {
-	uint32_t what = op->size / 8u | tr_stack(op);
+	uint32_t what = op->size / 8u | tr_stack(op) | tr_locked(t);
 
 	/* With a 16-bit operand it is MOV: the processor reads no more. */
 	if (t->in.mnemonic == ZYDIS_MNEMONIC_MOVSXD &&

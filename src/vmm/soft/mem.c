@@ -45,7 +45,7 @@ soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t v)
 
 	if (soft_is_ram(vm, gpa) && soft_is_ram(vm, gpa + size - 1)) {
 		soft_copy(vm->ram + gpa, &v, size);
-		if (vm->pages[gpa >> 12] != NULL)
+		if (soft_page_hit(vm, gpa, size))
 			soft_invalidate(vm, gpa, size);
 		return;
 	}
@@ -157,7 +157,7 @@ soft_write_va(struct soft_cpu *cpu, uint64_t va, const void *buf,
 
 		if (p != NULL) {
 			soft_copy(p, in, n);
-			if (cpu->vm->pages[gpa >> 12] != NULL)
+			if (soft_page_hit(cpu->vm, gpa, n))
 				soft_invalidate(cpu->vm, gpa, n);
 		} else
 			io_write(cpu, gpa, in, n);
@@ -296,17 +296,13 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 	if (n == size && !(what & (ACCESS_MASKED | ACCESS_VMASK))) {
 		p = soft_translate_va(cpu, va, acc, m, &gpa);
 		if (p != NULL) {
-			struct code_page *cp = cpu->vm->pages[gpa >> 12];
-
 			cpu->t0 = (uint64_t)(uintptr_t)p;
-			if (acc == ACC_R || cp == NULL)
+			if (acc == ACC_R || !soft_page_watched(cpu->vm, gpa))
 				return;
-			/* Data beside code: no harm if no code is hit. */
-			for (i = (unsigned)(gpa & 0xfff) >> 6;
-			     i <= ((gpa & 0xfff) + size - 1) >> 6; i++)
-				if ((cp->map >> i) & 1)
-					break;
-			if (i > ((gpa & 0xfff) + size - 1) >> 6) {
+			/* Data beside code: no harm if no code is hit. Who is
+			 * not alone finds out after the store. */
+			if (cpu->vm->ncpus == 1 &&
+			    !soft_page_hit(cpu->vm, gpa, size)) {
 				if (soft_page_idle(cpu->vm, gpa))
 					(void)soft_translate_va(
 					    cpu, va, acc, m, NULL);
@@ -318,6 +314,8 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 			return;
 		}
 	}
+	if (what & ACCESS_LOCKED)
+		soft_alone(cpu);
 	/* As misaligned as the address, so that the host faults where the
 	 * processor would (MOVAPS, CMPXCHG16B). */
 	b0 = cpu->bounce + (va & 63);
@@ -371,9 +369,12 @@ soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 	struct block *b;
 
 	(void)va;
-	if (wb->kind == WB_NOTIFY)
-		soft_invalidate(cpu->vm, wb->gpa[0], wb->size);
-	else
+	if (wb->kind == WB_NOTIFY) {
+		if (soft_page_hit(cpu->vm, wb->gpa[0], wb->size))
+			soft_invalidate(cpu->vm, wb->gpa[0], wb->size);
+		else
+			(void)soft_page_idle(cpu->vm, wb->gpa[0]);
+	} else
 		for (unsigned i = 0, o = 0; i < 2; o += wb->len[i], i++) {
 			uint64_t part;
 
@@ -390,7 +391,8 @@ soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 			for (unsigned j = 0; j < wb->len[i]; j++)
 				if ((part >> j) & 1)
 					wb->host[i][j] = wb->data[o + j];
-			if (cpu->vm->pages[wb->gpa[i] >> 12] != NULL)
+			if (soft_page_hit(
+				cpu->vm, wb->gpa[i], wb->len[i]))
 				soft_invalidate(
 				    cpu->vm, wb->gpa[i], wb->len[i]);
 		}

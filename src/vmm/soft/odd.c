@@ -58,7 +58,7 @@ bit_string(struct tr *t)
 		return (false);
 	g = (unsigned)tr_gpr(t->op[1].reg.value, &high);
 	if (t->in.mnemonic != ZYDIS_MNEMONIC_BT)
-		what |= ACCESS_WRITE;
+		what |= ACCESS_WRITE | tr_locked(t);
 	tr_ea(t, &t->op[0], false, 0);
 	h = tr_get(t, g, T2);
 	if (size == 8) {

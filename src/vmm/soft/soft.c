@@ -25,17 +25,15 @@ thunk(void (*fn)(void))
 	return ((const void *)(uintptr_t)fn);
 }
 
-void
-soft_reset_cpu(struct soft_cpu *cpu)
+/* What RESET and INIT have in common (SDM volume 3, table 10-1). */
+static void
+reset_core(struct soft_cpu *cpu)
 {
-	/* SDM volume 3, table 10-1: state following RESET. */
 	memset(cpu->gpr, 0, sizeof(cpu->gpr));
 	cpu->gpr[R_DX] = 0x600;
 	cpu->rip = 0xfff0;
 	soft_set_rflags(cpu, 2);
-	cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->efer = 0;
-	cpu->xcr0 = 1;
 	memset(cpu->dr, 0, sizeof(cpu->dr));
 	cpu->dr6 = 0xffff0ff0;
 	cpu->dr7 = 0x400;
@@ -47,9 +45,6 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	cpu->seg[VM_SEG_CS].access = 0x9b;
 	cpu->seg[VM_SEG_LDTR].access = 0x82;
 	cpu->seg[VM_SEG_TR].access = 0x8b;
-	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = 0;
-	cpu->kernel_gs_base = cpu->tsc_aux = 0;
-	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
 	cpu->cpl = 0;
 	memset(&cpu->exc, 0, sizeof(cpu->exc));
 	cpu->delivering = -1;
@@ -57,12 +52,42 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	cpu->irq_waiting = cpu->tf_step = false;
 	cpu->msr_wait = 0;
 	cpu->host_ret = 0;
+	/* Application processors wait for a SIPI (SDM volume 3, 9.4). */
+	cpu->wait_sipi = cpu->id != 0;
+	cpu->want_world = false;
+}
+
+void
+soft_reset_cpu(struct soft_cpu *cpu)
+{
+	reset_core(cpu);
+	cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
+	cpu->xcr0 = 1;
+	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = 0;
+	cpu->kernel_gs_base = cpu->tsc_aux = 0;
+	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
 	atomic_store(&cpu->irq_req, 0);
 	atomic_store(&cpu->kick_req, 0);
+	atomic_store(&cpu->init_req, 0);
+	atomic_store(&cpu->sipi_req, 0);
 	soft_fpu_init(cpu);
 	vmm_msrs_reset(&cpu->msrs);
 	vtimer_arm(&cpu->lapic_timer, VCLOCK_NEVER);
 	lapic_reset(&cpu->lapic, cpu->id, cpu->id == 0, false);
+	soft_tlb_flush(cpu, true);
+	soft_update_mode(cpu);
+}
+
+void
+soft_init_cpu(struct soft_cpu *cpu)
+{
+	/* FPU state, XCR0, MSRs and the bits CD and NW stay. */
+	reset_core(cpu);
+	cpu->cr0 = (cpu->cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+	soft_lock(&cpu->lapic_lock);
+	lapic_init_ipi(&cpu->lapic);
+	soft_unlock(&cpu->lapic_lock);
+	vtimer_arm(&cpu->lapic_timer, VCLOCK_NEVER);
 	soft_tlb_flush(cpu, true);
 	soft_update_mode(cpu);
 }
@@ -205,21 +230,44 @@ static bool
 something_to_do(struct soft_cpu *cpu)
 {
 	return (atomic_load(&cpu->irq_req) || atomic_load(&cpu->kick_req) ||
+	    atomic_load(&cpu->init_req) || atomic_load(&cpu->sipi_req) ||
 	    atomic_load(&cpu->vm->suspend) != VM_SUSPEND_NONE);
 }
 
+/*
+ * `dead`: only another vcpu can wake this one. When that is true of all,
+ * nothing ever will: bhyve's halt detection.
+ */
 static void
-sleep_for_event(struct soft_cpu *cpu)
+sleep_for_event(struct soft_cpu *cpu, bool dead)
 {
+	struct soft_vm *vm = cpu->vm;
+	bool all;
 	uint32_t w;
 
+	if (dead) {
+		all = atomic_fetch_add(&vm->ndead, 1) + 1 == vm->ncpus;
+		for (unsigned i = 0; i < vm->ncpus; i++)
+			all = all && !something_to_do(vm->cpus[i]);
+		if (all)
+			vm_suspend(vm->vm, VM_SUSPEND_HALT);
+	}
 	for (;;) {
 		w = atomic_load(&cpu->wake);
 		if (something_to_do(cpu))
-			return;
+			break;
 		syscall(SYS_futex, &cpu->wake, FUTEX_WAIT_PRIVATE, w, NULL,
 		    NULL, 0);
 	}
+	if (dead)
+		atomic_fetch_sub(&vm->ndead, 1);
+}
+
+static bool
+is_dead(struct soft_cpu *cpu)
+{
+	return (cpu->wait_sipi ||
+	    (!(cpu->rflags & FL_IF) && !cpu->lapic.nmi_pending));
 }
 
 /*
@@ -276,20 +324,46 @@ take_interrupt(struct soft_cpu *cpu)
 static bool
 halt(struct soft_cpu *cpu, struct vm_exit *exit)
 {
-	if (!(cpu->rflags & FL_IF) && cpu->vm->ncpus == 1 &&
-	    !cpu->lapic.nmi_pending) {
+	if (cpu->vm->ncpus == 1 && is_dead(cpu)) {
 		/* Nothing will ever wake it: bhyve's halt detection. */
 		vm_suspend(cpu->vm->vm, VM_SUSPEND_HALT);
 		return (true);
 	}
-	if (cpu->halt_exit) {
+	if (cpu->halt_exit && !cpu->wait_sipi) {
 		exit->exitcode = VM_EXITCODE_HLT;
 		exit->u.hlt.rflags = soft_get_rflags(cpu);
 		return (false);
 	}
 	soft_fpu_leave(cpu);
-	sleep_for_event(cpu);
+	soft_run_end(cpu);
+	sleep_for_event(cpu, is_dead(cpu));
+	soft_run_begin(cpu);
 	return (true);
+}
+
+/* INIT, and what an application processor does until it is started. Returns
+ * true if the vcpu waits. */
+static bool
+take_init(struct soft_cpu *cpu)
+{
+	uint32_t sipi;
+
+	if (atomic_exchange(&cpu->init_req, 0)) {
+		soft_fpu_leave(cpu);
+		soft_init_cpu(cpu);
+	}
+	/* A SIPI that comes to a processor at work is lost. */
+	sipi = atomic_exchange(&cpu->sipi_req, 0);
+	if (sipi != 0 && cpu->wait_sipi) {
+		cpu->wait_sipi = false;
+		cpu->rip = 0;
+		cpu->seg[VM_SEG_CS].sel = (uint16_t)((sipi & 0xff) << 8);
+		cpu->seg[VM_SEG_CS].base = (sipi & 0xff) << 12;
+		soft_update_mode(cpu);
+	}
+	if (cpu->wait_sipi)
+		atomic_store(&cpu->irq_req, 0);
+	return (cpu->wait_sipi);
 }
 
 /* ---- the vcpu's loop ---- */
@@ -301,8 +375,37 @@ rearm_keys(struct soft_cpu *cpu)
 	for (unsigned m = 0; m < MMU_MODES; m++)
 		atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
 	/* A request between the two would be lost with its key. */
-	if (something_to_do(cpu))
+	if (something_to_do(cpu) || atomic_load(&cpu->vm->world))
 		atomic_store(&cpu->poll, 1);
+}
+
+static void
+alone_end(struct soft_cpu *cpu)
+{
+	if (!cpu->owns_world)
+		return;
+	soft_update_mode(cpu);
+	soft_world_go(cpu);
+}
+
+/* A locked access across pages: the instruction, with the world stopped. */
+static bool
+run_alone(struct soft_cpu *cpu)
+{
+	struct block *b;
+
+	cpu->want_world = false;
+	cpu->shadow = false;
+	cpu->rflags &= ~FL_RF;
+	soft_fpu_leave(cpu);
+	soft_world_stop(cpu);
+	cpu->flags |= BF_TF; /* a block of one instruction */
+	b = soft_find_block(cpu);
+	soft_break(cpu);
+	if (b != NULL)
+		soft_enter(cpu, b->code);
+	alone_end(cpu);
+	return (!cpu->exit_now);
 }
 
 /* One round: events, then translated code until it leaves. False: exit. */
@@ -314,6 +417,11 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 
 	if (cpu->exit_now)
 		return (false);
+	if (atomic_load(&cpu->vm->world) != 0) {
+		soft_fpu_leave(cpu);
+		soft_run_end(cpu);
+		soft_run_begin(cpu);
+	}
 	how = atomic_load(&cpu->vm->suspend);
 	if (how != VM_SUSPEND_NONE) {
 		exit->exitcode = VM_EXITCODE_SUSPENDED;
@@ -324,6 +432,12 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		exit->exitcode = VM_EXITCODE_BOGUS;
 		return (false);
 	}
+	if ((atomic_load(&cpu->init_req) || atomic_load(&cpu->sipi_req) ||
+		cpu->wait_sipi) &&
+	    take_init(cpu))
+		return (halt(cpu, exit));
+	if (cpu->want_world)
+		return (run_alone(cpu));
 	if (cpu->tf_step) {
 		/* Trap after the instruction (SDM volume 3, 17.3.1.4), unless
 		 * it ended in a fault. */
@@ -378,10 +492,18 @@ soft_run(void *priv, unsigned id, struct vm_exit *exit)
 	cpu->host_ret = 0;
 	/* Exceptions raised by helpers and by delivery itself come back
 	 * here, with the guest's state in *cpu. */
-	(void)_setjmp(cpu->unwind);
+	soft_run_begin(cpu);
+	if (_setjmp(cpu->unwind) != 0) {
+		if (cpu->owns_code) {
+			cpu->owns_code = false;
+			soft_code_unlock(vm);
+		}
+		alone_end(cpu);
+	}
 	while (one_round(cpu, exit))
 		;
 	soft_fpu_leave(cpu);
+	soft_run_end(cpu);
 	exit->rip = cpu->rip;
 	soft_signal_leave(&sig);
 	return (0);
@@ -399,9 +521,9 @@ soft_kick(void *priv, unsigned id)
 static void
 soft_wait(void *priv, unsigned id)
 {
-	struct soft_vm *vm = priv;
+	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
 
-	sleep_for_event(vm->cpus[id]);
+	sleep_for_event(cpu, is_dead(cpu));
 }
 
 static void
@@ -654,13 +776,14 @@ soft_msi(void *priv, uint64_t addr, uint32_t data)
 	struct soft_vm *vm = priv;
 	uint32_t dest = (uint32_t)(addr >> 12) & 0xff;
 	bool logical = (addr & 4) != 0, level = (data >> 15) & 1;
-	unsigned mode = (data >> 8) & 7;
+	unsigned mode = (data >> 8) & 7, first;
 
 	/* SDM volume 3, 10.11: 0xfee in 31:20. */
 	if ((addr & ~0xfffffull) != 0xfee00000)
 		return (-EINVAL);
+	first = mode == 1 ? atomic_fetch_add(&vm->turn, 1) : 0;
 	for (unsigned i = 0; i < vm->ncpus; i++) {
-		struct soft_cpu *cpu = vm->cpus[i];
+		struct soft_cpu *cpu = vm->cpus[(first + i) % vm->ncpus];
 
 		if (!lapic_matches(&cpu->lapic, dest, logical))
 			continue;
@@ -730,12 +853,13 @@ soft_dump(void *priv, unsigned id, FILE *out)
 	    "blocks %lu  insns %lu  lookups %lu  tlb fills %lu flushes %lu  "
 	    "slow loads %lu stores %lu  io %lu\n"
 	    "exceptions %lu  interrupts %lu  invalidated %lu  fpu saves %lu  "
-	    "cache flushes %lu  halts %lu\n",
+	    "cache flushes %lu  halts %lu  worlds stopped %lu\n",
 	    cpu->stat.translated, cpu->stat.insns, cpu->stat.lookups,
 	    cpu->stat.tlb_fills, cpu->stat.tlb_flushes, cpu->stat.slow_loads,
 	    cpu->stat.slow_stores, cpu->stat.io, cpu->stat.exceptions,
-	    cpu->stat.interrupts, cpu->stat.invalidated, cpu->stat.fpu_saves,
-	    cpu->stat.flushes, cpu->stat.halts);
+	    cpu->stat.interrupts, (uint64_t)cpu->vm->invalidated,
+	    cpu->stat.fpu_saves, (uint64_t)cpu->vm->flushes, cpu->stat.halts,
+	    cpu->stat.worlds);
 }
 
 const struct vmm_engine soft_engine = {

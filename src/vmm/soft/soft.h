@@ -198,9 +198,17 @@ struct soft_cpu {
 	atomic_flag lapic_lock;
 	struct vtimer lapic_timer;
 	_Atomic uint32_t irq_req;  /* the local APIC may have something */
+	_Atomic uint32_t init_req; /* an INIT arrived */
+	_Atomic uint32_t sipi_req; /* a SIPI arrived: vector | 0x100 */
 	_Atomic uint32_t kick_req; /* vcpu_kick() */
 	_Atomic uint32_t wake;	   /* futex: bumped for a sleeper */
 	bool halt_exit, pause_exit;
+	bool wait_sipi; /* after INIT, until a SIPI */
+	unsigned npauses;
+	/* smp.c */
+	_Atomic uint32_t running; /* futex */
+	bool owns_world, want_world;
+	bool owns_code; /* the code lock: soft_run() drops it on unwinding */
 	struct vm_exit *exit;
 	bool exit_now;
 
@@ -217,7 +225,7 @@ struct soft_cpu {
 	struct {
 		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
-		    invalidated, fpu_saves, flushes, halts;
+		    fpu_saves, halts, worlds;
 	} stat;
 };
 
@@ -288,10 +296,13 @@ struct insn_map {
 	uint16_t len;
 };
 
+#define GPA_NONE UINT64_MAX
+#define GPA_MMIO (UINT64_MAX - 1) /* like no other either */
+
 struct block {
 	uint64_t pc;
 	uint64_t gpa;  /* of its first byte */
-	uint64_t gpa2; /* of the second page's first byte, or 0 */
+	uint64_t gpa2; /* of the second page's first byte, or GPA_NONE */
 	uint32_t flags;
 	uint16_t len;  /* guest bytes */
 	bool dead;
@@ -309,7 +320,7 @@ struct block {
 /* A guest page that holds translated code. */
 struct code_page {
 	struct block *blocks; /* linked by page_next[which page it is] */
-	uint64_t map;	      /* bit n: code in bytes 64n..64n+63 */
+	_Atomic uint64_t map; /* bit n: code in bytes 64n..64n+63 */
 	uint64_t gpa;
 	uint32_t idle; /* stores since it had a block */
 	struct code_page *next;
@@ -331,6 +342,11 @@ struct soft_vm {
 	unsigned ncpus;
 	struct soft_cpu **cpus;
 	_Atomic int suspend; /* enum vm_suspend_how, -1: none */
+	_Atomic uint32_t world;	     /* futex, 1: somebody has stopped it */
+	_Atomic uint32_t world_lock; /* who may stop it */
+	_Atomic uint32_t code_lock;  /* all of the code cache's lists */
+	_Atomic uint32_t ndead;	     /* vcpus that only INIT or NMI wakes */
+	_Atomic uint32_t turn;	     /* for lowest-priority interrupts */
 	_Atomic bool extint;
 
 	uint8_t *code_rw, *code_rx;
@@ -338,13 +354,17 @@ struct soft_vm {
 	uint8_t *arena; /* blocks, links, side tables */
 	size_t arena_used;
 	struct block **blocks; /* by code address */
-	unsigned nblocks, max_blocks;
+	_Atomic unsigned nblocks;
+	unsigned max_blocks;
 	struct block *hash[1 << BLOCK_HASH_BITS];
 	struct code_page **pages; /* by page frame number */
 	struct code_page *code_pages;
 	uint64_t npages;
+	/* By the code lock; read without it as signs that something went. */
+	_Atomic uint64_t flushes, invalidated;
 };
 #define ARENA_SIZE (21u << 20)
+#define ARENA_MARGIN 0x8000 /* more than any block and its pages take */
 
 static inline bool
 soft_is_ram(const struct soft_vm *vm, uint64_t gpa)
@@ -355,17 +375,28 @@ soft_is_ram(const struct soft_vm *vm, uint64_t gpa)
 
 int soft_cache_create(struct soft_vm *vm);
 void soft_cache_destroy(struct soft_vm *vm);
-/* Forgets every translation. No vcpu may be inside translated code that it
- * would go back to. */
+/* Forgets every translation. With the world stopped and the code lock: no
+ * vcpu may be inside translated code that it would go back to. */
 void soft_cache_flush(struct soft_vm *vm);
 /* Finds or makes the block at cpu->rip for cpu->flags. Raises #PF and so on
- * if it cannot be fetched. NULL: the engine cannot run it (cpu->exit set). */
+ * if it cannot be fetched. NULL: the engine cannot run it (cpu->exit set).
+ * May let others stop the world: only from where no code is returned to. */
 struct block *soft_find_block(struct soft_cpu *cpu);
+/* The following by the code lock. Makes a page one with code (the world
+ * stopped), says whether it is. */
+void soft_page_watch(struct soft_vm *vm, uint64_t gpa);
+bool soft_page_watched(struct soft_vm *vm, uint64_t gpa);
+/* Bytes that are about to be translated. */
+void soft_page_mark(struct soft_vm *vm, uint64_t gpa, unsigned len);
 void soft_cache_add(struct soft_vm *vm, struct block *b);
-/* Bytes [gpa, gpa+len) changed: drops what was translated from them. */
+/* Bytes [gpa, gpa+len) changed: drops what was translated from them. Any
+ * thread; takes the code lock. */
 void soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len);
+/* Is there code in the 64-byte lines that [gpa, gpa+len), in one page,
+ * touches? No lock. */
+bool soft_page_hit(struct soft_vm *vm, uint64_t gpa, unsigned len);
 /* A store to a page with code that hits none: true if the page, without any
- * block for long enough, is an ordinary one from now on. */
+ * block for long enough, is an ordinary one from now on. Takes the lock. */
 bool soft_page_idle(struct soft_vm *vm, uint64_t gpa);
 /* The block that the executable address lies in, or NULL. */
 struct block *soft_block_at(struct soft_vm *vm, uint64_t host);
@@ -379,8 +410,10 @@ void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
 /* ---- translation (translate.c) ---- */
 
 /* Translates the code at cpu->rip, whose first byte is at gpa. NULL when the
- * cache is full (nothing was added). */
-struct block *soft_translate(struct soft_cpu *cpu, uint64_t gpa);
+ * cache is full (nothing was added), or when *need is set to the address of
+ * a page that must be watched first. With the code lock; may raise. */
+struct block *soft_translate(
+    struct soft_cpu *cpu, uint64_t gpa, uint64_t *need);
 
 /* ---- memory (mmu.c, mem.c) ---- */
 
@@ -431,11 +464,31 @@ void soft_phys_write(
 #define ACCESS_K_SHIFT 12	    /* 4 bits */
 #define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits */
 #define ACCESS_COUNT_SHIFT 24	    /* 7 bits */
+#define ACCESS_LOCKED 0x80000000u   /* LOCK, or XCHG */
 /* #GP(0), or #SS(0) for the stack, unless [va, va+len) is canonical. */
 void soft_check_canonical(
     struct soft_cpu *cpu, uint64_t va, unsigned len, bool stack);
 void soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what);
 void soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+
+/* ---- several vcpus (smp.c) ---- */
+
+void soft_lock(atomic_flag *lock); /* a spin lock, for a few instructions */
+void soft_unlock(atomic_flag *lock);
+void soft_code_lock(struct soft_vm *vm);
+void soft_code_unlock(struct soft_vm *vm);
+/* The vcpu may hold host addresses from here; waits while the world is
+ * stopped ... */
+void soft_run_begin(struct soft_cpu *cpu);
+/* ... and holds none from here. */
+void soft_run_end(struct soft_cpu *cpu);
+/* Waits until no other vcpu is running, and keeps it so. Not with the code
+ * lock held, nor where translated code will be returned to. */
+void soft_world_stop(struct soft_cpu *cpu);
+void soft_world_go(struct soft_cpu *cpu);
+/* For a helper that must not run beside other vcpus: leaves, and has the
+ * instruction run again with the world stopped. */
+void soft_alone(struct soft_cpu *cpu);
 
 /* ---- exceptions and interrupts (intr.c) ---- */
 
@@ -481,8 +534,8 @@ void soft_lapic_mmio_write(struct soft_cpu *cpu, uint64_t gpa, uint32_t val);
 void soft_lapic_timer(void *arg);
 void soft_break(struct soft_cpu *cpu);
 void soft_request(struct soft_cpu *cpu); /* look at interrupts, any thread */
-void soft_lock(atomic_flag *lock);
-void soft_unlock(atomic_flag *lock);
+/* INIT as the manual has it; an application processor then waits. */
+void soft_init_cpu(struct soft_cpu *cpu);
 /* 0, -EPERM (#GP), -ENOENT (unknown) */
 int soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *val);
 int soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val);

@@ -460,8 +460,10 @@ tr_special(struct tr *t)
 	case ZYDIS_MNEMONIC_PAUSE:
 		e1(t, 0xf3);
 		e1(t, 0x90);
-		if (t->cpu->pause_exit)
+		if (t->cpu->pause_exit || t->vm->ncpus > 1) {
+			e_mov_imm(t, T1, t->next);
 			tr_call(t, soft_h_pause);
+		}
 		return (true);
 	case ZYDIS_MNEMONIC_NOP:
 	case ZYDIS_MNEMONIC_ENDBR32:

@@ -131,11 +131,10 @@ wrote(struct str *s, uint64_t gpa, uint64_t n)
 {
 	uint64_t len = n * s->size;
 
-	if (s->cpu->vm->pages[gpa >> 12] == NULL)
-		return;
 	if (s->step < 0)
 		gpa -= len - s->size;
-	soft_invalidate(s->cpu->vm, gpa, len);
+	if (soft_page_hit(s->cpu->vm, gpa, (unsigned)len))
+		soft_invalidate(s->cpu->vm, gpa, len);
 }
 
 /* Elements until the register wraps at the address size. */
@@ -287,7 +286,7 @@ leave_if_dead(struct str *s, uint64_t next)
 	struct soft_cpu *cpu = s->cpu;
 	struct block *b;
 
-	if (cpu->vm->cpus[0]->stat.invalidated == s->invalidated)
+	if (cpu->vm->invalidated == s->invalidated)
 		return;
 	b = soft_block_at(cpu->vm, cpu->host_ret);
 	if (b != NULL && b->dead) {
@@ -305,7 +304,7 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		.size = (t0 >> 8) & 0xff, .rep = (t0 >> 16) & 0xff,
 		.seg = (t0 >> 24) & 0xff, .aw = (t0 >> 32) & 0xff,
 		.m = cpu->flags & BF_MMU, .fl = cpu->fl,
-		.invalidated = cpu->vm->cpus[0]->stat.invalidated };
+		.invalidated = cpu->vm->invalidated };
 	unsigned spins = 0;
 	uint64_t n;
 

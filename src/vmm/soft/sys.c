@@ -4,6 +4,8 @@
  * volumes 2 and 3, the pages of the instructions. A light file, see soft.h.
  */
 #include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "vmm/soft/soft.h"
@@ -326,13 +328,20 @@ soft_h_hlt(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	soft_unwind(cpu);
 }
 
+/* A vcpu that waits for another gives up its core now and then: the other
+ * one may have none. */
+#define PAUSES_TO_YIELD 64
+
 void
-soft_h_pause(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+soft_h_pause(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
 	(void)t0;
-	(void)t1;
-	soft_sync_rip(cpu);
-	cpu->rip += 2; /* F3 90 */
+	if (!cpu->pause_exit) {
+		if (++cpu->npauses % PAUSES_TO_YIELD == 0)
+			syscall(SYS_sched_yield);
+		return;
+	}
+	cpu->rip = next;
 	cpu->exit->exitcode = VM_EXITCODE_PAUSE;
 	cpu->exit_now = true;
 	soft_unwind(cpu);

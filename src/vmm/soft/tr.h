@@ -53,6 +53,7 @@ struct tr {
 	uint8_t *p, *start;
 	ptrdiff_t rx_off;
 	uint64_t pc, next;
+	uint64_t *need; /* see soft_translate() */
 	uint32_t flags;
 	unsigned m; /* MMU_* */
 	bool code64;
@@ -162,6 +163,14 @@ e_jmp(struct tr *t)
 	e4(t, 0);
 	return (t->p - 4);
 }
+/* A jump that is patched while others run it: its displacement lies in one
+ * cache line, so that they see the old or the new one. */
+static inline void
+e_align_rel32(struct tr *t)
+{
+	while ((((uintptr_t)t->p + 1) & 63) > 60)
+		e1(t, 0x90);
+}
 static inline void
 e_patch(uint8_t *rel, const uint8_t *to)
 {
@@ -194,6 +203,7 @@ void tr_add_seg(struct tr *t, unsigned seg);
 bool tr_no_base(const struct tr *t);
 /* ACCESS_STACK if the operand is addressed through SS. */
 uint32_t tr_stack(const ZydisDecodedOperand *op);
+uint32_t tr_locked(const struct tr *t); /* ACCESS_LOCKED or 0 */
 
 struct access {
 	uint8_t *patch, *hit;

@@ -166,6 +166,15 @@ tr_stack(const ZydisDecodedOperand *op)
 	return (op->mem.segment == ZYDIS_REGISTER_SS ? ACCESS_STACK : 0);
 }
 
+uint32_t
+tr_locked(const struct tr *t)
+{
+	return ((t->in.attributes & ZYDIS_ATTRIB_HAS_LOCK) ||
+		    t->in.mnemonic == ZYDIS_MNEMONIC_XCHG ?
+		ACCESS_LOCKED :
+		0);
+}
+
 void
 tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
     int rsp_adjust)
@@ -420,6 +429,7 @@ tr_goto(struct tr *t, uint64_t pc)
 	}
 	l = &t->links[t->nlinks++];
 	*l = (struct link){ .pc = pc };
+	e_align_rel32(t);
 	l->patch = e_jmp(t);
 	o = ool_new(t, OOL_STUB, l->patch);
 	o->link = l;
@@ -460,7 +470,6 @@ emit_ool(struct tr *t, unsigned n)
 /* ---- the loop ---- */
 
 #define CODE_MARGIN 0x10000 /* more than any block can need */
-#define ARENA_MARGIN 0x8000
 
 /*
  * Fetches the instruction at t->pc: its bytes from one page, or, if it is
@@ -479,6 +488,8 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	if (t->pc != t->b->pc &&
 	    (t->b->gpa & 0xfff) + (t->pc - t->b->pc) >= 0x1000)
 		return (0);
+	if (t->vm->ncpus > 1)
+		soft_page_mark(t->vm, (gpa & ~0xfffull) + off, n);
 	memcpy(t->bytes, page + off, n);
 	if (n == 15)
 		return (n);
@@ -495,6 +506,12 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	    &gpa2);
 	if (p2 == NULL)
 		return (n);
+	if (!soft_page_watched(t->vm, gpa2)) {
+		*t->need = gpa2;
+		return (0);
+	}
+	if (t->vm->ncpus > 1)
+		soft_page_mark(t->vm, gpa2, 15 - n);
 	memcpy(t->bytes + n, p2, 15 - n);
 	t->b->gpa2 = gpa2;
 	return (15);
@@ -573,7 +590,7 @@ place(struct tr *t)
 }
 
 struct block *
-soft_translate(struct soft_cpu *cpu, uint64_t gpa)
+soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 {
 	struct soft_vm *vm = cpu->vm;
 	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
@@ -586,6 +603,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 		return (NULL);
 	t = &tr_;
 	t->cpu = cpu;
+	t->need = need;
 	t->vm = vm;
 	t->nool = t->nmap = t->ninsns = t->nlinks = 0;
 	t->fpu_in = t->end = t->last_next = false;
@@ -609,6 +627,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 	memset(t->b, 0, sizeof(*t->b));
 	t->b->pc = t->pc;
 	t->b->gpa = gpa;
+	t->b->gpa2 = GPA_NONE;
 	t->b->flags = t->flags;
 	t->b->code = t->start + t->rx_off;
 	while (!t->end) {
@@ -616,6 +635,8 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa)
 		uint8_t *over;
 
 		if (t->ninsns == max || !one(t, page, gpa)) {
+			if (*need != GPA_NONE)
+				return (NULL);
 			tr_goto(t, t->pc);
 			break;
 		}

@@ -99,9 +99,9 @@ static const struct {
 	"-o memory.size=x: invalid memsize; use a number with suffix K, M, G "
 	"or T"},
     /* topology */
-    {"-c 2 vm0", "-c: 2 processors: more than one is not there yet; use -c 1"},
-    {"-c cores=2 vm0",
-	"-c: 2 processors: more than one is not there yet; use -c 1"},
+    {"-c 65 vm0", "-c: 65 processors are too many; use at most 64"},
+    {"-c cores=8,sockets=16 vm0",
+	"-c: 128 processors are too many; use at most 64"},
     {"-c 0 vm0", "-c cpus=0: not a number from 1 to 65535"},
     {"-c 65536 vm0", "-c cpus=65536: not a number from 1 to 65535"},
     {"-c 1x vm0", "-c cpus=1x: not a number from 1 to 65535"},
