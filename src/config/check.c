@@ -184,9 +184,9 @@ check_one(void *arg, const char *path, const char *value, char origin)
 
 	if (strncmp(path, "pci.", 4) == 0)
 		return (check_pci(c, path, value, origin));
-	if (strncmp(path, "lpc.", 4) == 0)
-		return (check_lpc(c, path, value, origin));
 	v = config_var_find(path);
+	if (v == NULL && strncmp(path, "lpc.", 4) == 0)
+		return (check_lpc(c, path, value, origin));
 	if (v == NULL)
 		return (config_unknown_var(path, value, c->devs, c->err));
 	return (check_value(c, v, path, value, origin));

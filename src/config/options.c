@@ -253,6 +253,32 @@ parse_conf(struct options *o, const char *arg, const char *node,
 	return (0);
 }
 
+/* "value,value" for variables that are not below the device's node. */
+static int
+parse_values(struct options *o, const char *arg,
+    const struct config_device *dev, const char *conf)
+{
+	char val[1024];
+	size_t len, i;
+	int error;
+
+	for (i = 0; conf != NULL; i++) {
+		len = strcspn(conf, ",");
+		if (dev->vars[i] == NULL || len == 0 || len >= sizeof(val))
+			return (config_fail(o->err,
+			    "-%c %.80s: \"%.80s\" is too much or too little "
+			    "for %s; lhyve -%c help lists the devices",
+			    o->letter, arg, conf, dev->name, o->letter));
+		memcpy(val, conf, len);
+		val[len] = '\0';
+		conf = conf[len] == ',' ? conf + len + 1 : NULL;
+		error = set_var(o, dev->vars[i], val);
+		if (error != 0)
+			return (error);
+	}
+	return (0);
+}
+
 static int
 parse_lpc(struct options *o, const char *arg)
 {
@@ -278,10 +304,16 @@ parse_lpc(struct options *o, const char *arg)
 		    "invalid lpc device configuration '%.80s'; "
 		    "lhyve -l help lists the devices",
 		    arg));
-	if (dev->needs_conf && (arg[len] == '\0' || arg[len + 1] == '\0'))
+	if (dev->needs_conf && (arg[len] == '\0' || arg[len + 1] == '\0')) {
+		const char *what = dev->vars != NULL ? "value" :
+						       dev->opts->name;
+
 		return (config_fail(o->err,
 		    "-l %.80s: %s needs a %s; use -l %s,%s", arg, dev->name,
-		    dev->opts->name, dev->name, dev->opts->name));
+		    what, dev->name, what));
+	}
+	if (dev->vars != NULL)
+		return (parse_values(o, arg, dev, arg + len + 1));
 	(void)snprintf(node, sizeof(node), "lpc.%s", dev->name);
 	for (p = node; *p != '\0'; p++)
 		*p = (char)tolower((unsigned char)*p);

@@ -10,7 +10,13 @@ static const struct config_var com_opts[] = {
     {.name = NULL},
 };
 
+static const char *const bootrom_vars[] = {"lpc.bootrom", NULL};
+
 static const struct config_device lpc_devices[] = {
+    {.name = "bootrom",
+	.help = "boot ROM: the file",
+	.vars = bootrom_vars,
+	.needs_conf = true},
     {.name = "com1",
 	.help = "serial port, path: stdio or null",
 	.opts = com_opts,

@@ -336,6 +336,8 @@ machine_create(
 	if (error == 0)
 		error = irq_lines_create(&m->irqs);
 	if (error == 0)
+		error = machine_load_rom(m, err);
+	if (error == 0)
 		error = create_vm(m, err);
 	/* Files first: the terminal becomes raw when all else is right. */
 	if (error == 0)

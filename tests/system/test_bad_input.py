@@ -193,6 +193,31 @@ def test_bad_lpc_device(files, lpc, culprit):
     check(command(files, "-l", lpc), culprit)
 
 
+def rom_command(files, rom, *extra):
+    return [files.lhyve, *PC, "-m", "64M", "-l", "com1,stdio", *engine(),
+            "-l", f"bootrom,{rom}", *extra, "vm0"]
+
+
+@pytest.mark.parametrize("size, culprit", [
+    (0, "empty"), (1, "4096"), (65535, "4096"), ((16 << 20) + 4096, "16 MiB")])
+def test_size_of_boot_rom(files, tmp_path, size, culprit):
+    path = text_file(tmp_path, bytes(size))
+    check(rom_command(files, path), path, culprit)
+
+
+def test_missing_boot_rom(files):
+    check(rom_command(files, "/nonexistent/rom"), "/nonexistent/rom",
+          "lpc.bootrom")
+    check(rom_command(files, ""), "bootrom")
+    check(rom_command(files, "/"), "regular file")
+
+
+def test_boot_rom_and_kernel(files, tmp_path):
+    path = text_file(tmp_path, bytes(4096))
+    check(rom_command(files, path, "-o", f"kernel={files.kernel}"),
+          files.kernel)
+
+
 @pytest.mark.parametrize("cpus", ["0", "2", "x", "-1",
                                   "sockets=2", "frobs=1"])
 def test_processors(files, cpus):
