@@ -279,6 +279,20 @@ check_topology(struct check *c)
 	return (0);
 }
 
+/* Files for a device that is not there would be lost. */
+static int
+check_fwcfg(void *arg, const char *path, const char *value, char origin)
+{
+	struct check *c = arg;
+	char where[200];
+
+	if (strncmp(path, "fwcfg.", 6) != 0 ||
+	    config_get(c->cfg, "lpc.fwcfg") != NULL)
+		return (0);
+	return (config_fail(c->err, "%s: needs fw_cfg; add -l fwcfg,qemu",
+	    how(where, path, value, origin)));
+}
+
 static int
 check_name(struct check *c)
 {
@@ -316,6 +330,8 @@ config_check(const struct config *cfg, const struct config_devices *devs,
 		error = check_singles(&c);
 	if (error == 0)
 		error = check_topology(&c);
+	if (error == 0)
+		error = config_walk(cfg, check_fwcfg, &c);
 	if (error == 0)
 		error = check_name(&c);
 	return (error);

@@ -16,6 +16,7 @@ struct options {
 	bool done;   /* help or a list was printed */
 };
 
+static int parse_fwcfg(struct options *o, const char *arg);
 static int parse_help(struct options *o, const char *arg);
 static int parse_topology(struct options *o, const char *arg);
 static int parse_lpc(struct options *o, const char *arg);
@@ -40,7 +41,12 @@ const struct option_desc option_table[] = {
     {.letter = 'C'},
     {.letter = 'D'},
     {.letter = 'e'},
-    {.letter = 'f', .arg = "[name=]name,string|file=data"},
+    {.letter = 'f',
+	.arg = "[name=]name,string|file=data",
+	.parse = parse_fwcfg,
+	.help = "file for the firmware, in fw_cfg",
+	.man = "Needs\n.Fl l Cm fwcfg,qemu .\n"
+	       "A string counts with its NUL."},
     {.letter = 'g', .arg = "port"},
     {.letter = 'G', .arg = "[w][address:]port"},
     {.letter = 'h', .parse = parse_help, .help = "help"},
@@ -319,6 +325,40 @@ parse_lpc(struct options *o, const char *arg)
 		*p = (char)tolower((unsigned char)*p);
 	return (parse_conf(
 	    o, arg, node, dev, arg[len] == ',' ? arg + len + 1 : NULL));
+}
+
+/* "[name=]NAME,string=TEXT" or "...,file=FILE"; the next free number. */
+static int
+parse_fwcfg(struct options *o, const char *arg)
+{
+	const char *name = arg, *data, *leaf;
+	char path[48], val[64];
+	unsigned n = 0;
+	size_t len;
+	int error;
+
+	if (strncmp(name, "name=", 5) == 0)
+		name += 5;
+	len = strcspn(name, ",");
+	data = name + len + (name[len] != '\0');
+	leaf = strncmp(data, "string=", 7) == 0 ? "string" :
+	    strncmp(data, "file=", 5) == 0	? "file" :
+						  NULL;
+	if (len == 0 || len >= sizeof(val) || leaf == NULL)
+		return (config_fail(o->err,
+		    "-f %.80s: invalid file for the firmware; use "
+		    "-f [name=]NAME,string=TEXT or -f [name=]NAME,file=FILE",
+		    arg));
+	memcpy(val, name, len);
+	val[len] = '\0';
+	do
+		(void)snprintf(path, sizeof(path), "fwcfg.%u.name", n++);
+	while (config_get(o->cfg, path) != NULL);
+	error = set_var(o, path, val);
+	(void)snprintf(path, sizeof(path), "fwcfg.%u.%s", n - 1, leaf);
+	if (error == 0)
+		error = set_var(o, path, data + strlen(leaf) + 1);
+	return (error);
 }
 
 /* "[bus:]slot[:func]", where two numbers are slot and function. */

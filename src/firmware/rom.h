@@ -9,7 +9,7 @@
 struct gmem;
 
 /* Where a PC has the end of its BIOS a second time, below 1 MiB. */
-#define ROM_SHADOW_BASE 0xe0000u
+#define ROM_SHADOW_BASE 0xc0000u
 #define ROM_SHADOW_END  0x100000u
 
 /*
@@ -19,9 +19,10 @@ struct gmem;
  */
 int rom_load(struct gmem *gm, const char *path, struct fw_error *err);
 /*
- * Puts a copy of the ROM's last 128 KiB below 1 MiB, into RAM, as a chipset
- * does that shadows its BIOS: a BIOS jumps there from the reset vector, and
- * writes there. 0 or -errno.
+ * Puts a copy of the ROM's last 256 KiB below 1 MiB, into RAM, as a chipset
+ * has it that shadows its BIOS: a BIOS jumps there from the reset vector, and
+ * writes there. A chipset would begin with the last 64 or 128 KiB and let the
+ * BIOS copy the rest. 0 or -errno.
  */
 int rom_shadow(struct gmem *gm);
 

@@ -62,6 +62,9 @@ build_tables(struct machine *m, uint64_t *rsdp)
 	*rsdp = 0;
 	if (!config_bool(m->cfg, "acpi_tables", true))
 		return (0);
+	/* A BIOS that finds its way by fw_cfg lies where the tables would. */
+	if (gmem_rom(m->gmem) != 0 && config_get(m->cfg, "lpc.fwcfg") != NULL)
+		return (0);
 	(void)config_walk(m->cfg, find_lpc, &ac);
 	for (i = 0; i < ACPI_COMS; i++) {
 		path[7] = (char)('1' + i);

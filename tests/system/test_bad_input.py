@@ -218,6 +218,24 @@ def test_boot_rom_and_kernel(files, tmp_path):
           files.kernel)
 
 
+@pytest.mark.parametrize("option, culprit", [
+    ("opt/a", "opt/a"), ("opt/a,file=/nonexistent/x", "/nonexistent/x"),
+    ("opt/a,file=/", "regular file"), ("x" * 56 + ",string=a", "55"),
+    ("etc/e820,string=a", "etc/e820")])
+def test_bad_firmware_file(files, option, culprit):
+    check(command(files, "-l", "fwcfg,qemu", "-f", option), culprit)
+
+
+def test_firmware_file_without_fwcfg(files):
+    check(command(files, "-f", "opt/a,string=b"), "opt/a", "fwcfg,qemu")
+
+
+@pytest.mark.parametrize("value", ["0x10000", "-1", "qemu"])
+def test_bad_hostbridge(files, value):
+    check(command(files, "-s", f"3,hostbridge,pcireg.vendor={value}"),
+          "pcireg.vendor", value)
+
+
 @pytest.mark.parametrize("cpus", ["0", "2", "x", "-1",
                                   "sockets=2", "frobs=1"])
 def test_processors(files, cpus):

@@ -193,6 +193,20 @@ static const struct {
     {"-l com1, vm0", "-l com1,: com1 needs a path; use -l com1,path"},
     {"-l com1,stdio vm0",
 	"lpc.com1.path=stdio: needs the LPC bridge; add -s 31,lpc"},
+    /* files for the firmware */
+    {"-o lpc.fwcfg=qemu -f a,strng=b vm0",
+	"-f a,strng=b: invalid file for the firmware; use -f "
+	"[name=]NAME,string=TEXT or -f [name=]NAME,file=FILE"},
+    {"-f ,string=b vm0",
+	"-f ,string=b: invalid file for the firmware; use -f "
+	"[name=]NAME,string=TEXT or -f [name=]NAME,file=FILE"},
+    {"-f name= vm0",
+	"-f name=: invalid file for the firmware; use -f "
+	"[name=]NAME,string=TEXT or -f [name=]NAME,file=FILE"},
+    {"-f a,string=b vm0",
+	"-f fwcfg.0.name=a: needs fw_cfg; add -l fwcfg,qemu"},
+    {"-o lpc.fwcfg=none vm0",
+	"-o lpc.fwcfg=none: no such choice; use one of: qemu"},
     /* variables */
     {"-o foo vm0",
 	"-o foo: invalid configuration option; use -o variable=value"},
@@ -231,6 +245,14 @@ test_values(void **state)
 	assert_int_equal(parse("-l rom,a=1 vm0", &cfg, &out, &err), 0);
 	assert_string_equal(config_get(cfg, "lpc.bootrom"), "a=1");
 	assert_null(config_get(cfg, "kernel"));
+	config_destroy(cfg);
+	free(out);
+	assert_int_equal(parse("-o lpc.fwcfg=qemu -f a/b,string=x,y "
+			       "-f name=c,file=d vm0", &cfg, &out, &err), 0);
+	assert_string_equal(config_get(cfg, "fwcfg.0.name"), "a/b");
+	assert_string_equal(config_get(cfg, "fwcfg.0.string"), "x,y");
+	assert_string_equal(config_get(cfg, "fwcfg.1.name"), "c");
+	assert_string_equal(config_get(cfg, "fwcfg.1.file"), "d");
 	config_destroy(cfg);
 	free(out);
 	assert_int_equal(parse("-l ROM,a,b vm0", &cfg, &out, &err), 0);
