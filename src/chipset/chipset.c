@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "chipset/chipset.h"
+#include "chipset/fwcfg.h"
 #include "chipset/hpet.h"
 #include "chipset/i8042.h"
 #include "chipset/ioapic.h"
@@ -24,6 +25,7 @@ struct chipset {
 	struct reset_dev *reset;
 	struct i8042_dev *i8042;
 	struct uart_dev *uart[CHIPSET_UARTS];
+	struct fwcfg_dev *fwcfg;
 	atomic_bool hpet_legacy; /* the HPET has IRQ0 and IRQ8 */
 };
 
@@ -99,10 +101,18 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 	int error;
 
 	cs = calloc(1, sizeof(*cs));
-	if (cs == NULL)
+	if (cs == NULL) {
+		fwcfg_destroy(cfg->fwcfg);
 		return (-ENOMEM);
+	}
 	cs->cfg = *cfg;
-	error = pic_dev_create(&cs->pic, cfg->ports, cfg->extint, cfg->arg);
+	error = cfg->fwcfg == NULL
+		    ? 0
+		    : fwcfg_dev_create(
+			  &cs->fwcfg, cfg->ports, cfg->gmem, cfg->fwcfg);
+	if (error == 0)
+		error = pic_dev_create(
+		    &cs->pic, cfg->ports, cfg->extint, cfg->arg);
 	if (error == 0)
 		error = ioapic_dev_create(
 		    &cs->ioapic, cfg->mmio, CHIPSET_IOAPIC_BASE, &msi);
@@ -146,6 +156,7 @@ chipset_destroy(struct chipset *cs)
 	/* Whoever drives lines before whoever listens to them. */
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		uart_dev_destroy(cs->uart[i]);
+	fwcfg_dev_destroy(cs->fwcfg);
 	i8042_dev_destroy(cs->i8042);
 	reset_dev_destroy(cs->reset);
 	pm_dev_destroy(cs->pm);
@@ -165,6 +176,8 @@ chipset_reset(struct chipset *cs)
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		if (cs->uart[i] != NULL)
 			uart_dev_reset(cs->uart[i]);
+	if (cs->fwcfg != NULL)
+		fwcfg_dev_reset(cs->fwcfg);
 	i8042_dev_reset(cs->i8042);
 	reset_dev_reset(cs->reset);
 	pm_dev_reset(cs->pm);
@@ -206,6 +219,8 @@ chipset_dump(struct chipset *cs, FILE *out)
 	pm_dev_dump(cs->pm, out);
 	reset_dev_dump(cs->reset, out);
 	i8042_dev_dump(cs->i8042, out);
+	if (cs->fwcfg != NULL)
+		fwcfg_dev_dump(cs->fwcfg, out);
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		if (cs->uart[i] != NULL)
 			uart_dev_dump(cs->uart[i], out);

@@ -11,6 +11,8 @@
 #include "bus/space.h"
 
 struct chardev;
+struct fwcfg;
+struct gmem;
 struct vclock;
 
 /*
@@ -36,6 +38,10 @@ struct chipset_config {
 	int64_t wall_time;
 	uint64_t lowmem, highmem; /* bytes below and above 4 GiB, for CMOS */
 	struct chardev *com[CHIPSET_UARTS]; /* COM1-4; NULL: not there */
+	/* With its items, sealed; the chipset takes it over, also when it
+	 * cannot be created. Writes to gmem. NULL: not there. */
+	struct fwcfg *fwcfg;
+	struct gmem *gmem;
 
 	/* The world outside. Called from any thread with no lock held that
 	 * the chipset takes on the way in, but may not call back into it. */
@@ -60,6 +66,12 @@ void chipset_eoi(struct chipset *cs, uint8_t vector);
 bool chipset_power_button(struct chipset *cs);
 /* State of every chip, from the state tables. */
 void chipset_dump(struct chipset *cs, FILE *out);
+
+/* What pci_add() takes for pci_hostbridge: bhyve's pcireg.*; -1: as it is.
+ * Firmwares and drivers know boards by their host bridge. */
+struct hostbridge_config {
+	int vendor, device, revid, subvendor, subdevice;
+};
 
 /* PCI devices that belong to the chipset: for pci_add() and pci_find().
  * NULL-terminated. */

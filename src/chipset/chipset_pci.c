@@ -27,6 +27,26 @@ lpc_init(struct pci_dev *dev, void *conf)
 	return (0);
 }
 
+static int
+hostbridge_init(struct pci_dev *dev, void *conf)
+{
+	const struct hostbridge_config *hc = conf;
+
+	if (hc == NULL)
+		return (0);
+	if (hc->vendor >= 0)
+		pci_cfg_set(dev, PCIR_VENDOR, 2, (uint32_t)hc->vendor);
+	if (hc->device >= 0)
+		pci_cfg_set(dev, PCIR_DEVICE, 2, (uint32_t)hc->device);
+	if (hc->revid >= 0)
+		pci_cfg_set(dev, PCIR_REVID, 1, (uint32_t)hc->revid);
+	if (hc->subvendor >= 0)
+		pci_cfg_set(dev, PCIR_SUBVEND, 2, (uint32_t)hc->subvendor);
+	if (hc->subdevice >= 0)
+		pci_cfg_set(dev, PCIR_SUBDEV, 2, (uint32_t)hc->subdevice);
+	return (0);
+}
+
 const struct pci_device_ops pci_hostbridge = {
     .name = "hostbridge",
     .help = "host bridge (1275:1275)",
@@ -34,6 +54,7 @@ const struct pci_device_ops pci_hostbridge = {
     .device = 0x1275,
     .class = 0x06,
     .subclass = 0x00,
+    .init = hostbridge_init,
 };
 
 static const struct pci_device_ops pci_amd_hostbridge = {

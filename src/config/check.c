@@ -184,9 +184,9 @@ check_one(void *arg, const char *path, const char *value, char origin)
 
 	if (strncmp(path, "pci.", 4) == 0)
 		return (check_pci(c, path, value, origin));
-	if (strncmp(path, "lpc.", 4) == 0)
-		return (check_lpc(c, path, value, origin));
 	v = config_var_find(path);
+	if (v == NULL && strncmp(path, "lpc.", 4) == 0)
+		return (check_lpc(c, path, value, origin));
 	if (v == NULL)
 		return (config_unknown_var(path, value, c->devs, c->err));
 	return (check_value(c, v, path, value, origin));
@@ -279,6 +279,20 @@ config_topology(const struct config *cfg, struct config_topology *t,
 	return (0);
 }
 
+/* Files for a device that is not there would be lost. */
+static int
+check_fwcfg(void *arg, const char *path, const char *value, char origin)
+{
+	struct check *c = arg;
+	char where[200];
+
+	if (strncmp(path, "fwcfg.", 6) != 0 ||
+	    config_get(c->cfg, "lpc.fwcfg") != NULL)
+		return (0);
+	return (config_fail(c->err, "%s: needs fw_cfg; add -l fwcfg,qemu",
+	    how(where, path, value, origin)));
+}
+
 static int
 check_name(struct check *c)
 {
@@ -317,6 +331,8 @@ config_check(const struct config *cfg, const struct config_devices *devs,
 		error = check_singles(&c);
 	if (error == 0)
 		error = config_topology(c.cfg, &topology, c.err);
+	if (error == 0)
+		error = config_walk(cfg, check_fwcfg, &c);
 	if (error == 0)
 		error = check_name(&c);
 	return (error);

@@ -16,6 +16,7 @@ struct options {
 	bool done;   /* help or a list was printed */
 };
 
+static int parse_fwcfg(struct options *o, const char *arg);
 static int parse_help(struct options *o, const char *arg);
 static int parse_topology(struct options *o, const char *arg);
 static int parse_lpc(struct options *o, const char *arg);
@@ -40,7 +41,12 @@ const struct option_desc option_table[] = {
     {.letter = 'C'},
     {.letter = 'D'},
     {.letter = 'e'},
-    {.letter = 'f', .arg = "[name=]name,string|file=data"},
+    {.letter = 'f',
+	.arg = "[name=]name,string|file=data",
+	.parse = parse_fwcfg,
+	.help = "file for the firmware, in fw_cfg",
+	.man = "Needs\n.Fl l Cm fwcfg,qemu .\n"
+	       "A string counts with its NUL."},
     {.letter = 'g', .arg = "port"},
     {.letter = 'G', .arg = "[w][address:]port"},
     {.letter = 'h', .parse = parse_help, .help = "help"},
@@ -253,6 +259,32 @@ parse_conf(struct options *o, const char *arg, const char *node,
 	return (0);
 }
 
+/* "value,value" for variables that are not below the device's node. */
+static int
+parse_values(struct options *o, const char *arg,
+    const struct config_device *dev, const char *conf)
+{
+	char val[1024];
+	size_t len, i;
+	int error;
+
+	for (i = 0; conf != NULL; i++) {
+		len = strcspn(conf, ",");
+		if (dev->vars[i] == NULL || len == 0 || len >= sizeof(val))
+			return (config_fail(o->err,
+			    "-%c %.80s: \"%.80s\" is too much or too little "
+			    "for %s; lhyve -%c help lists the devices",
+			    o->letter, arg, conf, dev->name, o->letter));
+		memcpy(val, conf, len);
+		val[len] = '\0';
+		conf = conf[len] == ',' ? conf + len + 1 : NULL;
+		error = set_var(o, dev->vars[i], val);
+		if (error != 0)
+			return (error);
+	}
+	return (0);
+}
+
 static int
 parse_lpc(struct options *o, const char *arg)
 {
@@ -278,15 +310,55 @@ parse_lpc(struct options *o, const char *arg)
 		    "invalid lpc device configuration '%.80s'; "
 		    "lhyve -l help lists the devices",
 		    arg));
-	if (dev->needs_conf && (arg[len] == '\0' || arg[len + 1] == '\0'))
+	if (dev->needs_conf && (arg[len] == '\0' || arg[len + 1] == '\0')) {
+		const char *what = dev->vars != NULL ? "value" :
+						       dev->opts->name;
+
 		return (config_fail(o->err,
 		    "-l %.80s: %s needs a %s; use -l %s,%s", arg, dev->name,
-		    dev->opts->name, dev->name, dev->opts->name));
+		    what, dev->name, what));
+	}
+	if (dev->vars != NULL)
+		return (parse_values(o, arg, dev, arg + len + 1));
 	(void)snprintf(node, sizeof(node), "lpc.%s", dev->name);
 	for (p = node; *p != '\0'; p++)
 		*p = (char)tolower((unsigned char)*p);
 	return (parse_conf(
 	    o, arg, node, dev, arg[len] == ',' ? arg + len + 1 : NULL));
+}
+
+/* "[name=]NAME,string=TEXT" or "...,file=FILE"; the next free number. */
+static int
+parse_fwcfg(struct options *o, const char *arg)
+{
+	const char *name = arg, *data, *leaf;
+	char path[48], val[64];
+	unsigned n = 0;
+	size_t len;
+	int error;
+
+	if (strncmp(name, "name=", 5) == 0)
+		name += 5;
+	len = strcspn(name, ",");
+	data = name + len + (name[len] != '\0');
+	leaf = strncmp(data, "string=", 7) == 0 ? "string" :
+	    strncmp(data, "file=", 5) == 0	? "file" :
+						  NULL;
+	if (len == 0 || len >= sizeof(val) || leaf == NULL)
+		return (config_fail(o->err,
+		    "-f %.80s: invalid file for the firmware; use "
+		    "-f [name=]NAME,string=TEXT or -f [name=]NAME,file=FILE",
+		    arg));
+	memcpy(val, name, len);
+	val[len] = '\0';
+	do
+		(void)snprintf(path, sizeof(path), "fwcfg.%u.name", n++);
+	while (config_get(o->cfg, path) != NULL);
+	error = set_var(o, path, val);
+	(void)snprintf(path, sizeof(path), "fwcfg.%u.%s", n - 1, leaf);
+	if (error == 0)
+		error = set_var(o, path, data + strlen(leaf) + 1);
+	return (error);
 }
 
 /* "[bus:]slot[:func]", where two numbers are slot and function. */

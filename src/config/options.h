@@ -34,7 +34,10 @@ struct config_device {
 	/* Variables below the device's node; ends with a NULL name, NULL:
 	 * none. A configuration without "name=" sets the first. */
 	const struct config_var *opts;
-	bool needs_conf; /* the first of opts must be given */
+	/* Or: whole names of variables that the items of its configuration
+	 * set in turn, the last of them optional; ends with NULL. */
+	const char *const *vars;
+	bool needs_conf; /* the first of these must be given */
 	bool single;     /* one a machine */
 };
 

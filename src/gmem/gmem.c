@@ -21,6 +21,7 @@ struct gmem {
 	size_t reserved; /* bytes, guards included */
 	uint8_t *base;	 /* gpa 0 */
 	uint64_t lowmem, highmem;
+	uint64_t rom; /* bytes that end at 4 GiB, in no file */
 	int fd; /* file offset = gpa, with a hole below 4 GiB */
 	/* One bit a page from gpa 0 to the end of memory. */
 	_Atomic uint64_t *watch;
@@ -159,6 +160,47 @@ gmem_fd(const struct gmem *gm)
 	return (gm->fd);
 }
 
+int
+gmem_add_rom(struct gmem *gm, uint64_t size, void **host)
+{
+	void *p;
+
+	if (size == 0 || size > GMEM_ROM_MAX || size % GMEM_PAGE_SIZE != 0)
+		return (-EINVAL);
+	if (gm->rom != 0)
+		return (-EEXIST);
+	p = mmap(gm->base + GMEM_HIGHMEM_BASE - size, size,
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+	    -1, 0);
+	if (p == MAP_FAILED)
+		return (-errno);
+	(void)madvise(p, size, MADV_DONTDUMP);
+	gm->rom = size;
+	*host = p;
+	return (0);
+}
+
+void
+gmem_seal_rom(struct gmem *gm)
+{
+	if (gm->rom != 0)
+		(void)mprotect(gm->base + GMEM_HIGHMEM_BASE - gm->rom,
+		    gm->rom, PROT_READ);
+}
+
+uint64_t
+gmem_rom(const struct gmem *gm)
+{
+	return (gm->rom);
+}
+
+static bool
+in_rom(const struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	return (gpa >= GMEM_HIGHMEM_BASE - gm->rom &&
+	    gpa < GMEM_HIGHMEM_BASE && len <= GMEM_HIGHMEM_BASE - gpa);
+}
+
 /* The range holds no overflow: each comparison subtracts from a bound that
  * was checked before. */
 void *
@@ -224,6 +266,8 @@ gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, size_t len)
 {
 	const void *p = gmem_map(gm, gpa, len);
 
+	if (p == NULL && in_rom(gm, gpa, len))
+		p = gm->base + gpa;
 	if (p == NULL)
 		return (-EFAULT);
 	copy_out(buf, p, len);

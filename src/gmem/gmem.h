@@ -11,6 +11,9 @@
  * backed by one memfd, mapped into one reservation in which the offset is
  * the guest physical address, with inaccessible guards around it.
  *
+ * A boot ROM lies below 4 GiB, in the same reservation; the guest and the
+ * host can only read it.
+ *
  * Everything above the engines reaches guest memory through gpa and length.
  */
 struct gmem;
@@ -19,6 +22,7 @@ struct gmem;
 #define GMEM_PAGE_SHIFT 12
 #define GMEM_LOWMEM_LIMIT 0xc0000000ull /* bhyve: 3 GiB */
 #define GMEM_HIGHMEM_BASE 0x100000000ull
+#define GMEM_ROM_MAX (16ull << 20) /* bhyve: from 0xff000000 */
 
 /* Creates RAM of `size` bytes (a multiple of the page size, not 0), split at
  * GMEM_LOWMEM_LIMIT. 0 or -errno (-ENOMEM when the host cannot reserve it). */
@@ -31,11 +35,22 @@ uint64_t gmem_highmem(const struct gmem *gm); /* bytes from 4 GiB */
 uint8_t *gmem_base(const struct gmem *gm);
 int gmem_fd(const struct gmem *gm);
 
+/*
+ * Adds a ROM of `size` bytes (a multiple of the page size, at most
+ * GMEM_ROM_MAX) that ends at 4 GiB; once, before an engine is created. *host
+ * is its memory, zeroes, for the caller to fill before gmem_seal_rom() makes
+ * it read-only. 0; -EINVAL: wrong size; -EEXIST; -ENOMEM.
+ */
+int gmem_add_rom(struct gmem *gm, uint64_t size, void **host);
+void gmem_seal_rom(struct gmem *gm);
+uint64_t gmem_rom(const struct gmem *gm); /* bytes below 4 GiB; 0: none */
+
 /* Host address of [gpa, gpa+len) if all of it is RAM of one range, else
  * NULL. The pointer is good for the life of gm. Who writes through it calls
  * gmem_wrote() afterwards. */
 void *gmem_map(const struct gmem *gm, uint64_t gpa, uint64_t len);
-/* Copies; 0, or -EFAULT if any byte is not RAM (nothing is copied then). */
+/* Copies; 0, or -EFAULT if any byte is not RAM (nothing is copied then).
+ * Reading takes ROM as well. */
 int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, size_t len);
 int gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, size_t len);
 int gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "firmware/acpi.h"
+#include "firmware/rom.h"
 #include "machine/machine_priv.h"
 #include "vmm/cpuid.h"
 
@@ -61,12 +62,37 @@ build_tables(struct machine *m, uint64_t *rsdp)
 	*rsdp = 0;
 	if (!config_bool(m->cfg, "acpi_tables", true))
 		return (0);
+	/* A BIOS that finds its way by fw_cfg lies where the tables would. */
+	if (gmem_rom(m->gmem) != 0 && config_get(m->cfg, "lpc.fwcfg") != NULL)
+		return (0);
 	(void)config_walk(m->cfg, find_lpc, &ac);
 	for (i = 0; i < ACPI_COMS; i++) {
 		path[7] = (char)('1' + i);
 		ac.com[i] = config_get(m->cfg, path) != NULL;
 	}
 	return (acpi_install(m->gmem, &ac, rsdp));
+}
+
+int
+machine_load_rom(struct machine *m, struct config_error *err)
+{
+	const char *path = config_get(m->cfg, "lpc.bootrom");
+	struct fw_error fe = {""};
+	int error;
+
+	if (path == NULL)
+		return (0);
+	if (config_get(m->cfg, "kernel") != NULL)
+		return (config_fail(err,
+		    "-o kernel=%.120s: a machine with a boot ROM starts what "
+		    "the ROM finds; leave one of them out",
+		    config_get(m->cfg, "kernel")));
+	error = rom_load(m->gmem, path, &fe);
+	if (error == 0)
+		error = rom_shadow(m->gmem);
+	if (error != 0 && fe.msg[0] != '\0')
+		(void)config_fail(err, "%s", fe.msg);
+	return (error);
 }
 
 int
@@ -81,12 +107,12 @@ machine_load(struct machine *m, struct config_error *err)
 	struct fw_error fe = {""};
 	int error;
 
-	if (bc.kernel == NULL)
+	if (bc.kernel == NULL && gmem_rom(m->gmem) == 0)
 		return (config_fail(err,
-		    "virtual machine cannot be booted: there is no boot ROM "
-		    "yet; give a kernel with -o kernel=FILE"));
+		    "virtual machine cannot be booted: give a boot ROM with "
+		    "-l bootrom,FILE or a kernel with -o kernel=FILE"));
 	error = build_tables(m, &bc.rsdp);
-	if (error != 0)
+	if (error != 0 || bc.kernel == NULL)
 		return (error);
 	error = boot_load(m->gmem, &bc, &m->regs, &fe);
 	if (error != 0 && fe.msg[0] != '\0')
@@ -195,6 +221,10 @@ machine_set_regs(struct machine *m)
 	size_t i;
 	int error = 0;
 
+	/* The state after RESET begins in the ROM: F000:FFF0, with a base of
+	 * FFFF0000 (SDM volume 3, 10.1.4, "First Instruction Executed"). */
+	if (gmem_rom(m->gmem) != 0)
+		return (0);
 	for (i = 0; i < sizeof(regs) / sizeof(regs[0]) && error == 0; i++)
 		error = vcpu_set_reg(vcpu, regs[i].reg, regs[i].val);
 	for (i = 0; i < sizeof(segs) / sizeof(segs[0]) && error == 0; i++)

@@ -10,7 +10,25 @@ static const struct config_var com_opts[] = {
     {.name = NULL},
 };
 
+#define PCIREG(reg, limit, what)                                               \
+	{.name = "pcireg." reg, .type = CONFIG_UINT, .max = limit, .help = what}
+static const struct config_var hostbridge_opts[] = {
+    PCIREG("vendor", 0xffff, "vendor"),
+    PCIREG("device", 0xffff, "device"),
+    PCIREG("revid", 0xff, "revision"),
+    PCIREG("subvendor", 0xffff, "vendor of the subsystem"),
+    PCIREG("subdevice", 0xffff, "subsystem"),
+    {.name = NULL},
+};
+
+static const char *const fwcfg_vars[] = {"lpc.fwcfg", NULL};
+static const char *const bootrom_vars[] = {"lpc.bootrom", NULL};
+
 static const struct config_device lpc_devices[] = {
+    {.name = "bootrom",
+	.help = "boot ROM: the file",
+	.vars = bootrom_vars,
+	.needs_conf = true},
     {.name = "com1",
 	.help = "serial port, path: stdio or null",
 	.opts = com_opts,
@@ -26,6 +44,10 @@ static const struct config_device lpc_devices[] = {
     {.name = "com4",
 	.help = "serial port, path: stdio or null",
 	.opts = com_opts,
+	.needs_conf = true},
+    {.name = "fwcfg",
+	.help = "what a firmware asks about the machine: qemu",
+	.vars = fwcfg_vars,
 	.needs_conf = true},
     {.name = NULL},
 };
@@ -43,6 +65,8 @@ machine_devices_init(struct machine_devices *md)
 			break;
 		md->pci[i].name = ops->name;
 		md->pci[i].help = ops->help;
+		if (ops == &pci_hostbridge)
+			md->pci[i].opts = hostbridge_opts;
 		md->pci[i].single = strcmp(ops->name, "lpc") == 0;
 	}
 	md->lists.pci = md->pci;

@@ -67,6 +67,20 @@ machine_add_coms(struct machine *m, struct config_error *err)
 	return (0);
 }
 
+/* The identity that pcireg.* gives to a slot's device. */
+static int
+pcireg(const struct machine *m, const unsigned bdf[3], const char *reg)
+{
+	char path[CONFIG_PATH_MAX];
+	const char *val;
+	uint64_t n;
+
+	(void)snprintf(path, sizeof(path), "pci.%u.%u.%u.pcireg.%s", bdf[0],
+	    bdf[1], bdf[2], reg);
+	val = config_get(m->cfg, path);
+	return (val != NULL && config_parse_uint(val, &n) == 0 ? (int)n : -1);
+}
+
 struct add_pci {
 	struct machine *m;
 	struct config_error *err;
@@ -76,6 +90,7 @@ static int
 add_pci(void *arg, const char *path, const char *value, char origin)
 {
 	struct add_pci *ap = arg;
+	struct hostbridge_config hc;
 	const struct pci_device_ops *ops;
 	struct pci_dev *dev;
 	const char *leaf;
@@ -86,9 +101,14 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 	if (!config_pci_path(path, bdf, &leaf) || strcmp(leaf, "device") != 0)
 		return (0);
 	ops = pci_find(chipset_pci_devices, value);
-	error = ops != NULL
-		    ? pci_add(ap->m->pci, bdf[1], bdf[2], ops, NULL, &dev)
-		    : -ENODEV;
+	hc.vendor = pcireg(ap->m, bdf, "vendor");
+	hc.device = pcireg(ap->m, bdf, "device");
+	hc.revid = pcireg(ap->m, bdf, "revid");
+	hc.subvendor = pcireg(ap->m, bdf, "subvendor");
+	hc.subdevice = pcireg(ap->m, bdf, "subdevice");
+	error = ops != NULL ? pci_add(ap->m->pci, bdf[1], bdf[2], ops,
+				  ops == &pci_hostbridge ? &hc : NULL, &dev)
+			    : -ENODEV;
 	if (error != 0)
 		(void)config_fail(ap->err,
 		    "pci slot %u:%u:%u: %s cannot be added: %s; leave it out",

@@ -229,7 +229,7 @@ wall_time(void)
 }
 
 static int
-create_chipset(struct machine *m)
+create_chipset(struct machine *m, struct config_error *err)
 {
 	struct chipset_config cc = {
 	    .ports = m->ports,
@@ -239,6 +239,7 @@ create_chipset(struct machine *m)
 	    .wall_time = wall_time(),
 	    .lowmem = gmem_lowmem(m->gmem),
 	    .highmem = gmem_highmem(m->gmem),
+	    .gmem = m->gmem,
 	    .arg = m,
 	    .extint = on_extint,
 	    .msi = on_msi,
@@ -261,7 +262,9 @@ create_chipset(struct machine *m)
 
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		cc.com[i] = m->com[i];
-	error = chipset_create(&m->chipset, &cc);
+	error = machine_create_fwcfg(m, &cc.fwcfg, err);
+	if (error == 0)
+		error = chipset_create(&m->chipset, &cc);
 	if (error == 0)
 		error = pci_bus_create(&m->pci, &pc);
 	return (error);
@@ -338,6 +341,8 @@ machine_create(
 	if (error == 0)
 		error = irq_lines_create(&m->irqs);
 	if (error == 0)
+		error = machine_load_rom(m, err);
+	if (error == 0)
 		error = create_vm(m, err);
 	/* Files first: the terminal becomes raw when all else is right. */
 	if (error == 0)
@@ -345,7 +350,7 @@ machine_create(
 	if (error == 0)
 		error = machine_add_coms(m, err);
 	if (error == 0)
-		error = create_chipset(m);
+		error = create_chipset(m, err);
 	if (error == 0)
 		error = machine_add_pci(m, err);
 	if (error == 0)

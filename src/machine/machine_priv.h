@@ -70,9 +70,14 @@ void machine_grace(void *arg); /* the timer's */
 /* devices.c: COM ports and PCI slots as configured. */
 int machine_add_coms(struct machine *m, struct config_error *err);
 int machine_add_pci(struct machine *m, struct config_error *err);
-/* boot.c: tables and kernel into memory, and the registers to begin with. */
+/* boot.c: ROM, tables and kernel into memory, and the registers to begin
+ * with. The ROM comes before the engine. */
+int machine_load_rom(struct machine *m, struct config_error *err);
 int machine_load(struct machine *m, struct config_error *err);
 int machine_set_regs(struct machine *m);
+/* fwcfg.c: the device's items; *out is NULL if it is not configured. */
+int machine_create_fwcfg(
+    struct machine *m, struct fwcfg **out, struct config_error *err);
 /* vcpu.c: one thread a processor; join waits for all of them. */
 int machine_start_cpus(struct machine *m);
 void machine_join_cpus(struct machine *m);

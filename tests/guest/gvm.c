@@ -227,11 +227,15 @@ gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 {
 	struct vm_config cfg = { .engine = VM_ENGINE_SOFT, .ncpus = ncpus };
 	struct gvm *g = calloc(1, sizeof(*g));
+	void *rom = NULL;
 	int error;
 
 	if (g == NULL)
 		return (-ENOMEM);
 	error = gmem_create(&g->gm, GVM_RAM);
+	if (error == 0)
+		error = gmem_add_rom(g->gm, GVM_ROM_SIZE, &rom);
+	g->rom = rom;
 	if (error == 0)
 		error = mevent_loop_create(&g->loop);
 	if (error == 0)

@@ -32,6 +32,8 @@
 #define GVM_TABLES 0x10000ull
 #define GVM_PAGES 0x100000ull
 #define GVM_RAM (32ull << 20)
+#define GVM_ROM_SIZE 0x10000ull
+#define GVM_ROM (0x100000000ull - GVM_ROM_SIZE)
 #define GVM_MMIO 0xd0000000ull /* nothing there but the log */
 
 #define GVM_KCODE 0x08
@@ -61,6 +63,7 @@ struct gvm_io {
 
 struct gvm {
 	struct gmem *gm;
+	uint8_t *rom; /* the host may write here, the guest not */
 	struct mevent_loop *loop;
 	struct vclock *vc;
 	struct vm *vm;

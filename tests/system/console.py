@@ -153,5 +153,14 @@ class Machine(Console):
         return text
 
 
+class Firmware(Console):
+    """lhyve with a boot ROM, and nothing else unless the options say so."""
+
+    def __init__(self, files, rom, *options, memory="64M"):
+        super().__init__([files.lhyve, *PC, "-m", memory,
+                          "-l", "com1,stdio", *engine(),
+                          "-l", f"bootrom,{rom}", *options, "vm0"])
+
+
 def engine():
     return ["-o", "engine=" + os.environ.get("LHYVE_ENGINE", "soft")]

@@ -193,6 +193,49 @@ def test_bad_lpc_device(files, lpc, culprit):
     check(command(files, "-l", lpc), culprit)
 
 
+def rom_command(files, rom, *extra):
+    return [files.lhyve, *PC, "-m", "64M", "-l", "com1,stdio", *engine(),
+            "-l", f"bootrom,{rom}", *extra, "vm0"]
+
+
+@pytest.mark.parametrize("size, culprit", [
+    (0, "empty"), (1, "4096"), (65535, "4096"), ((16 << 20) + 4096, "16 MiB")])
+def test_size_of_boot_rom(files, tmp_path, size, culprit):
+    path = text_file(tmp_path, bytes(size))
+    check(rom_command(files, path), path, culprit)
+
+
+def test_missing_boot_rom(files):
+    check(rom_command(files, "/nonexistent/rom"), "/nonexistent/rom",
+          "lpc.bootrom")
+    check(rom_command(files, ""), "bootrom")
+    check(rom_command(files, "/"), "regular file")
+
+
+def test_boot_rom_and_kernel(files, tmp_path):
+    path = text_file(tmp_path, bytes(4096))
+    check(rom_command(files, path, "-o", f"kernel={files.kernel}"),
+          files.kernel)
+
+
+@pytest.mark.parametrize("option, culprit", [
+    ("opt/a", "opt/a"), ("opt/a,file=/nonexistent/x", "/nonexistent/x"),
+    ("opt/a,file=/", "regular file"), ("x" * 56 + ",string=a", "55"),
+    ("etc/e820,string=a", "etc/e820")])
+def test_bad_firmware_file(files, option, culprit):
+    check(command(files, "-l", "fwcfg,qemu", "-f", option), culprit)
+
+
+def test_firmware_file_without_fwcfg(files):
+    check(command(files, "-f", "opt/a,string=b"), "opt/a", "fwcfg,qemu")
+
+
+@pytest.mark.parametrize("value", ["0x10000", "-1", "qemu"])
+def test_bad_hostbridge(files, value):
+    check(command(files, "-s", f"3,hostbridge,pcireg.vendor={value}"),
+          "pcireg.vendor", value)
+
+
 @pytest.mark.parametrize("cpus", ["0", "65", "x", "-1",
                                   "sockets=65", "frobs=1"])
 def test_processors(files, cpus):

@@ -100,8 +100,10 @@ ipi(struct soft_cpu *cpu, const struct lapic_action *act)
 {
 	struct soft_vm *vm = cpu->vm;
 
-	unsigned first = act->ipi_mode == 1 ? atomic_fetch_add(&vm->turn, 1) : 0;
+	unsigned first = 0;
 
+	if (act->ipi_mode == 1) /* lowest priority: each in turn */
+		first = atomic_fetch_add(&vm->turn, 1);
 	for (unsigned i = 0; i < vm->ncpus; i++) {
 		struct soft_cpu *to = vm->cpus[(first + i) % vm->ncpus];
 		bool hit;

@@ -50,8 +50,9 @@ soft_cache_create(struct soft_vm *vm)
 	    MAP_SHARED, fd, 0);
 	vm->code_rx = mmap(NULL, CODE_CACHE_SIZE, PROT_READ | PROT_EXEC,
 	    MAP_SHARED, fd, 0);
-	vm->npages = (vm->highmem ? 0x100000000ull + vm->highmem : vm->lowmem)
-	    >> 12;
+	vm->npages = (vm->highmem || vm->rom != 0x100000000ull ?
+			     0x100000000ull + vm->highmem :
+			     vm->lowmem) >> 12;
 	vm->arena = map_anon(ARENA_SIZE);
 	vm->blocks = map_anon(BLOCKS_MAX * sizeof(*vm->blocks));
 	vm->pages = map_anon(vm->npages * sizeof(*vm->pages));
@@ -462,7 +463,7 @@ find_locked(struct soft_cpu *cpu)
 		if (soft_translate_va(cpu, lin, ACC_X, m, &gpa) == NULL) {
 			snprintf(cpu->exit->u.engine.reason,
 			    sizeof(cpu->exit->u.engine.reason),
-			    "code outside RAM at 0x%lx (physical 0x%lx)",
+			    "code outside memory at 0x%lx (physical 0x%lx)",
 			    cpu->rip, gpa);
 			cpu->exit->exitcode = VM_EXITCODE_ENGINE;
 			cpu->exit_now = true;

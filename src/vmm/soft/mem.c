@@ -23,7 +23,7 @@ soft_phys_read(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
 	struct soft_vm *vm = cpu->vm;
 	uint64_t v = 0;
 
-	if (soft_is_ram(vm, gpa) && soft_is_ram(vm, gpa + size - 1)) {
+	if (soft_is_memory(vm, gpa) && soft_is_memory(vm, gpa + size - 1)) {
 		soft_copy(&v, vm->ram + gpa, size);
 		return (v);
 	}

@@ -127,8 +127,8 @@ soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)
 static uint64_t *
 pte_at(struct soft_cpu *cpu, uint64_t gpa)
 {
-	/* Paging structures outside RAM read as not present. */
-	return (soft_is_ram(cpu->vm, gpa) ?
+	/* Paging structures outside memory read as not present. */
+	return (soft_is_memory(cpu->vm, gpa) ?
 		    (uint64_t *)(void *)(cpu->vm->ram + gpa) :
 		    NULL);
 }
@@ -153,7 +153,8 @@ set_ad(uint64_t *pte, uint64_t old, uint64_t bits, unsigned width)
 
 /*
  * Walks the tables. Returns true with *w, or false with *err (page fault
- * error code, SDM 4.7). Sets A, and D for writes, unless `peek`.
+ * error code, SDM 4.7). Sets A, and D for writes, unless `peek`, and not in
+ * tables that lie in ROM.
  */
 static bool
 walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
@@ -183,13 +184,14 @@ again:
 	    pae	    ? cpu->cr3 & 0xffffffe0ull :
 		      cpu->cr3 & 0xfffff000ull;
 	for (l = levels; l > 0; l--) {
-		bool pdpte = pae && !lma && l == 3, leaf;
+		bool pdpte = pae && !lma && l == 3, leaf, ro = peek;
 
 		shift = 12 + (l - 1) * bits;
 		idx = (va >> shift) & (pdpte ? 3 : (1u << bits) - 1);
 		p = pte_at(cpu, table + idx * width);
 		if (p == NULL)
 			return (false);
+		ro |= soft_is_rom(cpu->vm, table + idx * width);
 		pte = width == 8 ? *(volatile uint64_t *)p :
 				   *(volatile uint32_t *)(void *)p;
 		if (!(pte & PTE_P))
@@ -219,7 +221,7 @@ again:
 		w->user &= (pte & PTE_U) != 0;
 		w->nx |= (pte & PTE_NX) != 0 && width == 8;
 		if (!leaf) {
-			if (!peek && !set_ad(p, pte, PTE_A, width))
+			if (!ro && !set_ad(p, pte, PTE_A, width))
 				goto again;
 			table = pte & (width == 8 ? 0x000ffffffffff000ull :
 						    0xfffff000ull);
@@ -240,7 +242,7 @@ again:
 		    (user || (cpu->cr0 & CR0_WP)))
 			return (false);
 		want = PTE_A | (acc == ACC_W ? PTE_D : 0);
-		if (!peek && !set_ad(p, pte, want, width))
+		if (!ro && !set_ad(p, pte, want, width))
 			goto again;
 		w->large = l > 1;
 		w->dirty = ((pte | want) & PTE_D) != 0;
@@ -288,7 +290,8 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 		e->ntag[ACC_R] = ntag;
 		e->ntag[ACC_W] = (w->writable ||
 				     (!user && !(cpu->cr0 & CR0_WP))) &&
-			w->dirty && vm->pages[gpa >> 12] == NULL ?
+			w->dirty && soft_is_ram(vm, gpa) &&
+			vm->pages[gpa >> 12] == NULL ?
 		    ntag :
 		    inv;
 	}
@@ -334,7 +337,8 @@ soft_translate_va(
 		soft_raise_pf(cpu, va, err);
 	if (gpa != NULL)
 		*gpa = w.gpa;
-	if (!soft_is_ram(cpu->vm, w.gpa))
+	if (!soft_is_memory(cpu->vm, w.gpa) ||
+	    (acc == ACC_W && soft_is_rom(cpu->vm, w.gpa)))
 		return (NULL);
 	tlb_add(cpu, va, acc, m, &w);
 	return (cpu->vm->ram + w.gpa);

@@ -165,6 +165,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->ram = gmem_base(cfg->gmem);
 	vm->lowmem = gmem_lowmem(cfg->gmem);
 	vm->highmem = gmem_highmem(cfg->gmem);
+	vm->rom = GMEM_HIGHMEM_BASE - gmem_rom(cfg->gmem);
 	vm->vclock = cfg->vclock;
 	vm->ops = cfg->ops;
 	vm->ops_arg = cfg->ops_arg;

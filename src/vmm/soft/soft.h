@@ -333,6 +333,7 @@ struct soft_vm {
 	struct gmem *gmem;
 	uint8_t *ram; /* host address of gpa 0 */
 	uint64_t lowmem, highmem;
+	uint64_t rom; /* first address of the boot ROM; it ends at 4 GiB */
 	struct vclock *vclock;
 	const struct vmm_io_ops *ops;
 	void *ops_arg;
@@ -371,6 +372,19 @@ soft_is_ram(const struct soft_vm *vm, uint64_t gpa)
 {
 	return (gpa < vm->lowmem ||
 	    (gpa >= 0x100000000ull && gpa - 0x100000000ull < vm->highmem));
+}
+
+static inline bool
+soft_is_rom(const struct soft_vm *vm, uint64_t gpa)
+{
+	return (gpa >= vm->rom && gpa < 0x100000000ull);
+}
+
+/* Memory that can be read and executed: at vm->ram + gpa. */
+static inline bool
+soft_is_memory(const struct soft_vm *vm, uint64_t gpa)
+{
+	return (soft_is_ram(vm, gpa) || soft_is_rom(vm, gpa));
 }
 
 int soft_cache_create(struct soft_vm *vm);

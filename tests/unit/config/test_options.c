@@ -24,7 +24,9 @@ static const struct config_device pci[] = {
     {.name = "disk", .help = "disk", .opts = disk_opts},
     {.name = NULL},
 };
+static const char *const rom_vars[] = {"lpc.bootrom", "kernel", NULL};
 static const struct config_device lpc[] = {
+    {.name = "rom", .help = "ROM", .vars = rom_vars, .needs_conf = true},
     {.name = "com1", .help = "port", .opts = com_opts, .needs_conf = true},
     {.name = "com2", .help = "port", .opts = com_opts, .needs_conf = true},
     {.name = NULL},
@@ -179,10 +181,32 @@ static const struct {
     {"-l bootrom vm0",
 	"invalid lpc device configuration 'bootrom'; lhyve -l help lists the "
 	"devices"},
+    {"-l rom vm0", "-l rom: rom needs a value; use -l rom,value"},
+    {"-l rom, vm0", "-l rom,: rom needs a value; use -l rom,value"},
+    {"-l rom,a, vm0",
+	"-l rom,a,: \"\" is too much or too little for rom; lhyve -l help "
+	"lists the devices"},
+    {"-l rom,a,b,c=d vm0",
+	"-l rom,a,b,c=d: \"c=d\" is too much or too little for rom; "
+	"lhyve -l help lists the devices"},
     {"-l com1 vm0", "-l com1: com1 needs a path; use -l com1,path"},
     {"-l com1, vm0", "-l com1,: com1 needs a path; use -l com1,path"},
     {"-l com1,stdio vm0",
 	"lpc.com1.path=stdio: needs the LPC bridge; add -s 31,lpc"},
+    /* files for the firmware */
+    {"-o lpc.fwcfg=qemu -f a,strng=b vm0",
+	"-f a,strng=b: invalid file for the firmware; use -f "
+	"[name=]NAME,string=TEXT or -f [name=]NAME,file=FILE"},
+    {"-f ,string=b vm0",
+	"-f ,string=b: invalid file for the firmware; use -f "
+	"[name=]NAME,string=TEXT or -f [name=]NAME,file=FILE"},
+    {"-f name= vm0",
+	"-f name=: invalid file for the firmware; use -f "
+	"[name=]NAME,string=TEXT or -f [name=]NAME,file=FILE"},
+    {"-f a,string=b vm0",
+	"-f fwcfg.0.name=a: needs fw_cfg; add -l fwcfg,qemu"},
+    {"-o lpc.fwcfg=none vm0",
+	"-o lpc.fwcfg=none: no such choice; use one of: qemu"},
     /* variables */
     {"-o foo vm0",
 	"-o foo: invalid configuration option; use -o variable=value"},
@@ -209,6 +233,34 @@ static const struct {
     {"-o kernel=%(nope) vm0",
 	"%(nope): no such variable is set; set it with -o nope=value"},
 };
+
+static void
+test_values(void **state)
+{
+	struct config_error err;
+	struct config *cfg;
+	char *out;
+
+	(void)state;
+	assert_int_equal(parse("-l rom,a=1 vm0", &cfg, &out, &err), 0);
+	assert_string_equal(config_get(cfg, "lpc.bootrom"), "a=1");
+	assert_null(config_get(cfg, "kernel"));
+	config_destroy(cfg);
+	free(out);
+	assert_int_equal(parse("-o lpc.fwcfg=qemu -f a/b,string=x,y "
+			       "-f name=c,file=d vm0", &cfg, &out, &err), 0);
+	assert_string_equal(config_get(cfg, "fwcfg.0.name"), "a/b");
+	assert_string_equal(config_get(cfg, "fwcfg.0.string"), "x,y");
+	assert_string_equal(config_get(cfg, "fwcfg.1.name"), "c");
+	assert_string_equal(config_get(cfg, "fwcfg.1.file"), "d");
+	config_destroy(cfg);
+	free(out);
+	assert_int_equal(parse("-l ROM,a,b vm0", &cfg, &out, &err), 0);
+	assert_string_equal(config_get(cfg, "lpc.bootrom"), "a");
+	assert_string_equal(config_get(cfg, "kernel"), "b");
+	config_destroy(cfg);
+	free(out);
+}
 
 static void
 test_wrong(void **state)
@@ -358,6 +410,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_wrong),
+    cmocka_unit_test(test_values),
 	    cmocka_unit_test(test_right),
 	    cmocka_unit_test(test_lists),
 	    cmocka_unit_test(test_table),

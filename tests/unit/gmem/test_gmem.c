@@ -178,12 +178,49 @@ test_watch(void **state)
 	gmem_destroy(gm);
 }
 
+static void
+test_rom(void **state)
+{
+	const uint64_t top = GMEM_HIGHMEM_BASE;
+	struct gmem *gm;
+	uint8_t b[4];
+	void *host;
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, MIB), 0);
+	assert_int_equal(gmem_rom(gm), 0);
+	assert_int_equal(gmem_read(gm, top - 4, b, 4), -EFAULT);
+	assert_int_equal(gmem_add_rom(gm, 0, &host), -EINVAL);
+	assert_int_equal(gmem_add_rom(gm, 4095, &host), -EINVAL);
+	assert_int_equal(
+	    gmem_add_rom(gm, GMEM_ROM_MAX + 4096, &host), -EINVAL);
+	assert_int_equal(gmem_add_rom(gm, 8192, &host), 0);
+	assert_int_equal(gmem_add_rom(gm, 8192, &host), -EEXIST);
+	assert_int_equal(gmem_rom(gm), 8192);
+	memcpy((uint8_t *)host + 8188, "tail", 4);
+	gmem_seal_rom(gm);
+
+	assert_int_equal(gmem_read(gm, top - 4, b, 4), 0);
+	assert_memory_equal(b, "tail", 4);
+	assert_int_equal(gmem_read(gm, top - 8192, b, 1), 0);
+	assert_int_equal(gmem_read(gm, top - 8193, b, 1), -EFAULT);
+	assert_int_equal(gmem_read(gm, top - 3, b, 4), -EFAULT);
+	assert_null(gmem_map(gm, top - 4, 4));
+	assert_int_equal(gmem_write(gm, top - 4, b, 4), -EFAULT);
+	assert_int_equal(gmem_set(gm, top - 4, 0, 4), -EFAULT);
+	gmem_watch(gm, top - 4, true);
+	assert_false(gmem_watched(gm, top - 4));
+	assert_memory_equal((uint8_t *)host + 8188, "tail", 4);
+	gmem_destroy(gm);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_rom),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_watch),
