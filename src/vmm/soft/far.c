@@ -18,6 +18,28 @@ flat(struct soft_cpu *cpu, unsigned seg, uint16_t sel, uint32_t access)
 #define CODE 0x9bu
 #define DATA 0x93u
 
+/* SYSCALL of AMD's processors outside long mode: from any privilege level
+ * to STAR's low half, with FMASK left alone (APM volume 3). */
+static void
+syscall_legacy(struct soft_cpu *cpu, uint64_t next)
+{
+	uint16_t cs = (uint16_t)(cpu->star >> 32) & 0xfffc;
+
+	if (cpu->flags & BF_REAL)
+		soft_raise(cpu, EXC_UD);
+	cpu->gpr[R_CX] = (uint32_t)next;
+	cpu->rip = (uint32_t)cpu->star;
+	soft_set_rflags(
+	    cpu, soft_get_rflags(cpu) & ~(FL_VM | FL_IF | FL_RF));
+	flat(cpu, VM_SEG_CS, cs, CODE | VM_SEG_DB | VM_SEG_G);
+	flat(cpu, VM_SEG_SS, (uint16_t)(cs + 8), DATA | VM_SEG_DB | VM_SEG_G);
+	cpu->cpl = 0;
+	cpu->tf_step = (cpu->rflags & FL_TF) != 0;
+	soft_update_mode(cpu);
+}
+
+/* Intel's processors have SYSCALL in 64-bit mode alone, AMD's in the other
+ * protected modes too (SDM volume 2, APM volume 3: SYSCALL). */
 void
 soft_h_syscall(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
@@ -25,9 +47,12 @@ soft_h_syscall(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	bool code64 = (cpu->flags & BF_CODE64) != 0;
 
 	(void)t0;
-	if (!(cpu->efer & EFER_SCE) || !(cpu->efer & EFER_LMA) ||
-	    (!code64 && cpu->vm->intel))
+	if (!(cpu->efer & EFER_SCE) || (!code64 && cpu->vm->intel))
 		soft_raise(cpu, EXC_UD);
+	if (!(cpu->efer & EFER_LMA)) {
+		syscall_legacy(cpu, next);
+		return;
+	}
 	cpu->gpr[R_CX] = next;
 	cpu->gpr[11] = soft_get_rflags(cpu) & ~FL_RF;
 	cpu->rip = code64 ? cpu->lstar : cpu->cstar;
@@ -40,25 +65,26 @@ soft_h_syscall(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	soft_update_mode(cpu);
 }
 
+/* t0 of SYSRET and SYSEXIT: whether REX.W makes the operand 64 bits wide. */
 void
 soft_h_sysret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
 	uint16_t base = (uint16_t)(cpu->star >> 48);
-	bool to64;
+	bool code64 = (cpu->flags & BF_CODE64) != 0, to64 = t0 != 0;
 
-	(void)t0;
-	/* The operand size comes with the REX.W of the instruction: 0F 07 is
-	 * two bytes, with REX three. */
-	soft_sync_rip(cpu);
-	to64 = next - cpu->rip >= 3;
-	if (!(cpu->efer & EFER_SCE) || !(cpu->flags & BF_CODE64))
+	(void)next;
+	if (!(cpu->efer & EFER_SCE) || (!code64 && cpu->vm->intel))
 		soft_raise(cpu, EXC_UD);
 	soft_need_cpl0(cpu);
-	if (to64 &&
+	/* AMD's processors let the fetch at CPL 3 find out. */
+	if (to64 && cpu->vm->intel &&
 	    (uint64_t)((int64_t)(cpu->gpr[R_CX] << 16) >> 16) !=
 		cpu->gpr[R_CX])
 		soft_raise_err(cpu, EXC_GP, 0);
-	soft_set_rflags(cpu, (cpu->gpr[11] & 0x3c7fd7) | 2);
+	if (cpu->efer & EFER_LMA)
+		soft_set_rflags(cpu, (cpu->gpr[11] & 0x3c7fd7) | 2);
+	else
+		soft_set_rflags(cpu, soft_get_rflags(cpu) | FL_IF);
 	if (to64) {
 		cpu->rip = cpu->gpr[R_CX];
 		flat(cpu, VM_SEG_CS, (uint16_t)((base + 16) | 3),
@@ -85,6 +111,9 @@ soft_h_sysenter(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 
 	(void)t0;
 	(void)next;
+	/* AMD's processors have it in legacy mode alone (APM volume 3). */
+	if (lma && !cpu->vm->intel)
+		soft_raise(cpu, EXC_UD);
 	if ((cpu->flags & BF_REAL) || cs == 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	cpu->rflags &= ~(FL_VM | FL_IF);
@@ -102,11 +131,11 @@ void
 soft_h_sysexit(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
 	uint16_t cs = (uint16_t)cpu->sysenter_cs & 0xfffc;
-	bool to64;
+	bool to64 = t0 != 0;
 
-	(void)t0;
-	soft_sync_rip(cpu);
-	to64 = (cpu->flags & BF_CODE64) && next - cpu->rip >= 3;
+	(void)next;
+	if ((cpu->efer & EFER_LMA) && !cpu->vm->intel)
+		soft_raise(cpu, EXC_UD);
 	if ((cpu->flags & BF_REAL) || cs == 0 || cpu->cpl != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	cs = (uint16_t)(cs + (to64 ? 32 : 16));

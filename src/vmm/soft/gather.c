@@ -150,16 +150,20 @@ soft_h_gather(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 		touch(cpu, 6, 512);
 		touch(cpu, 7, 1024);
 	}
-	if (!g.evex) {
-		/* Only the sign of a mask element counts. */
+	if (!g.evex && cpu->vm->intel) {
+		/* Only the sign of a mask element counts. Where a fault shows
+		 * the mask, Intel's processors have made it ones and zeroes;
+		 * AMD's have cleared what is done and left the rest. */
 		for (unsigned i = 0; i < g.n; i++)
 			vput(cpu, g.mask, i, g.elem,
 			    selected(&g, i) ? ~0ull : 0);
 		zero_above(cpu, g.mask, g.n * g.elem < 16 ? 16 : g.n * g.elem);
 	}
 	for (unsigned i = 0; i < g.n; i++) {
-		if (!selected(&g, i))
+		if (!selected(&g, i)) {
+			deselect(&g, i);
 			continue;
+		}
 		if (g.scatter) {
 			v = vget(cpu, g.reg, i, g.elem);
 			soft_st(cpu, address(&g, i), g.elem, m, v);

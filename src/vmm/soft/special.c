@@ -141,6 +141,7 @@ call_special(struct tr *t, const struct special *s)
 	case A_NONE:
 		break;
 	case A_NEXT:
+		e_mov_imm(t, T0, t->code64 && t->in.raw.rex.W);
 		e_mov_imm(t, T1, t->next);
 		break;
 	case A_ADDR:
@@ -376,6 +377,17 @@ interrupt(struct tr *t, soft_helper *fn, uint64_t vector)
 	return (true);
 }
 
+/* A bit of CPUID's leaf 7: EBX, ECX, EDX are 1 to 3. */
+static bool
+leaf7(const struct tr *t, unsigned reg, unsigned bit)
+{
+	const struct cpuid_dynamic dyn = { 0 };
+	uint32_t r[4];
+
+	cpuid_query(&t->vm->cpuid, &dyn, 7, 0, r);
+	return ((r[reg] >> bit) & 1);
+}
+
 /* Instructions whose feature CPUID does not announce. */
 static bool
 not_offered(const struct tr *t)
@@ -415,6 +427,7 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_KNCV:
 	case ZYDIS_ISA_EXT_PADLOCK:
 	case ZYDIS_ISA_EXT_VMFUNC:
+	case ZYDIS_ISA_EXT_CLZERO:
 		return (true);
 	case ZYDIS_ISA_EXT_AVX512EVEX:
 		switch (t->in.meta.isa_set) {
@@ -424,10 +437,11 @@ not_offered(const struct tr *t)
 		case ZYDIS_ISA_SET_AVX512_4FMAPS_512:
 		case ZYDIS_ISA_SET_AVX512_4FMAPS_SCALAR:
 		case ZYDIS_ISA_SET_AVX512_4VNNIW_512:
+			return (true);
 		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_128:
 		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_256:
 		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_512:
-			return (true);
+			return (!leaf7(t, 3, 8));
 		default:
 			return (false);
 		}
@@ -436,13 +450,35 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_FMA4:
 	case ZYDIS_ISA_EXT_TBM:
 	case ZYDIS_ISA_EXT_AMD3DNOW:
-	case ZYDIS_ISA_EXT_CLZERO:
 		/* The host's #UD would do, but it comes after a fault of the
 		 * memory operand. */
 		return (t->vm->intel);
 	default:
 		return (false);
 	}
+}
+
+/*
+ * Two encodings of which vendors think differently go to the host as they
+ * are; it is of the vendor that CPUID names. PAUSE with REX.B: on AMD's
+ * processors XCHG R8, rAX, which are at home. 0F 0D with a register: a NOP,
+ * on AMD's #UD (APM volume 3, PREFETCH); which register is all the same.
+ */
+static void
+as_host(struct tr *t, unsigned nprefetch)
+{
+	if (nprefetch != 0) {
+		e1(t, 0x0f);
+		e1(t, 0x0d);
+		e1(t, 0xc0u | t->in.raw.modrm.reg << 3);
+		return;
+	}
+	for (unsigned i = 0; i < t->in.raw.prefix_count; i++)
+		if (t->in.raw.prefixes[i].value == 0x66)
+			e1(t, 0x66);
+	e1(t, 0xf3);
+	e1(t, 0x40u | t->in.raw.rex.W << 3 | 1u);
+	e1(t, 0x90);
 }
 
 bool
@@ -458,6 +494,10 @@ tr_special(struct tr *t)
 	case ZYDIS_MNEMONIC_MOV:
 		return (mov_system(t));
 	case ZYDIS_MNEMONIC_PAUSE:
+		if (t->code64 && t->in.raw.rex.B) {
+			as_host(t, 0);
+			return (true);
+		}
 		e1(t, 0xf3);
 		e1(t, 0x90);
 		if (t->cpu->pause_exit || t->vm->ncpus > 1) {
@@ -466,6 +506,10 @@ tr_special(struct tr *t)
 		}
 		return (true);
 	case ZYDIS_MNEMONIC_NOP:
+		if (t->in.opcode_map == ZYDIS_OPCODE_MAP_0F &&
+		    t->in.opcode == 0x0d && t->in.raw.modrm.mod == 3)
+			as_host(t, 1);
+		return (true);
 	case ZYDIS_MNEMONIC_ENDBR32:
 	case ZYDIS_MNEMONIC_ENDBR64:
 	case ZYDIS_MNEMONIC_PREFETCHWT1:

@@ -16,7 +16,8 @@ struct str {
 	int64_t step;
 	uint64_t invalidated; /* blocks, when the instruction began */
 	/* Flags so far: a fault in the middle leaves those from before the
-	 * instruction (SDM volume 2, REP). */
+	 * instruction (SDM volume 2, REP); on AMD's processors, those of the
+	 * last iteration. */
 	uint32_t fl;
 };
 
@@ -317,9 +318,11 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		leave_if_dead(&s, next);
 		return;
 	}
-	if (s.aw == 32) /* even if it does nothing */
-		set_reg(&s, R_CX, reg(&s, R_CX));
-	if (s.aw == 32 && reg(&s, R_CX) != 0 &&
+	/* Intel's processors write 32-bit registers before they do anything,
+	 * AMD's with the first element. */
+	if (cpu->vm->intel && s.aw == 32)
+		set_reg(&s, R_CX, reg(&s, R_CX)); /* even if that is all */
+	if (cpu->vm->intel && s.aw == 32 && reg(&s, R_CX) != 0 &&
 	    (s.kind == K_MOVS || s.kind == K_STOS))
 		advance(&s, 0); /* as fast strings do, before any fault */
 	while ((n = reg(&s, R_CX)) != 0) {
@@ -335,6 +338,8 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		if (s.kind == K_CMPS || s.kind == K_SCAS) {
 			bool zf = (s.fl >> 8) & FL_ZF;
 
+			if (!cpu->vm->intel)
+				cpu->fl = s.fl;
 			if (zf != (s.rep == 1))
 				break;
 		}

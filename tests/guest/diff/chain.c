@@ -51,7 +51,18 @@ rare(const struct insn *i)
 static bool
 suitable(const struct insn *i)
 {
+	/* EVEX.X is nothing to a general register, but some AMD processors
+	 * then read an RSP that knows nothing of the last PUSH. */
+	if (i->d.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX &&
+	    i->d.raw.evex.X == 0)
+		for (unsigned n = 0; n < i->d.operand_count; n++)
+			if (i->op[n].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+			    gen_gpr(i->op[n].reg.value) == G_RSP)
+				return (false);
 	switch (i->d.mnemonic) {
+	/* With REX.B it is XCHG for some. */
+	case ZYDIS_MNEMONIC_PAUSE:
+		return (i->d.raw.rex.B == 0);
 	case ZYDIS_MNEMONIC_BT:
 	case ZYDIS_MNEMONIC_BTS:
 	case ZYDIS_MNEMONIC_BTR:

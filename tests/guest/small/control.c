@@ -59,12 +59,21 @@ syscall_64(struct t *t)
 	user(t, CODE("syscall\n" USTOP));
 	GO(U_STOPPED);
 	IS(t->f.rflags, 0x3c7ed7);
-	check(t, "SDM 2 SYSRET: non-canonical RCX is #GP at CPL 0");
-	kernel(t, CODE("mov rcx, rbx\nsysretq\n"));
-	set(t, VM_REG_RBX, NONCANON);
-	GO(V_GP);
-	IS(t->f.cs, GVM_KCODE);
-	IS(t->f.rip, T_CODE + 3);
+	if (intel(t)) {
+		check(t, "SDM 2 SYSRET: non-canonical RCX is #GP at CPL 0");
+		kernel(t, CODE("mov rcx, rbx\nsysretq\n"));
+		set(t, VM_REG_RBX, NONCANON);
+		GO(V_GP);
+		IS(t->f.cs, GVM_KCODE);
+		IS(t->f.rip, T_CODE + 3);
+	} else {
+		check(t, "APM 3 SYSRET: non-canonical RCX is #GP at CPL 3");
+		kernel(t, CODE("mov rcx, rbx\nsysretq\n"));
+		set(t, VM_REG_RBX, NONCANON);
+		GO(V_GP);
+		IS(t->f.cs, GVM_UCODE);
+		IS(t->f.rip, NONCANON);
+	}
 	check(t, "SDM 2 SYSCALL: #UD without EFER.SCE");
 	user(t, CODE("syscall\n"));
 	set(t, VM_REG_EFER, get(t, VM_REG_EFER) & ~1ull);
@@ -82,9 +91,53 @@ syscall_64(struct t *t)
 	IS(t->f.cs, GVM_UCODE32);
 }
 
+/* SYSCALL as AMD's processors have it in compatibility mode, and what they
+ * do not have in long mode. */
+static void
+amd_long(struct t *t)
+{
+	set_star(t);
+	set_msr(t, 0xc0000083, T_HAND + 0x40);
+	check(t, "APM 3 SYSCALL: to CSTAR from compatibility mode");
+	put(t, upage(t, T_UCODE), CODE("syscall\nsyscall\n"));
+	put(t, T_HAND, CODE("sysretd\n"));
+	put(t, T_HAND + 0x40, CODE(STOP));
+	gvm_start_user(t->g, T_UCODE, T_USTACK);
+	GO(GO_STOP);
+	IS(t->stop, T_HAND + 0x40);
+	IS(get(t, VM_REG_RCX), T_UCODE + 4);
+	IS(get(t, VM_REG_R11), 0x202);
+	IS(get(t, VM_REG_RFLAGS), 2);
+	IS(sel(t, VM_SEG_CS), GVM_KCODE);
+	IS(sel(t, VM_SEG_SS), GVM_KDATA);
+	set_msr(t, 0x174, 0x40);
+	check(t, "APM 3 SYSENTER: #UD in long mode");
+	user(t, CODE("sysenter\n"));
+	GO(V_UD);
+	IS(t->f.rip, T_UCODE);
+	check(t, "APM 3 SYSEXIT: #UD in long mode");
+	kernel(t, CODE(".byte 0x0f, 0x35\n"));
+	GO(V_UD);
+	IS(t->f.rip, T_CODE);
+	check(t, "APM 3 PREFETCH: #UD with a register");
+	user(t, CODE(".byte 0x0f, 0x0d, 0xc8\n"));
+	GO(V_UD);
+	IS(t->f.rip, T_UCODE);
+	check(t, "APM 3 XCHG: F3 90 with REX.B is not PAUSE");
+	user(t, CODE("xor eax, eax\nmov r8d, 7\n.byte 0xf3, 0x41, 0x90\n"
+		     USTOP));
+	GO(U_STOPPED);
+	IS(get(t, VM_REG_RAX), 7);
+	IS(get(t, VM_REG_R8), 0);
+}
+
 static void
 sysenter(struct t *t)
 {
+	if (!intel(t)) {
+		amd_long(t);
+		return;
+	}
 	/* SYSENTER wants code, data, ucode32, udata32, ucode, udata in row. */
 	set_gdt(t, 0x40, 0x00af9b000000ffff);
 	set_gdt(t, 0x48, 0x00cf93000000ffff);
@@ -314,8 +367,8 @@ compat(struct t *t)
 	set(t, VM_REG_RBX, 0xfffffff0ull + T_UDATA);
 	GO(0x55);
 	IS(get(t, VM_REG_RAX), 0x12345678);
-	check(t, "SDM 2 SYSCALL: #UD in compatibility mode on Intel");
-	if (has(t, 0, 1, 0)) { /* GenuineIntel: EBX is 0x756e6547 */
+	if (intel(t)) {
+		check(t, "SDM 2 SYSCALL: #UD in compatibility mode on Intel");
 		put(t, upage(t, T_UCODE), CODE(".code32\n.byte 0x0f, 5\n"
 			".code64\n"));
 		iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);

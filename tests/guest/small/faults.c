@@ -196,7 +196,8 @@ privileged(struct t *t)
 	GP3("insb");
 	GP3("outsd");
 	GP3(".byte 0x48, 0x0f, 0x07"); /* SYSRET */
-	GP3(".byte 0x0f, 0x35"); /* SYSEXIT */
+	if (intel(t)) /* AMD: #UD, see control.c */
+		GP3(".byte 0x0f, 0x35"); /* SYSEXIT */
 	fault3(t, "SDM 2 STAC (#UD)", CODE("stac\n"), V_UD, 0);
 	gvm_gate(t->g, 0x42, GVM_STUBS + 16 * 0x42, 1, 0);
 	fault3(t, "SDM 2 INT n (#GP): gate of DPL 0", CODE("int 0x42\n"), V_GP,

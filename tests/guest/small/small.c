@@ -76,6 +76,14 @@ has(struct t *t, uint32_t leaf, unsigned reg, unsigned bit)
 	return ((get(t, regs[reg]) >> bit) & 1);
 }
 
+bool
+intel(struct t *t)
+{
+	kernel(t, CODE("xor eax, eax\ncpuid\n" STOP));
+	(void)go(t);
+	return (get(t, VM_REG_RBX) == 0x756e6547);
+}
+
 void
 kernel(struct t *t, struct code c)
 {

@@ -111,6 +111,8 @@ uint64_t upage(struct t *t, uint64_t lin);
 void set_gdt(struct t *t, unsigned sel, uint64_t desc);
 /* True if CPUID offers it. */
 bool has(struct t *t, uint32_t leaf, unsigned reg, unsigned bit);
+/* True if CPUID says GenuineIntel: vendors differ here and there. */
+bool intel(struct t *t);
 
 /* ---- checks ---- */
 
