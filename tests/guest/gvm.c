@@ -118,7 +118,9 @@ watchdog(void *arg)
 {
 	struct gvm *g = arg;
 
-	if (g->running && g->run == g->seen) {
+	if (g->run != g->seen)
+		g->ticks = 0;
+	if (g->running && g->run == g->seen && g->ticks++ >= g->patience) {
 		g->hung = true;
 		vcpu_kick(g->cpu);
 	}

@@ -81,6 +81,8 @@ struct gvm {
 	struct vtimer watchdog;
 	volatile uint64_t run, seen;
 	volatile bool running, hung;
+	unsigned patience; /* ticks that a run may take, 0: one */
+	unsigned ticks;
 	bool stopped;
 	/* For the next run: the watchdog's kick, or a power-off, in 20 ms. */
 	bool kick_soon, suspend_soon;

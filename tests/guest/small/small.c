@@ -8,6 +8,8 @@
 
 #define MAX_PRINT 60
 
+unsigned group_ncpus __attribute__((weak)) = 1;
+
 void
 put(struct t *t, uint64_t gpa, struct code c)
 {
@@ -171,7 +173,7 @@ map_user(struct gvm *g, uint64_t lin)
 static int
 one(struct t *t, const struct group_fn *f)
 {
-	int error = gvm_create(&t->g, 1, t->options);
+	int error = gvm_create(&t->g, group_ncpus, t->options);
 
 	if (error != 0) {
 		fprintf(stderr, "%s: %s\n", f->name, strerror(-error));

@@ -62,6 +62,8 @@ struct group_fn {
 };
 /* The group; ends with a NULL. */
 extern const struct group_fn group[];
+/* Its machines' processors; 1 where a group does not say. */
+extern unsigned group_ncpus;
 
 /* ---- guest code ---- */
 

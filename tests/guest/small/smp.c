@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Two processors: starting the second (SDM volume 3A, 9.4), locked accesses
+ * (9.1), cross-modifying code (9.1.3), interrupts between them (11.6).
+ */
+#include "small.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define AP_START 0xd000ull /* SIPI vector 0x0d */
+#define AP_CODE 0x84000ull
+#define FUNC 0x86000ull /* a page of its own */
+#define ALIAS 0x700000ull
+#define FRESH 0x800000ull
+#define NFRESH 64
+
+/* ---- code ---- */
+
+#define X2APIC                                                                 \
+	"mov ecx, 0x1b\nrdmsr\nor eax, 0xc00\nwrmsr\n"                         \
+	"mov ecx, 0x80f\nmov eax, 0x1ff\nxor edx, edx\nwrmsr\n"
+#define ICR(lo, dest)                                                          \
+	"mov ecx, 0x830\nmov eax, " lo "\nmov edx, " dest "\nwrmsr\n"
+#define INIT ICR("0x4500", "1")
+#define SIPI(v) ICR("0x4600 + " v, "1")
+#define START_AP X2APIC INIT SIPI("0x0d")
+/* Waits until a dword has a value. */
+#define AWAIT(what, val)                                                       \
+	"77: pause\ncmp dword ptr " what ", " val "\njne 77b\n"
+
+struct ap {
+	struct vcpu *vcpu;
+	pthread_t thread;
+	atomic_bool quit;
+	struct vm_exit exit;
+};
+
+static void *
+ap_main(void *arg)
+{
+	struct ap *ap = arg;
+	int error;
+
+	do
+		error = vcpu_run(ap->vcpu, &ap->exit);
+	while (error == 0 && !atomic_load(&ap->quit) &&
+	    ap->exit.exitcode == VM_EXITCODE_BOGUS);
+	return (NULL);
+}
+
+static void
+ap_begin(struct t *t, struct ap *ap)
+{
+	/* Each waits for the other, which may have no core for a while. */
+	t->g->patience = 30;
+	memset(ap, 0, sizeof(*ap));
+	ap->vcpu = vm_vcpu(t->g->vm, 1);
+	IS(pthread_create(&ap->thread, NULL, ap_main, ap), 0);
+}
+
+/* It begins with INIT the next time. */
+static void
+ap_end(struct t *t, struct ap *ap)
+{
+	kernel(t, CODE(X2APIC INIT STOP));
+	GO(GO_STOP);
+	atomic_store(&ap->quit, true);
+	vcpu_kick(ap->vcpu);
+	pthread_join(ap->thread, NULL);
+}
+
+/* The first processor's code runs with the other one running, too. */
+static void
+both(struct t *t, struct code bsp, struct code ap_code)
+{
+	struct ap ap;
+
+	put(t, AP_CODE, ap_code);
+	kernel(t, bsp);
+	ap_begin(t, &ap);
+	GO(GO_STOP);
+	ap_end(t, &ap);
+}
+
+/* From real mode into long mode, with the first one's tables. */
+static void
+put_trampoline(struct t *t)
+{
+	/* GDTR for LGDT in front: limit, base. */
+	set_mem(t, AP_START + 0xf0, 2, 0xfff);
+	set_mem(t, AP_START + 0xf2, 4, GVM_GDT);
+	set_mem(t, AP_START + 0xe0, 2, 0xfff);
+	set_mem(t, AP_START + 0xe2, 8, GVM_IDT);
+	put(t, AP_START,
+	    CODE(".code16\ncli\n"
+		 "lgdt cs:[0xf0]\n"
+		 "mov eax, 0x506a8\nmov cr4, eax\n"
+		 "mov eax, 0x10000\nmov cr3, eax\n"
+		 "mov ecx, 0xc0000080\nmov eax, 0x901\nxor edx, edx\nwrmsr\n"
+		 "mov eax, 0x80010033\nmov cr0, eax\n"
+		 ".byte 0x66, 0xea\n.long 0xd080\n.word 8\n"
+		 ".code64\n"));
+	put(t, AP_START + 0x80,
+	    CODE("mov eax, 0x10\nmov ss, eax\nmov ds, eax\nmov es, eax\n"
+		 "mov esp, 0x8f000\nlidt [0xd0e0]\n"
+		 "mov edi, 0xa0000\nmov eax, 0x84000\njmp rax\n"));
+}
+
+/* ---- the tests ---- */
+
+static void
+starting(struct t *t)
+{
+	struct ap ap;
+
+	put(t, AP_START,
+	    CODE(".code16\nmov [0xd110], cs\nmov [0xd114], edx\n"
+		 "mov eax, cr0\nmov [0xd118], eax\npushfd\npop eax\n"
+		 "mov [0xd11c], eax\ninc dword ptr [0xd100]\n"
+		 "1: hlt\njmp 1b\n.code64\n"));
+	put(t, AP_START + 0x1000,
+	    CODE(".code16\ninc dword ptr [0xd104]\n1: hlt\njmp 1b\n"
+		 ".code64\n"));
+	check(t, "SDM 3A 9.4.3: INIT and SIPI start a processor");
+	kernel(t, CODE(START_AP AWAIT("[0xd100]", "1") STOP));
+	ap_begin(t, &ap);
+	GO(GO_STOP);
+	check(t, "SDM 3A 9.4.4: a SIPI begins at its vector's page");
+	IS(mem(t, 0xd110, 2), 0x0d00);
+	check(t, "SDM 3A table 10-1: the state after INIT");
+	IS(mem(t, 0xd118, 4), 0x60000010);
+	IS(mem(t, 0xd11c, 4), 2);
+	check(t, "SDM 3A 9.4.4: a SIPI to a processor at work is lost");
+	kernel(t, CODE(SIPI("0x0e") SIPI("0x0e") "mov eax, 100000\n"
+		       "1: dec eax\njnz 1b\n" STOP));
+	GO(GO_STOP);
+	IS(mem(t, 0xd104, 4), 0);
+	IS(mem(t, 0xd100, 4), 1);
+	check(t, "SDM 3A 11.6.1: INIT, level de-assert, does nothing");
+	kernel(t, CODE(ICR("0x8500", "1") SIPI("0x0e") "mov eax, 100000\n"
+		       "1: dec eax\njnz 1b\n" STOP));
+	GO(GO_STOP);
+	IS(mem(t, 0xd104, 4), 0);
+	check(t, "SDM 3A 9.4.4: another INIT and SIPI start it again");
+	kernel(t, CODE(INIT SIPI("0x0e") AWAIT("[0xd104]", "1") STOP));
+	GO(GO_STOP);
+	IS(mem(t, 0xd100, 4), 1);
+	ap_end(t, &ap);
+}
+
+static void
+locks(struct t *t)
+{
+	put_trampoline(t);
+	check(t, "SDM 3A 9.1.2: LOCK INC, within a line and over a page");
+	set_mem(t, T_DATA + 0xffc, 8, 0);
+#define COUNT                                                                  \
+	"mov esi, 5000\n1: lock inc qword ptr [rdi + 8]\n"                     \
+	"lock inc qword ptr [rdi + 0xffc]\n"                                   \
+	"lock inc dword ptr [rdi + 0x203e]\n" /* a split line */               \
+	"dec esi\njnz 1b\n"
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" COUNT
+		     AWAIT("[rdi]", "1") STOP),
+	    CODE(COUNT "inc dword ptr [rdi]\n1: hlt\njmp 1b\n"));
+	IS(mem(t, T_DATA + 8, 8), 10000);
+	IS(mem(t, T_DATA + 0xffc, 8), 10000);
+	IS(mem(t, T_DATA + 0x203e, 4), 10000);
+
+	check(t, "SDM 3A 9.1.2.2: XCHG is locked: a spin lock over a page");
+	set_mem(t, T_DATA, 4, 0);
+	set_mem(t, T_DATA + 0xffe, 4, 0);
+#define CRITICAL                                                               \
+	"mov esi, 3000\n1: mov eax, 1\n2: xchg eax, [rdi + 0xffe]\n"           \
+	"test eax, eax\njz 3f\npause\njmp 2b\n"                                \
+	"3: mov eax, [rdi + 0x40]\ninc eax\nmov [rdi + 0x40], eax\n"           \
+	"xor eax, eax\nxchg eax, [rdi + 0xffe]\ndec esi\njnz 1b\n"
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" CRITICAL
+		     AWAIT("[rdi]", "1") STOP),
+	    CODE(CRITICAL "inc dword ptr [rdi]\n1: hlt\njmp 1b\n"));
+	IS(mem(t, T_DATA + 0x40, 4), 6000);
+
+	check(t, "SDM 3A 9.1.2.2: CMPXCHG16B of two processors");
+	set_mem(t, T_DATA, 4, 0);
+#define PAIR                                                                   \
+	"mov esi, 3000\n1: mov rax, [rdi + 0x80]\nmov rdx, [rdi + 0x88]\n"     \
+	"2: mov rbx, rax\nmov rcx, rdx\ninc rbx\ndec rcx\n"                    \
+	"lock cmpxchg16b [rdi + 0x80]\njnz 2b\ndec esi\njnz 1b\n"
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" PAIR
+		     AWAIT("[rdi]", "1") STOP),
+	    CODE(PAIR "inc dword ptr [rdi]\n1: hlt\njmp 1b\n"));
+	IS(mem(t, T_DATA + 0x80, 8), 6000);
+	IS(mem(t, T_DATA + 0x88, 8), (uint64_t)-6000);
+}
+
+/* The first one writes code at r8, the second calls it at FUNC. The store
+ * is told by a sequence number in [rdi]; the answer is in [rdi + 8], the
+ * number that it is for in [rdi + 4]; [rdi + 16] counts wrong ones. */
+#define WRITER                                                                 \
+	"mov edi, 0xa0000\nxor esi, esi\n"                                     \
+	"1: inc esi\nmov [r8 + 1], esi\nmov [rdi], esi\n"                      \
+	AWAIT("[rdi + 4]", "esi")                                              \
+	"cmp [rdi + 8], esi\nje 2f\ninc dword ptr [rdi + 16]\n"                \
+	"2: cmp esi, 2000\njb 1b\n"
+#define CALLER                                                                 \
+	"xor esi, esi\n1: inc esi\n" AWAIT("[rdi]", "esi")                     \
+	"xor eax, eax\ncpuid\nmov r9d, 0x86000\ncall r9\n"                     \
+	"mov [rdi + 8], eax\nmov [rdi + 4], esi\njmp 1b\n"
+
+static void
+modifying(struct t *t)
+{
+	struct ap ap;
+
+	put_trampoline(t);
+	put(t, FUNC, CODE("mov eax, 0\nret\n"));
+	check(t, "SDM 3A 9.1.3: cross-modifying code");
+	both(t, CODE(START_AP "mov r8d, 0x86000\n" WRITER STOP), CODE(CALLER));
+	IS(mem(t, T_DATA, 4), 2000);
+	IS(mem(t, T_DATA + 16, 4), 0);
+
+	check(t, "SDM 3A 9.1.3: the same by another linear address");
+	gvm_map(t->g, ALIAS, FUNC, PTE_P | PTE_W);
+	memset(gvm_ptr(t->g, T_DATA), 0, 24);
+	both(t, CODE(START_AP "mov r8d, 0x700000\n" WRITER STOP),
+	    CODE(CALLER));
+	IS(mem(t, T_DATA, 4), 2000);
+	IS(mem(t, T_DATA + 16, 4), 0);
+
+	check(t, "SDM 3A 9.1.3: the same over the end of a page");
+	memset(gvm_ptr(t->g, T_DATA), 0, 24);
+	put(t, FUNC - 2, CODE("mov eax, 0\nret\n"));
+	both(t, CODE(START_AP "mov r8d, 0x85ffe\n" WRITER STOP),
+	    CODE("xor esi, esi\n1: inc esi\n" AWAIT("[rdi]", "esi")
+		 "xor eax, eax\ncpuid\nmov r9d, 0x85ffe\ncall r9\n"
+		 "mov [rdi + 8], eax\nmov [rdi + 4], esi\njmp 1b\n"));
+	IS(mem(t, T_DATA, 4), 2000);
+	IS(mem(t, T_DATA + 16, 4), 0);
+
+	check(t, "SDM 3A 9.1.3: a loop sees a new operand at last");
+	put(t, AP_CODE, CODE("1: mov eax, 0\nmov [rdi + 8], eax\njmp 1b\n"));
+	kernel(t,
+	    CODE(START_AP "mov edi, 0xa0000\nmov r8d, 0x84000\n"
+		 "xor esi, esi\n1: inc esi\nmov [r8 + 1], esi\n"
+		 AWAIT("[rdi + 8]", "esi") "cmp esi, 500\njb 1b\n" STOP));
+	ap_begin(t, &ap);
+	GO(GO_STOP);
+	ap_end(t, &ap);
+	IS(mem(t, T_DATA + 8, 4), 500);
+}
+
+/* Code comes into being on pages that were data a moment ago, and are
+ * written to all the while. */
+static void
+fresh(struct t *t)
+{
+	for (unsigned i = 0; i < NFRESH; i++)
+		gvm_map(t->g, FRESH + i * 4096ull, gvm_alloc(t->g, 1),
+		    PTE_P | PTE_W);
+	put_trampoline(t);
+	check(t, "SDM 3A 9.1.3: code on a page that was data");
+	memset(gvm_ptr(t->g, T_DATA), 0, 24);
+	both(t,
+	    CODE(START_AP "mov edi, 0xa0000\nxor esi, esi\n"
+		 "1: inc esi\nmov ebx, esi\nand ebx, 63\nshl ebx, 12\n"
+		 "add ebx, 0x800000\ninc dword ptr [rbx + 0x804]\n"
+		 "mov byte ptr [rbx], 0xb8\nmov [rbx + 1], esi\n"
+		 "mov byte ptr [rbx + 5], 0xc3\nmov [rdi], esi\n"
+		 "2: inc dword ptr [rbx + 0x800]\n" /* beside it */
+		 "pause\ncmp [rdi + 4], esi\njne 2b\n"
+		 "cmp [rdi + 8], esi\nje 3f\ninc dword ptr [rdi + 16]\n"
+		 "3: cmp esi, 5000\njb 1b\n" STOP),
+	    CODE("xor esi, esi\n1: inc esi\n" AWAIT("[rdi]", "esi")
+		 "xor eax, eax\ncpuid\nmov r9d, esi\nand r9d, 63\n"
+		 "shl r9d, 12\nadd r9d, 0x800000\ncall r9\n"
+		 "mov [rdi + 8], eax\nmov [rdi + 4], esi\njmp 1b\n"));
+	IS(mem(t, T_DATA, 4), 5000);
+	IS(mem(t, T_DATA + 16, 4), 0);
+}
+
+static void
+interrupts(struct t *t)
+{
+	put_trampoline(t);
+	handler(t, 0x40, CODE("push rax\npush rcx\npush rdx\n"
+			      "mov ecx, 0x80b\nxor eax, eax\nxor edx, edx\n"
+			      "wrmsr\nlock inc dword ptr [0xa0000]\n"
+			      "pop rdx\npop rcx\npop rax\niretq\n"));
+	handler(t, 2, CODE("lock inc dword ptr [0xa0004]\niretq\n"));
+#define READY X2APIC "inc dword ptr [rdi + 8]\nsti\n1: hlt\njmp 1b\n"
+	check(t, "SDM 3A 11.6.1: fixed interrupts to the other processor");
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi + 8]", "1")
+		     "xor esi, esi\n1: inc esi\n" ICR("0x4040", "1")
+		     AWAIT("[rdi]", "esi") "cmp esi, 1000\njb 1b\n" STOP),
+	    CODE(READY));
+	IS(mem(t, T_DATA, 4), 1000);
+	check(t, "SDM 3A 11.6.1: NMIs to all but itself");
+	memset(gvm_ptr(t->g, T_DATA), 0, 24);
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi + 8]", "1")
+		     "xor esi, esi\n1: inc esi\n" ICR("0xc4400", "0")
+		     AWAIT("[rdi + 4]", "esi") "cmp esi, 300\njb 1b\n" STOP),
+	    CODE(READY));
+	IS(mem(t, T_DATA + 4, 4), 300);
+	check(t, "SDM 3A 11.6.2.1: a broadcast reaches both");
+	memset(gvm_ptr(t->g, T_DATA), 0, 24);
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi + 8]", "1")
+		     "sti\n" ICR("0x4040", "0xffffffff")
+		     AWAIT("[rdi]", "2") "cli\n" STOP),
+	    CODE(READY));
+	IS(mem(t, T_DATA, 4), 2);
+}
+
+static void
+halting(struct t *t)
+{
+	struct vm_exit e;
+	struct ap ap;
+
+	put_trampoline(t);
+	put(t, AP_CODE, CODE("inc dword ptr [rdi]\ncli\n1: hlt\njmp 1b\n"));
+	check(t, "vmm.h: all processors in HLT with IF 0 end the machine");
+	kernel(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi]", "1")
+		       "cli\nhlt\n" STOP));
+	ap_begin(t, &ap);
+	GO(GO_EXIT(VM_EXITCODE_HLT));
+	vcpu_wait(t->g->cpu);
+	IS(vcpu_run(t->g->cpu, &e), 0);
+	IS(e.exitcode, VM_EXITCODE_SUSPENDED);
+	IS(e.u.suspended.how, VM_SUSPEND_HALT);
+	pthread_join(ap.thread, NULL);
+	IS(ap.exit.exitcode, VM_EXITCODE_SUSPENDED);
+}
+
+unsigned group_ncpus = 2;
+const struct group_fn group[] = { { "starting", starting },
+	{ "locks", locks }, { "modifying", modifying }, { "fresh", fresh },
+	{ "interrupts", interrupts }, { "halting", halting }, { NULL, NULL } };
