@@ -729,6 +729,12 @@ tr_copy(struct tr *t)
 	struct access a;
 	enum unit unit = unit_of(t);
 
+	/* Not XOP, nor 3DNow!, whose opcode comes last. */
+	if ((t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+		t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX &&
+		t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX) ||
+	    t->in.opcode_map == ZYDIS_OPCODE_MAP_0F0F)
+		return (false);
 	if (!take_apart(t, &f, &p))
 		return (false);
 	if (unit_fault(t, unit))
