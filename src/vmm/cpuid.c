@@ -93,15 +93,14 @@
  */
 #define L72_EDX_ON BIT(4)
 
-/* 0x80000001 ECX: LAHF CR8_LEGACY LZCNT SSE4A MISALIGNSSE 3DNOWPREFETCH XOP
- * FMA4 TBM. */
+/* 0x80000001 ECX: LAHF CR8_LEGACY LZCNT SSE4A MISALIGNSSE 3DNOWPREFETCH FMA4.
+ * Not XOP, TBM and 3DNow!, which no processor has any more. */
 #define X1_ECX_HOST                                                            \
-	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) |       \
-	    BIT(16) | BIT(21))
-#define X1_ECX_AVX (BIT(11) | BIT(16))
+	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(16))
+#define X1_ECX_AVX BIT(16)
 #define X1_ECX_CMP_LEGACY BIT(1)
-/* 0x80000001 EDX: SYSCALL MMXEXT 3DNOWEXT 3DNOW; LM. */
-#define X1_EDX_HOST (BIT(11) | BIT(22) | BIT(29) | BIT(30) | BIT(31))
+/* 0x80000001 EDX: SYSCALL MMXEXT LM. */
+#define X1_EDX_HOST (BIT(11) | BIT(22) | BIT(29))
 /* NX, 1 GiB pages, RDTSCP, long mode. */
 #define X1_EDX_ON (BIT(20) | BIT(26) | BIT(27) | BIT(29))
 /* On AMD this register repeats leaf 1 EDX in these bits. */

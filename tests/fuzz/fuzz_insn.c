@@ -185,7 +185,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int32_t rel;
 
 	if (forms.n == 0)
-		FUZZ_CHECK(forms_init(&forms) == 0);
+		FUZZ_CHECK(forms_init(&forms, 64) == 0);
 	sv_head_take(&h, &in);
 	at = start = sv_start(&h);
 	memset(code, 0, sizeof(code));

@@ -36,18 +36,44 @@ modrm(struct tr *t, const struct fields *f)
 static void
 trailer(struct tr *t)
 {
-	unsigned off = t->in.length;
+	unsigned off = t->in.length, high = 0;
 
 	for (unsigned i = 0; i < 2; i++)
 		if (t->in.raw.imm[i].size != 0 && t->in.raw.imm[i].offset < off)
 			off = t->in.raw.imm[i].offset;
 	/* A register in imm8[7:4] is an immediate without being called so. */
 	for (unsigned i = 0; i < t->in.operand_count; i++)
-		if (t->op[i].encoding == ZYDIS_OPERAND_ENCODING_IS4 &&
-		    off == t->in.length)
-			off = t->in.length - 1u;
+		if (t->op[i].encoding == ZYDIS_OPERAND_ENCODING_IS4) {
+			if (off == t->in.length)
+				off = t->in.length - 1u;
+			high = t->code64 ? 0 : 0x80; /* ignored there */
+		}
 	for (; off < t->in.length; off++)
-		e1(t, t->bytes[off]);
+		e1(t, t->bytes[off] & ~high);
+}
+
+/* VZEROUPPER and VZEROALL outside 64-bit mode know eight registers: VMOVAPS
+ * xmm, xmm and VPXOR xmm, xmm, xmm for each. */
+static bool
+zero_eight(struct tr *t)
+{
+	ZydisMnemonic mn = t->in.mnemonic;
+
+	if (t->code64 ||
+	    (mn != ZYDIS_MNEMONIC_VZEROUPPER && mn != ZYDIS_MNEMONIC_VZEROALL))
+		return (false);
+	for (unsigned r = 0; r < 8; r++) {
+		e1(t, 0xc5);
+		if (mn == ZYDIS_MNEMONIC_VZEROUPPER) {
+			e1(t, 0xf8);
+			e1(t, 0x28);
+		} else {
+			e1(t, 0x81u | (~r & 15) << 3);
+			e1(t, 0xef);
+		}
+		e1(t, 0xc0u | r << 3 | r);
+	}
+	return (true);
 }
 
 static void
@@ -210,131 +236,6 @@ respell(struct tr *t, struct fields *f)
 	if (op == 0x82) /* group 1 again */
 		t->in.opcode = 0x80;
 	return (false);
-}
-
-static bool
-is_vector(ZydisRegister r)
-{
-	switch (ZydisRegisterGetClass(r)) {
-	case ZYDIS_REGCLASS_X87:
-	case ZYDIS_REGCLASS_MMX:
-	case ZYDIS_REGCLASS_XMM:
-	case ZYDIS_REGCLASS_YMM:
-	case ZYDIS_REGCLASS_ZMM:
-	case ZYDIS_REGCLASS_MASK:
-		return (true);
-	default:
-		return (r == ZYDIS_REGISTER_MXCSR ||
-		    r == ZYDIS_REGISTER_X87CONTROL ||
-		    r == ZYDIS_REGISTER_X87STATUS ||
-		    r == ZYDIS_REGISTER_X87TAG);
-	}
-}
-
-enum unit { UNIT_INT, UNIT_X87, UNIT_MMX, UNIT_SSE, UNIT_AVX, UNIT_AVX512 };
-
-/* Which state the instruction uses, for CR0.EM/TS, OSFXSR and XCR0. */
-static enum unit
-unit_of(struct tr *t)
-{
-	bool any = false, mmx = false;
-
-	switch (t->in.mnemonic) {
-	case ZYDIS_MNEMONIC_EMMS:
-		return (UNIT_MMX);
-	case ZYDIS_MNEMONIC_LDMXCSR:
-	case ZYDIS_MNEMONIC_STMXCSR:
-	case ZYDIS_MNEMONIC_CVTSS2SI: /* from memory: no vector register, */
-	case ZYDIS_MNEMONIC_CVTSD2SI: /* but rounding and flags of MXCSR */
-	case ZYDIS_MNEMONIC_CVTTSS2SI:
-	case ZYDIS_MNEMONIC_CVTTSD2SI:
-		return (UNIT_SSE);
-	case ZYDIS_MNEMONIC_VLDMXCSR:
-	case ZYDIS_MNEMONIC_VSTMXCSR:
-	case ZYDIS_MNEMONIC_VZEROALL:
-	case ZYDIS_MNEMONIC_VZEROUPPER:
-		return (UNIT_AVX);
-	case ZYDIS_MNEMONIC_VCVTSS2SI:
-	case ZYDIS_MNEMONIC_VCVTSD2SI:
-	case ZYDIS_MNEMONIC_VCVTTSS2SI:
-	case ZYDIS_MNEMONIC_VCVTTSD2SI:
-	case ZYDIS_MNEMONIC_VCVTSS2USI:
-	case ZYDIS_MNEMONIC_VCVTSD2USI:
-	case ZYDIS_MNEMONIC_VCVTTSS2USI:
-	case ZYDIS_MNEMONIC_VCVTTSD2USI:
-	case ZYDIS_MNEMONIC_VCVTSH2SI:
-	case ZYDIS_MNEMONIC_VCVTTSH2SI:
-	case ZYDIS_MNEMONIC_VCVTSH2USI:
-	case ZYDIS_MNEMONIC_VCVTTSH2USI:
-		return (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ?
-			UNIT_AVX512 :
-			UNIT_AVX);
-	default:
-		break;
-	}
-	if (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-	    t->in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
-	    ((t->in.opcode >= 0xd8 && t->in.opcode <= 0xdf) ||
-		t->in.opcode == 0x9b))
-		return (UNIT_X87);
-	for (unsigned i = 0; i < t->in.operand_count; i++)
-		if (t->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    is_vector(t->op[i].reg.value)) {
-			any = true;
-			if (ZydisRegisterGetClass(t->op[i].reg.value) ==
-			    ZYDIS_REGCLASS_MMX)
-				mmx = true;
-		}
-	if (!any)
-		return (UNIT_INT);
-	if (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX)
-		return (UNIT_AVX512);
-	if (t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
-		/* KMOV and its kin need the opmask state. */
-		for (unsigned i = 0; i < t->in.operand_count; i++)
-			if (t->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-			    ZydisRegisterGetClass(t->op[i].reg.value) ==
-				ZYDIS_REGCLASS_MASK)
-				return (UNIT_AVX512);
-		return (UNIT_AVX);
-	}
-	return (mmx ? UNIT_MMX : UNIT_SSE);
-}
-
-/* The exceptions of SDM volume 3, table 2-2 and 2.6, 13.5. True: raised. */
-static bool
-unit_fault(struct tr *t, enum unit u)
-{
-	bool ud, nm = (t->flags & BF_TS) != 0;
-	uint32_t f = t->flags;
-
-	switch (u) {
-	case UNIT_INT:
-		return (false);
-	case UNIT_X87:
-		ud = false;
-		if (t->in.opcode == 0x9b) /* WAIT: TS and MP together */
-			nm = (f & BF_TS) && (f & BF_MP);
-		else
-			nm = nm || (f & BF_EM);
-		break;
-	case UNIT_MMX:
-		ud = (f & BF_EM) != 0;
-		break;
-	case UNIT_SSE:
-		ud = (f & BF_EM) || !(f & BF_OSFXSR);
-		break;
-	case UNIT_AVX:
-		ud = !(f & BF_AVX);
-		break;
-	default:
-		ud = !(f & BF_AVX512);
-		break;
-	}
-	if (!ud && !nm)
-		return (false);
-	tr_exception(t, ud ? EXC_UD : EXC_NM, false);
-	return (true);
 }
 
 static bool
@@ -727,15 +628,23 @@ tr_copy(struct tr *t)
 	int scratch[3];
 	bool cx_in, cx_out;
 	struct access a;
-	enum unit unit = unit_of(t);
+	enum unit unit = tr_unit(t);
 
+	/* Not XOP, nor 3DNow!, whose opcode comes last. */
+	if ((t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+		t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX &&
+		t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX) ||
+	    t->in.opcode_map == ZYDIS_OPCODE_MAP_0F0F)
+		return (false);
 	if (!take_apart(t, &f, &p))
 		return (false);
-	if (unit_fault(t, unit))
+	if (tr_unit_fault(t, unit))
 		return (true);
 	f.integer = unit == UNIT_INT;
 	if (unit != UNIT_INT)
 		tr_need_fpu(t);
+	if (zero_eight(t))
+		return (true);
 	implicit_rcx(t, &cx_in, &cx_out);
 	if (p.high && p.mem == NULL && all_bytes(p.g, p.ng)) {
 		(void)respell(t, &f);

@@ -27,6 +27,16 @@ lea(struct tr *t)
 	return (true);
 }
 
+/* movzx T0, T0w: an address of 16 bits. */
+static void
+wrap16(struct tr *t)
+{
+	e1(t, 0x45);
+	e1(t, 0x0f);
+	e1(t, 0xb7);
+	e1(t, 0xf6);
+}
+
 /* BMI2 shift: op 1: SHLX, 2: SARX, 3: SHRX; 64 bits, rcx by T1 into rcx */
 static void
 shift_cx_by_t1(struct tr *t, unsigned pp)
@@ -82,6 +92,8 @@ bit_string(struct tr *t)
 		size == 4 ? 2 :
 			    1,
 	    0);
+	if (t->in.address_width == 16)
+		wrap16(t);
 	tr_add_seg(t, (unsigned)(t->op[0].mem.segment - ZYDIS_REGISTER_ES));
 	tr_access(t, what, &a);
 	e_lea(t, 1, T0, T0, T1, 0, 0);
@@ -114,12 +126,8 @@ xlat(struct tr *t)
 	e1(t, 0xb6);
 	e1(t, 0xf0);
 	e_lea(t, w, T0, H_BX, T0, 0, 0);
-	if (t->in.address_width == 16) { /* movzx T0, T0w */
-		e1(t, 0x45);
-		e1(t, 0x0f);
-		e1(t, 0xb7);
-		e1(t, 0xf6);
-	}
+	if (t->in.address_width == 16)
+		wrap16(t);
 	for (unsigned i = 0; i < t->in.operand_count; i++)
 		if (t->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
 			ZydisRegister s = t->op[i].mem.segment;
@@ -213,6 +221,8 @@ maskmov(struct tr *t)
 	if (mmx) /* #MF now: not while rDI is an address of the host */
 		e1(t, 0x9b);
 	e_mov(t, w, T0, H_DI);
+	if (t->in.address_width == 16)
+		wrap16(t);
 	for (unsigned i = 0; i < t->in.operand_count; i++)
 		if (t->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
 			tr_add_seg(t,

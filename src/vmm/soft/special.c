@@ -377,14 +377,14 @@ interrupt(struct tr *t, soft_helper *fn, uint64_t vector)
 	return (true);
 }
 
-/* A bit of CPUID's leaf 7: EBX, ECX, EDX are 1 to 3. */
+/* A bit of CPUID: EBX, ECX, EDX are 1 to 3. */
 static bool
-leaf7(const struct tr *t, unsigned reg, unsigned bit)
+offered(const struct tr *t, uint32_t leaf, unsigned reg, unsigned bit)
 {
 	const struct cpuid_dynamic dyn = { 0 };
 	uint32_t r[4];
 
-	cpuid_query(&t->vm->cpuid, &dyn, 7, 0, r);
+	cpuid_query(&t->vm->cpuid, &dyn, leaf, 0, r);
 	return ((r[reg] >> bit) & 1);
 }
 
@@ -393,6 +393,11 @@ static bool
 not_offered(const struct tr *t)
 {
 	switch (t->in.meta.isa_ext) {
+	case ZYDIS_ISA_EXT_CET: /* but for what is a NOP without it */
+		return (t->in.mnemonic != ZYDIS_MNEMONIC_ENDBR32 &&
+		    t->in.mnemonic != ZYDIS_MNEMONIC_ENDBR64 &&
+		    t->in.mnemonic != ZYDIS_MNEMONIC_RDSSPD &&
+		    t->in.mnemonic != ZYDIS_MNEMONIC_RDSSPQ);
 	case ZYDIS_ISA_EXT_VTX:
 	case ZYDIS_ISA_EXT_SVM:
 	case ZYDIS_ISA_EXT_RTM:
@@ -428,6 +433,10 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_PADLOCK:
 	case ZYDIS_ISA_EXT_VMFUNC:
 	case ZYDIS_ISA_EXT_CLZERO:
+	/* Encodings that emit_insn() does not know. */
+	case ZYDIS_ISA_EXT_AMD3DNOW:
+	case ZYDIS_ISA_EXT_XOP:
+	case ZYDIS_ISA_EXT_TBM:
 		return (true);
 	case ZYDIS_ISA_EXT_AVX512EVEX:
 		switch (t->in.meta.isa_set) {
@@ -441,18 +450,16 @@ not_offered(const struct tr *t)
 		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_128:
 		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_256:
 		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_512:
-			return (!leaf7(t, 3, 8));
+			return (!offered(t, 7, 3, 8));
 		default:
 			return (false);
 		}
+	/* The host's #UD would do, but it comes after a fault of the memory
+	 * operand, and some of AMD's have FMA4 without saying so. */
 	case ZYDIS_ISA_EXT_SSE4A:
-	case ZYDIS_ISA_EXT_XOP:
+		return (!offered(t, 0x80000001, 2, 6));
 	case ZYDIS_ISA_EXT_FMA4:
-	case ZYDIS_ISA_EXT_TBM:
-	case ZYDIS_ISA_EXT_AMD3DNOW:
-		/* The host's #UD would do, but it comes after a fault of the
-		 * memory operand. */
-		return (t->vm->intel);
+		return (!offered(t, 0x80000001, 2, 16));
 	default:
 		return (false);
 	}
@@ -512,6 +519,8 @@ tr_special(struct tr *t)
 		return (true);
 	case ZYDIS_MNEMONIC_ENDBR32:
 	case ZYDIS_MNEMONIC_ENDBR64:
+	case ZYDIS_MNEMONIC_RDSSPD:
+	case ZYDIS_MNEMONIC_RDSSPQ:
 	case ZYDIS_MNEMONIC_PREFETCHWT1:
 		return (true);
 	case ZYDIS_MNEMONIC_UD0:
@@ -604,9 +613,8 @@ tr_special(struct tr *t)
 	default:
 		break;
 	}
-	/* CET and MPX took encodings that are NOPs without them. */
+	/* MPX took encodings that are NOPs without it. */
 	if (t->in.meta.isa_ext == ZYDIS_ISA_EXT_MPX ||
-	    t->in.meta.isa_ext == ZYDIS_ISA_EXT_CET ||
 	    mn == ZYDIS_MNEMONIC_CLDEMOTE ||
 	    (t->in.meta.category == ZYDIS_CATEGORY_PREFETCH &&
 		t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY) ||

@@ -77,10 +77,8 @@ soft_h_pusha(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
 	unsigned m = cpu->flags & BF_MMU, n = (unsigned)size;
 
 	(void)t1;
-	/* All or nothing. */
-	for (unsigned i = 1; i <= 8; i++)
-		soft_probe_write(
-		    cpu, soft_stack_linear(cpu, sp - i * size), n, m);
+	/* One by one, here and below, as the manual has it: a fault leaves
+	 * what came before. */
 	for (unsigned i = 0; i < 8; i++)
 		soft_st(cpu, soft_stack_linear(cpu, sp - (i + 1) * size), n, m,
 		    cpu->gpr[i]);
@@ -90,18 +88,17 @@ soft_h_pusha(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
 void
 soft_h_popa(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
 {
-	uint64_t sp = cpu->gpr[R_SP], v[8];
+	uint64_t sp = cpu->gpr[R_SP], v;
 	unsigned m = cpu->flags & BF_MMU;
 
 	(void)t1;
-	for (unsigned i = 0; i < 8; i++)
-		v[i] = soft_ld(cpu, soft_stack_linear(cpu, sp + (7 - i) * size),
+	for (unsigned i = 8; i-- > 0;) {
+		if (i == R_SP)
+			continue;
+		v = soft_ld(cpu, soft_stack_linear(cpu, sp + (7 - i) * size),
 		    (unsigned)size, m);
-	for (unsigned i = 0; i < 8; i++)
-		if (i != R_SP)
-			cpu->gpr[i] = size == 4 ?
-			    v[i] :
-			    (cpu->gpr[i] & ~0xffffull) | v[i];
+		cpu->gpr[i] = size == 4 ? v : (cpu->gpr[i] & ~0xffffull) | v;
+	}
 	soft_set_sp(cpu, sp + 8 * size);
 }
 

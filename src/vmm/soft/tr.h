@@ -228,6 +228,13 @@ void tr_goto(struct tr *t, uint64_t pc);
 /* Goes to the pc in T0. */
 void tr_goto_t0(struct tr *t);
 
+enum unit { UNIT_INT, UNIT_X87, UNIT_MMX, UNIT_SSE, UNIT_AVX, UNIT_AVX512 };
+/* Which state the instruction uses, for CR0.EM/TS, OSFXSR and XCR0. */
+enum unit tr_unit(const struct tr *t);
+/* The exceptions of SDM volume 3, table 2-2 and 2.6, 13.5. True: raised, and
+ * the block ends. */
+bool tr_unit_fault(struct tr *t, enum unit u);
+
 /* An ordinary instruction, emitted again (copy.c). false: not possible. */
 bool tr_copy(struct tr *t);
 /* Everything that is not ordinary (special.c): true if it was one. */

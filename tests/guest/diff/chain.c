@@ -73,6 +73,7 @@ suitable(const struct insn *i)
 	case ZYDIS_MNEMONIC_LEAVE:
 	case ZYDIS_MNEMONIC_XLAT:
 	case ZYDIS_MNEMONIC_POPF:
+	case ZYDIS_MNEMONIC_POPFD:
 	case ZYDIS_MNEMONIC_POPFQ:
 	case ZYDIS_MNEMONIC_MASKMOVQ:
 	case ZYDIS_MNEMONIC_MASKMOVDQU:
@@ -124,7 +125,8 @@ redirect(struct chain *c, struct insn *i, unsigned n)
 	int base = gen_gpr(op->mem.base);
 
 	if (op->mem.type == ZYDIS_MEMOP_TYPE_VSIB ||
-	    i->d.address_width == 32 || op->mem.index != ZYDIS_REGISTER_NONE ||
+	    i->d.address_width != c->g.fs->mode ||
+	    op->mem.index != ZYDIS_REGISTER_NONE ||
 	    op->mem.segment == ZYDIS_REGISTER_FS ||
 	    op->mem.segment == ZYDIS_REGISTER_GS)
 		return (false);
@@ -205,8 +207,9 @@ gen_chain(const struct forms *fs, const struct diff_layout *lay,
 	struct chain c = { .g = { .fs = fs, .lay = lay, .r = { seed },
 			       .t = t } };
 	struct rng *r = &c.g.r;
-	unsigned want;
+	unsigned want, nregs = fs->mode == 64 ? 16 : 8;
 
+	t->mode = fs->mode;
 	t->seed = seed;
 	t->form = 0;
 	t->undef = 0;
@@ -216,8 +219,10 @@ gen_chain(const struct forms *fs, const struct diff_layout *lay,
 		t->code_off = 4096 - rng_below(r, 64);
 	t->st.rip = DIFF_CODE + t->code_off;
 	/* Not the registers that most instructions need. */
-	c.ptr[0] = rng_chance(r, 30) ? (int)rng_below(r, 16) : G_RSI;
-	c.ptr[1] = rng_chance(r, 50) ? (int)rng_below(r, 16) : 13;
+	c.ptr[0] = rng_chance(r, 30) ? (int)rng_below(r, nregs) : G_RSI;
+	c.ptr[1] = rng_chance(r, 50) ? (int)rng_below(r, nregs) :
+	    nregs > 8		     ? 13 :
+				       G_RBX;
 	for (unsigned i = 0; i < 2; i++)
 		t->st.gpr[c.ptr[i]] = DIFF_DATA + 0x2000 + 64 +
 		    (rng_below(r, 0x1000) & (rng_chance(r, 60) ? ~63u : ~0u));
@@ -233,4 +238,5 @@ gen_chain(const struct forms *fs, const struct diff_layout *lay,
 	}
 	t->code_len = c.len;
 	gen_stop(t);
+	gen_narrow(t);
 }

@@ -50,6 +50,7 @@ struct diff_result {
 struct diff_test {
 	struct diff_state st;
 	uint64_t seed;	     /* of this test alone */
+	unsigned mode;	     /* of the code: 64, 32 (compatibility mode) */
 	uint32_t form;	     /* which form it is about */
 	uint32_t code_off;   /* in the code pages */
 	uint32_t code_len;   /* without what gen_stop() adds */
@@ -103,19 +104,19 @@ struct insn {
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 };
 struct forms {
+	unsigned mode; /* 64, 32 */
 	struct form *f;
 	uint32_t n, room;
 	uint32_t *hash;
 	ZydisDecoder dec;
 };
-int forms_init(struct forms *fs);
+int forms_init(struct forms *fs, unsigned mode);
 void forms_fini(struct forms *fs);
 /* Random instruction of the form; false if no try made a valid one. */
 bool forms_make(const struct forms *fs, const struct form *f, struct rng *r,
     struct insn *i);
 bool forms_decode(const struct forms *fs, struct insn *i);
-void forms_text(const uint8_t *bytes, uint32_t len, uint64_t pc, char *buf,
-    size_t room);
+ZydisMachineMode forms_machine(unsigned mode);
 
 /* ---- tests (gen.c, chain.c, state.c) ---- */
 struct gen {
@@ -128,6 +129,8 @@ struct gen {
 void gen_state(struct gen *g);
 /* Ends the code: OUT, which is #GP to a user, and a jump to itself. */
 void gen_stop(struct diff_test *t);
+/* Leaves in registers what a narrower mode has of them. */
+void gen_narrow(struct diff_test *t);
 void gen_single(const struct forms *fs, const struct diff_layout *lay,
     struct diff_test *t, uint32_t form, uint64_t seed);
 void gen_chain(const struct forms *fs, const struct diff_layout *lay,

@@ -381,7 +381,7 @@ scan(struct forms *fs, uint8_t enc, uint8_t map, uint8_t npp, uint8_t nl)
 
 /* Prefixes and escapes are no opcodes. */
 static bool
-is_prefix(const struct form *f)
+is_prefix(const struct form *f, unsigned mode)
 {
 	static const uint8_t bytes[] = { 0x0f, 0x26, 0x2e, 0x36, 0x3e, 0x62,
 		0x64, 0x65, 0x66, 0x67, 0xc4, 0xc5, 0xf0, 0xf2, 0xf3 };
@@ -392,7 +392,7 @@ is_prefix(const struct form *f)
 		return (f->opcode == 0x38 || f->opcode == 0x3a);
 	if (f->map != 0)
 		return (false);
-	if ((f->opcode & 0xf0) == 0x40)
+	if (mode == 64 && (f->opcode & 0xf0) == 0x40)
 		return (true);
 	for (unsigned i = 0; i < sizeof(bytes); i++)
 		if (f->opcode == bytes[i])
@@ -400,15 +400,23 @@ is_prefix(const struct form *f)
 	return (false);
 }
 
+ZydisMachineMode
+forms_machine(unsigned mode)
+{
+	return (mode == 64 ? ZYDIS_MACHINE_MODE_LONG_64 :
+			     ZYDIS_MACHINE_MODE_LONG_COMPAT_32);
+}
+
 int
-forms_init(struct forms *fs)
+forms_init(struct forms *fs, unsigned mode)
 {
 	int error = 0;
 	uint32_t n = 0;
 
 	memset(fs, 0, sizeof(*fs));
-	if (!ZYAN_SUCCESS(ZydisDecoderInit(&fs->dec,
-		ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
+	fs->mode = mode;
+	if (!ZYAN_SUCCESS(ZydisDecoderInit(&fs->dec, forms_machine(mode),
+		mode == 64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)))
 		return (-EINVAL);
 	fs->hash = calloc(HASH_SIZE, sizeof(*fs->hash));
 	if (fs->hash == NULL)
@@ -421,7 +429,7 @@ forms_init(struct forms *fs)
 		if (map != 4)
 			error = scan(fs, ENC_EVEX, map, 4, 3);
 	for (uint32_t i = 0; i < fs->n; i++)
-		if (!is_prefix(&fs->f[i]))
+		if (!is_prefix(&fs->f[i], mode))
 			fs->f[n++] = fs->f[i];
 	fs->n = n;
 	return (error);
@@ -435,7 +443,8 @@ forms_fini(struct forms *fs)
 }
 
 static void
-random_prefixes(const struct form *f, struct rng *r, struct fields *x)
+random_prefixes(
+    const struct form *f, struct rng *r, struct fields *x, unsigned mode)
 {
 	static const uint8_t segs[] = { 0x64, 0x65, 0x26, 0x2e, 0x36, 0x3e };
 
@@ -444,6 +453,8 @@ random_prefixes(const struct form *f, struct rng *r, struct fields *x)
 	if (rng_chance(r, 15))
 		x->seg = segs[rng_chance(r, 80) ? rng_below(r, 2) :
 						  rng_below(r, 6)];
+	if (x->a32 != 0 && mode != 64)
+		x->seg = 0x64; /* 16 bits reach what is near its base */
 	if (f->enc != ENC_LEGACY)
 		return;
 	if (!f->mod3 && rng_chance(r, 30))
@@ -457,8 +468,8 @@ random_prefixes(const struct form *f, struct rng *r, struct fields *x)
 
 /* The further it has failed, the fewer liberties it takes. */
 static void
-random_fields(
-    const struct form *f, struct rng *r, struct fields *x, unsigned attempt)
+random_fields(const struct form *f, struct rng *r, struct fields *x,
+    unsigned mode, unsigned attempt)
 {
 	uint64_t v = rng_next(r);
 
@@ -477,8 +488,12 @@ random_fields(
 	x->z = x->aaa != 0 && (v >> 34 & 1);
 	if (f->enc == ENC_LEGACY && attempt >= 40)
 		x->rex = x->rex_force = 0;
+	if (mode != 64)
+		x->rex = x->rex_force = x->r2 = x->v2 = 0;
+	if (mode != 64)
+		x->vvvv |= 8;
 	if (attempt < 20)
-		random_prefixes(f, r, x);
+		random_prefixes(f, r, x, mode);
 	if (attempt >= 10 && attempt % 2 == 0)
 		x->z = x->aaa = 0;
 	if (attempt >= 15 && (attempt / 2) % 2 == 0) {
@@ -509,23 +524,10 @@ forms_make(
 
 			memcpy(i->bytes + n, &v, 8);
 		}
-		random_fields(f, r, &x, attempt);
+		random_fields(f, r, &x, fs->mode, attempt);
 		put(i, f, &x);
 		if (forms_decode(fs, i) && i->d.mnemonic == f->mnemonic)
 			return (true);
 	}
 	return (false);
-}
-
-void
-forms_text(
-    const uint8_t *bytes, uint32_t len, uint64_t pc, char *buf, size_t room)
-{
-	ZydisDisassembledInstruction d;
-
-	if (ZYAN_SUCCESS(ZydisDisassembleIntel(
-		ZYDIS_MACHINE_MODE_LONG_64, pc, bytes, len, &d)))
-		snprintf(buf, room, "%s", d.text);
-	else
-		snprintf(buf, room, "(bad)");
 }

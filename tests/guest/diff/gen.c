@@ -47,20 +47,18 @@ inverse(uint64_t a)
 	return (x);
 }
 
-/* Puts v in the address register; above a 32-bit address goes junk, which
+/* Puts v in the address register; above a narrow address goes junk, which
  * the address calculation has to drop. */
 static void
-assign_address(struct gen *g, int reg, uint64_t v, bool a32)
+assign_address(struct gen *g, int reg, uint64_t v, uint64_t amask)
 {
-	if (a32)
-		v = (v & 0xffffffff) | rng_next(&g->r) << 32;
-	assign(g, reg, v);
+	assign(g, reg, (v & amask) | (rng_next(&g->r) & ~amask));
 }
 
 /* base + index * scale + disp = ea with base or index free to choose. */
 static bool
 solve_registers(struct gen *g, const ZydisDecodedOperand *op, uint64_t ea,
-    bool a32, bool vsib)
+    uint64_t amask, bool vsib)
 {
 	int base = gen_gpr(op->mem.base);
 	int index = vsib ? -1 : gen_gpr(op->mem.index);
@@ -75,9 +73,10 @@ solve_registers(struct gen *g, const ZydisDecodedOperand *op, uint64_t ea,
 		if (scale == 1 && (rest & 1) != 0)
 			return (false);
 		if (scale == 1)
-			assign_address(g, base, rest / 2, a32);
+			assign_address(g, base, rest / 2, amask);
 		else
-			assign_address(g, base, rest * inverse(1 + scale), a32);
+			assign_address(
+			    g, base, rest * inverse(1 + scale), amask);
 		return (true);
 	}
 	if (base >= 0 && !is_assigned(g, base)) {
@@ -85,12 +84,12 @@ solve_registers(struct gen *g, const ZydisDecodedOperand *op, uint64_t ea,
 			rest -= gpr[index] * scale;
 			g->assigned |= 1u << index;
 		}
-		assign_address(g, base, rest, a32);
+		assign_address(g, base, rest, amask);
 		return (true);
 	}
 	if (index >= 0 && !is_assigned(g, index)) {
 		rest -= base >= 0 ? gpr[base] : 0;
-		assign_address(g, index, rest / scale, a32);
+		assign_address(g, index, rest / scale, amask);
 		return (true);
 	}
 	return (base >= 0 || index >= 0 || vsib);
@@ -109,7 +108,7 @@ in_data(uint64_t addr, uint32_t size)
  */
 static bool
 solve_disp(struct gen *g, struct insn *i, const ZydisDecodedOperand *op,
-    uint64_t ea, uint64_t rip_next, bool a32, bool vsib)
+    uint64_t ea, uint64_t rip_next, uint64_t amask, bool vsib)
 {
 	uint64_t have = 0, disp;
 	int base = gen_gpr(op->mem.base);
@@ -125,11 +124,12 @@ solve_disp(struct gen *g, struct insn *i, const ZydisDecodedOperand *op,
 	if (index >= 0)
 		have += g->t->st.gpr[index] * op->mem.scale;
 	disp = ea - have;
-	if (a32)
+	if (amask == 0xffffffff)
 		disp = (uint64_t)(int64_t)(int32_t)disp;
 	if (i->d.raw.disp.size == 32 && (int64_t)disp != (int32_t)disp)
 		return (false);
-	if (i->d.raw.disp.size < 32)
+	if (i->d.raw.disp.size < 32 &&
+	    (amask != 0xffff || i->d.raw.disp.size != 16))
 		return (false);
 	patch(i, i->d.raw.disp.offset, i->d.raw.disp.size, disp);
 	return (true);
@@ -137,7 +137,7 @@ solve_disp(struct gen *g, struct insn *i, const ZydisDecodedOperand *op,
 
 static uint64_t
 effective(const struct gen *g, const ZydisDecodedOperand *op, uint64_t rip_next,
-    bool a32, bool vsib)
+    uint64_t amask, bool vsib)
 {
 	int base = gen_gpr(op->mem.base);
 	int index = vsib ? -1 : gen_gpr(op->mem.index);
@@ -151,9 +151,8 @@ effective(const struct gen *g, const ZydisDecodedOperand *op, uint64_t rip_next,
 		ea += g->t->st.gpr[base];
 	if (index >= 0)
 		ea += g->t->st.gpr[index] * op->mem.scale;
-	if (a32)
-		ea &= 0xffffffff;
-	return (ea + seg_base(g, op));
+	ea = (ea & amask) + seg_base(g, op);
+	return (g->fs->mode == 64 ? ea : ea & 0xffffffff);
 }
 
 static bool
@@ -162,28 +161,30 @@ solve_operand(struct gen *g, struct insn *i, unsigned n, uint64_t target,
 {
 	ZydisDecodedOperand *op = &i->op[n];
 	/* The stack's width is its own. */
-	bool a32 = i->d.address_width == 32 &&
-	    (op->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT ||
-		op->mem.base != ZYDIS_REGISTER_RSP);
+	unsigned aw = op->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT ||
+		gen_gpr(op->mem.base) != G_RSP ?
+	    i->d.address_width :
+	    g->fs->mode;
+	uint64_t amask = aw == 64 ? ~0ull : (1ull << aw) - 1;
 	bool vsib = op->mem.type == ZYDIS_MEMOP_TYPE_VSIB;
 	uint64_t ea = target - seg_base(g, op);
 
-	if (a32 && ea > 0xffffffff)
+	if ((ea & ~amask) != 0)
 		return (false);
-	if (!solve_registers(g, op, ea, a32, vsib) &&
-	    !solve_disp(g, i, op, ea, rip_next, a32, vsib))
+	if (!solve_registers(g, op, ea, amask, vsib) &&
+	    !solve_disp(g, i, op, ea, rip_next, amask, vsib))
 		return (false);
 	if (!forms_decode(g->fs, i))
 		return (false);
 	op = &i->op[n];
-	if (effective(g, op, rip_next, a32, vsib) == target)
+	if (effective(g, op, rip_next, amask, vsib) == target)
 		return (true);
-	if (solve_disp(g, i, op, ea, rip_next, a32, vsib) &&
+	if (solve_disp(g, i, op, ea, rip_next, amask, vsib) &&
 	    forms_decode(g->fs, i) &&
-	    effective(g, op, rip_next, a32, vsib) == target)
+	    effective(g, op, rip_next, amask, vsib) == target)
 		return (true);
 	/* Somewhere else in the data will do. */
-	return (in_data(effective(g, op, rip_next, a32, vsib), 64));
+	return (in_data(effective(g, op, rip_next, amask, vsib), 64));
 }
 
 /* Small indices for gathers and scatters: all elements in the data. */
@@ -290,10 +291,11 @@ set_special(struct gen *g, struct insn *i)
 		assign(g, G_RAX, gen_interesting(r));
 		assign(g, G_RBX, gen_target(g, 1, true) -
 		    (g->t->st.gpr[G_RAX] & 0xff));
-		return (i->d.address_width == 64 &&
+		return (i->d.address_width == g->fs->mode &&
 		    i->op[0].type != ZYDIS_OPERAND_TYPE_UNUSED &&
 		    (i->d.attributes & ZYDIS_ATTRIB_HAS_SEGMENT) == 0);
 	case ZYDIS_MNEMONIC_POPF:
+	case ZYDIS_MNEMONIC_POPFD:
 	case ZYDIS_MNEMONIC_POPFQ:
 		assign(g, G_RSP, gen_target(g, 8, true));
 		return (true);
@@ -356,6 +358,7 @@ set_memory(struct gen *g, const struct insn *i, uint64_t target)
 	p = g->t->mem + (target - DIFF_DATA);
 	switch (i->d.mnemonic) {
 	case ZYDIS_MNEMONIC_POPF:
+	case ZYDIS_MNEMONIC_POPFD:
 	case ZYDIS_MNEMONIC_POPFQ:
 		/* No TF, AC, NT; IF as it is. */
 		v = (rng_next(&g->r) & 0xcd5) | 0x202;
@@ -384,8 +387,8 @@ place_operands(struct gen *g, struct insn *i, uint64_t pc)
 	if ((i->d.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
 		ZYDIS_ATTRIB_HAS_REPNE)) != 0 && string)
 		assign(g, G_RCX, rng_below(&g->r, 48) |
-			(i->d.address_width == 32 ?
-				rng_next(&g->r) << 32 : 0));
+			(i->d.address_width < 64 ?
+				rng_next(&g->r) << i->d.address_width : 0));
 	if (i->d.mnemonic == ZYDIS_MNEMONIC_XLAT)
 		return (true);
 	for (unsigned pass = 0; pass < 2; pass++) {
@@ -402,7 +405,7 @@ place_operands(struct gen *g, struct insn *i, uint64_t pc)
 				set_indices(g, i, op);
 			target = gen_target(g, op->size / 8, safe ||
 				op->mem.type == ZYDIS_MEMOP_TYPE_VSIB);
-			if (op->mem.base == ZYDIS_REGISTER_RSP && hidden &&
+			if (gen_gpr(op->mem.base) == G_RSP && hidden &&
 			    is_assigned(g, G_RSP))
 				target = g->t->st.gpr[G_RSP];
 			else if (!solve_operand(g, i, n, target, rip_next))
@@ -435,6 +438,7 @@ try_single(struct gen *g, const struct form *f)
 	memcpy(t->code, i.bytes, i.d.length);
 	gen_stop(t);
 	t->undef = i.d.cpu_flags != NULL ? i.d.cpu_flags->undefined : 0;
+	gen_narrow(t);
 	return (true);
 }
 
@@ -444,6 +448,7 @@ gen_single(const struct forms *fs, const struct diff_layout *lay,
 {
 	struct gen g = { .fs = fs, .lay = lay, .r = { seed }, .t = t };
 
+	t->mode = fs->mode;
 	t->seed = seed;
 	t->form = form;
 	for (unsigned attempt = 0; attempt < 30; attempt++)

@@ -66,9 +66,26 @@ write_code(struct guest *n, uint32_t off, const uint8_t *p, uint32_t len)
 	}
 }
 
+/* A 32-bit code segment of ring 0; the gates lead back to 64-bit code. */
+static void
+compat_segments(struct guest *n)
+{
+	struct vm_seg s = { .limit = 0xffffffff, .access = 0xc09b,
+		.sel = GVM_KCODE };
+
+	(void)vcpu_set_seg(n->g->cpu, VM_SEG_CS, &s);
+	s.access = 0xc093;
+	s.sel = GVM_KDATA;
+	(void)vcpu_set_seg(n->g->cpu, VM_SEG_SS, &s);
+	(void)vcpu_set_seg(n->g->cpu, VM_SEG_DS, &s);
+	(void)vcpu_set_seg(n->g->cpu, VM_SEG_ES, &s);
+}
+
 static void
 load_test(struct guest *n, const struct diff_test *t)
 {
+	if (t->mode != 64)
+		compat_segments(n);
 	for (unsigned i = 0; i < DIFF_DATA_PAGES; i++)
 		gvm_write(n->g, n->data[i], t->mem + i * 4096, 4096);
 	write_code(n, t->code_off, t->code, t->code_len + GVM_STOP_LEN);

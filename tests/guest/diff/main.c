@@ -13,7 +13,7 @@
 
 struct options {
 	uint64_t seed, count, only;
-	unsigned seconds, engine, max_print;
+	unsigned seconds, engine, max_print, mode;
 	bool chain, self, has_only, list, stop, strict;
 	const char *name;
 };
@@ -38,9 +38,10 @@ usage(void)
 	fprintf(stderr,
 	    "usage: diff [--seed N] [--count N] [--seconds N] [--chain]\n"
 	    "            [--only N] [--name MNEMONIC] [--forms] [--self]\n"
-	    "            [--max-print N] [--stop]\n"
+	    "            [--max-print N] [--stop] [--mode 64|32]\n"
 	    "            [--strict] [--no-link] [--no-tlb] [--one-insn]\n"
 	    "  --only N: test number N of the seed alone\n"
+	    "  --mode 32: code in compatibility mode\n"
 	    "  --self: the processor against itself, no engine\n"
 	    "  --strict: also what diff_tolerable() lets pass\n");
 	exit(2);
@@ -59,7 +60,8 @@ parse(struct options *o, int argc, char **argv)
 		{ "--forms", 'f', false }, { "--self", 'S', false },
 		{ "--max-print", 'm', true }, { "--stop", 'x', false },
 		{ "--no-link", 1, false }, { "--no-tlb", 2, false },
-		{ "--one-insn", 4, false }, { "--strict", 'T', false } };
+		{ "--one-insn", 4, false }, { "--strict", 'T', false },
+		{ "--mode", 'M', true } };
 	const char *arg;
 	unsigned k;
 
@@ -106,6 +108,11 @@ parse(struct options *o, int argc, char **argv)
 		case 'x':
 			o->stop = true;
 			break;
+		case 'M':
+			o->mode = (unsigned)strtoul(arg, NULL, 0);
+			if (o->mode != 64 && o->mode != 32)
+				return (-EINVAL);
+			break;
 		default:
 			o->engine |= (unsigned)opts[k].id;
 			break;
@@ -128,7 +135,7 @@ session_init(struct session *s)
 {
 	int error;
 
-	error = forms_init(&s->fs);
+	error = forms_init(&s->fs, s->opt.mode);
 	if (error != 0)
 		return (error);
 	diff_layout_init(&s->lay);
@@ -187,7 +194,7 @@ print_code(const struct diff_test *t, uint32_t len)
 	uint32_t off = 0;
 
 	while (off < len &&
-	    ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64,
+	    ZYAN_SUCCESS(ZydisDisassembleIntel(forms_machine(t->mode),
 		t->st.rip + off, t->code + off, len - off, &d))) {
 		printf("    %06llx ",
 		    (unsigned long long)(t->st.rip + off) & 0xffffff);
@@ -209,7 +216,7 @@ narrow(struct session *s, const struct diff_test *whole)
 
 	*t = *whole;
 	while (off < whole->code_len &&
-	    ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, 0,
+	    ZYAN_SUCCESS(ZydisDisassembleIntel(forms_machine(t->mode), 0,
 		whole->code + off, whole->code_len - off, &d))) {
 		off += d.info.length;
 		/* Behind a jump comes its target first. */
@@ -252,7 +259,8 @@ report(struct session *s, unsigned slot, uint64_t n)
 		    (unsigned long long)s->want[slot].cr2,
 		    (unsigned long long)s->want[slot].st.rip);
 	diff_compare(&s->lay, t, &s->want[slot], &s->got[slot], stdout);
-	printf("  again: diff%s%s%s --seed %#llx --only %llu",
+	printf("  again: diff%s%s%s%s --seed %#llx --only %llu",
+	    s->opt.mode == 64 ? "" : " --mode 32",
 	    s->opt.chain ? " --chain" : "", s->opt.name ? " --name " : "",
 	    s->opt.name ? s->opt.name : "", (unsigned long long)s->opt.seed,
 	    (unsigned long long)n);
@@ -389,22 +397,23 @@ static void
 list_forms(const struct session *s)
 {
 	struct rng r = { 1 };
+	ZydisDisassembledInstruction d;
 	struct insn i;
-	char buf[160];
 
-	for (uint32_t k = 0; k < s->norder; k++) {
-		if (!forms_make(&s->fs, &s->fs.f[s->order[k]], &r, &i))
-			continue;
-		forms_text(i.bytes, i.d.length, 0, buf, sizeof(buf));
-		printf("%s\n", buf);
-	}
+	for (uint32_t k = 0; k < s->norder; k++)
+		if (forms_make(&s->fs, &s->fs.f[s->order[k]], &r, &i) &&
+		    ZYAN_SUCCESS(ZydisDisassembleIntel(
+			forms_machine(s->opt.mode), 0, i.bytes, i.d.length,
+			&d)))
+			printf("%s\n", d.text);
 	printf("%u forms\n", s->norder);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct session s = { .opt = { .count = UINT64_MAX, .max_print = 10 } };
+	struct session s = { .opt = { .count = UINT64_MAX, .max_print = 10,
+				     .mode = 64 } };
 	struct timespec now;
 	int error;
 

@@ -96,6 +96,10 @@ load_test(struct native *n, ucontext_t *uc)
 	memcpy(&magic, fp + SW_RESERVED, 4);
 	if (magic != FP_MAGIC1)
 		_exit(8);
+	/* Linux's 64-bit and 32-bit code segments for users. */
+	uc->uc_mcontext.gregs[REG_CSGSFS] =
+	    (uc->uc_mcontext.gregs[REG_CSGSFS] & ~0xffffll) |
+	    (t->mode == 64 ? 0x33 : 0x23);
 	memcpy(fp, t->st.xsave, SW_RESERVED);
 	memcpy(fp + 512, &n->lay->mask, 8);
 	for (unsigned i = 2; i < 8; i++)
@@ -135,6 +139,21 @@ handler(int sig, siginfo_t *si, void *arg)
 			_exit(0);
 	}
 	load_test(n, uc);
+}
+
+/* 64-bit mode is content with null selectors, compatibility mode is not.
+ * The bases of FS and GS are written behind the selectors' back. */
+static void
+load_data_segments(const struct native *n)
+{
+	const uint32_t flat = 0x2b;
+
+	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" ::"r"(flat));
+	if (!n->lay->fsgsbase)
+		return;
+	__asm__ volatile("mov %0, %%fs\n\twrfsbase %1\n\t"
+			 "mov %0, %%gs\n\twrgsbase %2" ::"r"(flat),
+	    "r"(n->host_fs), "r"(n->host_gs));
 }
 
 static void
@@ -184,6 +203,7 @@ child_main(struct native *n, int memfd)
 			die("sigaction");
 	(void)syscall(SYS_arch_prctl, ARCH_GET_FS, &n->host_fs);
 	(void)syscall(SYS_arch_prctl, ARCH_GET_GS, &n->host_gs);
+	load_data_segments(n);
 	raise(SIGUSR1);
 	_exit(7);
 }

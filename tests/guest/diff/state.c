@@ -269,6 +269,15 @@ gen_stop(struct diff_test *t)
 	memcpy(t->code + t->code_len, "\xe6\xf4\xeb\xfe", 4);
 }
 
+void
+gen_narrow(struct diff_test *t)
+{
+	if (t->mode == 64)
+		return;
+	for (unsigned i = 0; i < 16; i++)
+		t->st.gpr[i] &= i < 8 ? 0xffffffff : 0;
+}
+
 /*
  * A linear address for an access of `size` bytes. Mostly good; sometimes
  * across lines and pages, in the page that is read-only, or nowhere. safe:

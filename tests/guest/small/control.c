@@ -415,14 +415,16 @@ compat_only(struct t *t)
 	IS(get(t, VM_REG_RAX), 0x12340077);
 	IS(get(t, VM_REG_RBX), 0x9abc0000);
 	IS(t->f.rsp, T_USTACK);
-	check(t, "SDM 2 PUSHA: a page fault, nothing pushed");
+	check(t, "SDM 2 PUSHA: one by one, ESP last: a page fault amidst");
 	put(t, upage(t, T_UCODE), CODE(".code32\npushad\n.code64\n"));
 	set_mem(t, upage(t, T_USTACK - 0x4000), 8, 0x5a5a);
 	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK - 0x4000 + 16,
 	    GVM_UDATA);
+	set(t, VM_REG_RBX, 0x11111111);
+	set(t, VM_REG_RDX, 0x22222222);
 	GO(V_PF);
 	IS(t->f.rsp, T_USTACK - 0x4000 + 16);
-	IS(mem(t, upage(t, T_USTACK - 0x4000), 8), 0x5a5a);
+	IS(mem(t, upage(t, T_USTACK - 0x4000), 8), 0x2222222211111111);
 }
 
 static void

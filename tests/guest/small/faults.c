@@ -55,6 +55,16 @@ simple(struct t *t)
 	    CODE(".byte 0xf0, 0x89, 0x03\n"), V_UD, 0, 0);
 	fault0(t, "SDM 2 PUSH: PUSH ES in 64-bit mode is #UD",
 	    CODE(".byte 0x06\n"), V_UD, 0, 0);
+	fault0(t, "APM 3 PFACC: #UD, 3DNow! is not offered",
+	    CODE(".byte 0x0f, 0x0f, 0xf6, 0xae\n"), V_UD, 0, 0);
+	fault0(t, "APM 3 BLCFILL: #UD, XOP and TBM are not offered",
+	    CODE(".byte 0x8f, 0xe9, 0x78, 0x01, 0xcb\n"), V_UD, 0, 0);
+	fault0(t, "APM 3 CLZERO: #UD, it is not offered",
+	    CODE(".byte 0x0f, 0x01, 0xfc\n"), V_UD, 0, 0);
+	fault0(t, "SDM 2 INCSSPQ: #UD without CR4.CET",
+	    CODE(".byte 0xf3, 0x48, 0x0f, 0xae, 0xe8\n"), V_UD, 0, 0);
+	fault0(t, "SDM 2 WRSSD: #UD without CR4.CET",
+	    CODE(".byte 0x0f, 0x38, 0xf6, 0x03\n"), V_UD, 0, 0);
 	fault0(t, "SDM 2 AAA: #UD in 64-bit mode", CODE(".byte 0x37\n"), V_UD,
 	    0, 0);
 	fault0(t, "SDM 2 INTO: #UD in 64-bit mode", CODE(".byte 0xce\n"), V_UD,
