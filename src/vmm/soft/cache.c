@@ -403,7 +403,7 @@ soft_lookup(struct soft_cpu *cpu)
 	unsigned m = cpu->flags & BF_MMU;
 
 	if (atomic_load_explicit(&cpu->poll, memory_order_relaxed) ||
-	    cpu->exit_now || (cpu->rflags & FL_TF))
+	    cpu->exit_now || (cpu->flags & BF_STEP))
 		return (NULL);
 	cpu->rflags &= ~FL_RF; /* for one instruction only */
 	e = &soft_jc(cpu, m)[(cpu->rip >> JC_SHIFT) & (JC_SIZE - 1)];

@@ -131,7 +131,7 @@ soft_h_mov_to_seg(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	}
 	cpu->rip = next;
 	if (seg == VM_SEG_SS)
-		cpu->shadow = true;
+		cpu->shadow = cpu->shadow_ss = true;
 	soft_update_mode(cpu);
 	/* The shadow is the dispatcher's business. */
 	if (cpu->shadow)

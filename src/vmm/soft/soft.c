@@ -54,7 +54,9 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	memset(&cpu->exc, 0, sizeof(cpu->exc));
 	cpu->delivering = -1;
 	cpu->nmi_blocked = cpu->halted = cpu->shadow = false;
-	cpu->irq_waiting = cpu->tf_step = false;
+	cpu->irq_waiting = cpu->tf_step = cpu->shadow_ss = false;
+	cpu->db_hits = 0;
+	cpu->debugctl = 0;
 	cpu->msr_wait = 0;
 	cpu->host_ret = 0;
 	atomic_store(&cpu->irq_req, 0);
@@ -324,17 +326,7 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		exit->exitcode = VM_EXITCODE_BOGUS;
 		return (false);
 	}
-	if (cpu->tf_step) {
-		/* Trap after the instruction (SDM volume 3, 17.3.1.4), unless
-		 * it ended in a fault. */
-		cpu->tf_step = false;
-		if (!cpu->exc.pending) {
-			cpu->dr6 |= 0x4000;
-			cpu->exc.pending = true;
-			cpu->exc.vector = EXC_DB;
-			cpu->exc.has_error = false;
-		}
-	}
+	soft_debug_after(cpu);
 	if (cpu->exc.pending) {
 		soft_deliver_exception(cpu);
 		return (true);
@@ -346,16 +338,15 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		return (true);
 	if (cpu->halted)
 		return (halt(cpu, exit));
+	if ((cpu->flags & BF_STEP) && soft_debug_code(cpu))
+		return (true);
 	rearm_keys(cpu);
-	cpu->shadow = false;
+	cpu->shadow = cpu->shadow_ss = false;
 	b = soft_find_block(cpu);
 	if (b == NULL)
 		return (!cpu->exit_now);
-	if (cpu->rflags & FL_TF) {
-		/* One instruction: every way on looks at poll. */
-		cpu->tf_step = true;
-		soft_break(cpu);
-	}
+	if (cpu->flags & BF_STEP)
+		soft_debug_step(cpu, b->pc + b->len);
 	cpu->rflags &= ~FL_RF; /* for one instruction only */
 	soft_enter(cpu, b->code);
 	return (true);

@@ -211,49 +211,6 @@ soft_h_mov_from_cr(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 	cpu->gpr[t0 & 15] = cpu->flags & BF_CODE64 ? v : (uint32_t)v;
 }
 
-/* Debug registers are kept; that they do nothing yet is in quirks.md. */
-static unsigned
-dr_number(struct soft_cpu *cpu, uint64_t t0)
-{
-	unsigned n = (t0 >> 8) & 15;
-
-	if (n >= 8)
-		soft_raise(cpu, EXC_UD);
-	soft_need_cpl0(cpu);
-	if (n == 4 || n == 5) {
-		if (cpu->cr4 & CR4_DE)
-			soft_raise(cpu, EXC_UD);
-		n += 2;
-	}
-	return (n);
-}
-
-void
-soft_h_mov_to_dr(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
-{
-	unsigned n = dr_number(cpu, t0);
-	uint64_t v = cpu->gpr[t0 & 15];
-
-	if (n >= 6 && v >> 32)
-		soft_raise_err(cpu, EXC_GP, 0);
-	if (n < 4)
-		cpu->dr[n] = v;
-	else if (n == 6)
-		cpu->dr6 = (v & 0xe00f) | 0xffff0ff0;
-	else
-		cpu->dr7 = (v & 0xffff2bff) | 0x400;
-	cpu->rip = next;
-}
-
-void
-soft_h_mov_from_dr(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
-{
-	unsigned n = dr_number(cpu, t0);
-
-	(void)t1;
-	cpu->gpr[t0 & 15] = n < 4 ? cpu->dr[n] : n == 6 ? cpu->dr6 : cpu->dr7;
-}
-
 void
 soft_h_lmsw(struct soft_cpu *cpu, uint64_t v, uint64_t next)
 {
@@ -363,6 +320,9 @@ soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 	(void)t0;
 	(void)t1;
 	need_iopl(cpu);
+	/* The dispatcher's business if it comes in between. */
+	if ((cpu->flags & BF_STEP) && !(cpu->rflags & FL_IF))
+		cpu->shadow = true;
 	cpu->rflags |= FL_IF;
 	soft_flags_changed(cpu);
 }
@@ -429,6 +389,8 @@ soft_port_in(struct soft_cpu *cpu, uint16_t port, unsigned size)
 	uint32_t v = 0xffffffff;
 
 	cpu->stat.io++;
+	if (cpu->flags & BF_STEP)
+		soft_watch_port(cpu, port, size);
 	soft_fpu_leave(cpu);
 	if (vm->ops->port_read == NULL ||
 	    vm->ops->port_read(vm->ops_arg, cpu->vcpu, port, size, &v) != 0)
@@ -442,6 +404,8 @@ soft_port_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v)
 	struct soft_vm *vm = cpu->vm;
 
 	cpu->stat.io++;
+	if (cpu->flags & BF_STEP)
+		soft_watch_port(cpu, port, size);
 	soft_fpu_leave(cpu);
 	if (size < 4)
 		v &= (1u << size * 8) - 1;
@@ -555,6 +519,9 @@ soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *val)
 	case 0xc0000080:
 		*val = cpu->efer;
 		return (0);
+	case 0x1d9:
+		*val = cpu->debugctl;
+		return (0);
 	default:
 		return (vmm_msr_read(&cpu->msrs, &cpu->vm->cpuid, msr, val));
 	}
@@ -618,6 +585,9 @@ soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 		return (0);
 	case 0xc0000080:
 		return (set_efer(cpu, val));
+	case 0x1d9: /* DEBUGCTL: BTF; there are no branch records */
+		cpu->debugctl = val & 2;
+		return (0);
 	default:
 		return (vmm_msr_write(&cpu->msrs, &cpu->vm->cpuid, msr, val));
 	}
