@@ -54,9 +54,7 @@ soft_h_sysret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	if (!(cpu->efer & EFER_SCE) || !(cpu->flags & BF_CODE64))
 		soft_raise(cpu, EXC_UD);
 	soft_need_cpl0(cpu);
-	if (to64 &&
-	    (uint64_t)((int64_t)(cpu->gpr[R_CX] << 16) >> 16) !=
-		cpu->gpr[R_CX])
+	if (to64 && !soft_canonical(cpu, cpu->gpr[R_CX]))
 		soft_raise_err(cpu, EXC_GP, 0);
 	soft_set_rflags(cpu, (cpu->gpr[11] & 0x3c7fd7) | 2);
 	if (to64) {
@@ -147,7 +145,7 @@ check_target(struct soft_cpu *cpu, uint64_t rip, uint64_t desc)
 {
 	bool l = (desc >> 53) & 1 && (cpu->efer & EFER_LMA);
 
-	if (l ? (uint64_t)((int64_t)(rip << 16) >> 16) != rip : rip >> 32 != 0)
+	if (l ? !soft_canonical(cpu, rip) : rip >> 32 != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 }
 

@@ -388,8 +388,8 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	}
 	if (lma) {
 		sp &= ~15ull;
-		if ((uint64_t)((int64_t)((sp - 48) << 16) >> 16) != sp - 48 ||
-		    (uint64_t)((int64_t)((sp - 1) << 16) >> 16) != sp - 1)
+		if (!soft_canonical(cpu, sp - 48) ||
+		    !soft_canonical(cpu, sp - 1))
 			soft_raise_err(cpu, EXC_SS, ext);
 	}
 	/* RF ends with the instruction (SDM volume 3, 17.3.1.1). */
@@ -641,7 +641,7 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 				soft_raise_err(cpu, EXC_SS, ss & ~3u);
 		}
 	}
-	if (l ? (uint64_t)((int64_t)(rip << 16) >> 16) != rip : rip >> 32)
+	if (l ? !soft_canonical(cpu, rip) : rip >> 32 != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	mask = soft_flags_mask(cpu, size) | (size == 2 ? 0 : FL_RF);
 	soft_set_accessed(cpu, cs, desc);

@@ -367,6 +367,8 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 			wb->len[i] = 0;
 			continue;
 		}
+		if (i == 1 && !(cpu->flags & BF_CODE64))
+			pva = (uint32_t)pva; /* around 4 GiB */
 		/* CR2 is the first byte that is accessed. */
 		wb->host[i] = soft_translate_va(cpu,
 		    pva + (unsigned)__builtin_ctzll(part), acc, m,

@@ -486,6 +486,8 @@ soft_set_reg(void *priv, unsigned id, enum vm_reg reg, uint64_t val)
 			cpu->efer |= EFER_LMA;
 		else
 			cpu->efer &= ~EFER_LMA;
+		(void)soft_load_pdptes(
+		    cpu, cpu->cr0, cpu->cr3, cpu->cr4, false);
 		soft_tlb_flush(cpu, true);
 	}
 	soft_update_mode(cpu);

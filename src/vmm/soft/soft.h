@@ -150,6 +150,7 @@ struct soft_cpu {
 	struct vm_seg seg[VM_SEG_MAX];
 	uint64_t rflags; /* all but ARITH_FLAGS */
 	uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
+	uint64_t pdpte[4]; /* of PAE paging: SDM volume 3, 4.4.1 */
 	uint64_t dr[4], dr6, dr7, debugctl;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
@@ -435,6 +436,28 @@ void soft_phys_write(
 #define ACCESS_K_SHIFT 12	    /* 4 bits */
 #define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits */
 #define ACCESS_COUNT_SHIFT 24	    /* 7 bits */
+/* A linear address that the paging mode allows (48 or 57 bits), whatever the
+ * code segment is (SDM volume 1, 3.3.7.1). */
+static inline bool
+soft_canonical(const struct soft_cpu *cpu, uint64_t va)
+{
+	unsigned n = cpu->cr4 & CR4_LA57 ? 7 : 16;
+
+	return ((uint64_t)((int64_t)(va << n) >> n) == va);
+}
+/* The same for what MSRs and the bases of segments and tables may hold: as
+ * wide as the processor could have it. */
+static inline bool
+soft_canonical_base(const struct soft_cpu *cpu, uint64_t va)
+{
+	unsigned n = cpu->vm->cpuid.cr4 & CR4_LA57 ? 7 : 16;
+
+	return ((uint64_t)((int64_t)(va << n) >> n) == va);
+}
+/* Loads the PDPTEs if these registers mean PAE paging; false, and nothing is
+ * loaded, if one has reserved bits set and `check` is. */
+bool soft_load_pdptes(struct soft_cpu *cpu, uint64_t cr0, uint64_t cr3,
+    uint64_t cr4, bool check);
 /* #GP(0), or #SS(0) for the stack, unless [va, va+len) is canonical. */
 void soft_check_canonical(
     struct soft_cpu *cpu, uint64_t va, unsigned len, bool stack);

@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "vmm/soft/soft.h"
 
-#define CANONICAL(x) ((uint64_t)((int64_t)((x) << 16) >> 16) == (x))
-
 void
 soft_need_cpl0(struct soft_cpu *cpu)
 {
@@ -105,8 +103,13 @@ set_cr0(struct soft_cpu *cpu, uint64_t v)
 		    (cpu->seg[VM_SEG_CS].access & VM_SEG_L))
 			return (-EPERM);
 	}
+	if (!(v & CR0_PG) && (cpu->cr4 & CR4_PCIDE))
+		return (-EPERM);
 	lma = (v & CR0_PG) && (cpu->efer & EFER_LME);
 	if (!lma && (cpu->efer & EFER_LMA) && (cpu->flags & BF_CODE64))
+		return (-EPERM);
+	if (((old ^ v) & (CR0_PG | CR0_CD | CR0_NW)) &&
+	    !soft_load_pdptes(cpu, v, cpu->cr3, cpu->cr4, true))
 		return (-EPERM);
 	cpu->cr0 = v;
 	if (!(v & CR0_PE))
@@ -123,12 +126,38 @@ set_cr4(struct soft_cpu *cpu, uint64_t v)
 	uint64_t old = cpu->cr4;
 
 	if ((v & ~cpu->vm->cpuid.cr4) ||
-	    ((cpu->efer & EFER_LMA) && !(v & CR4_PAE)))
+	    ((cpu->efer & EFER_LMA) &&
+		(!(v & CR4_PAE) || ((old ^ v) & CR4_LA57))) ||
+	    ((v & ~old & CR4_PCIDE) &&
+		(!(cpu->efer & EFER_LMA) || (cpu->cr3 & 0xfff))) ||
+	    (((old ^ v) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) &&
+		!soft_load_pdptes(cpu, cpu->cr0, cpu->cr3, v, true)))
 		return (-EPERM);
 	cpu->cr4 = v;
-	if ((old ^ v) &
-	    (CR4_PGE | CR4_PAE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE))
+	if ((old ^ v) & (CR4_PGE | CR4_PAE | CR4_PSE | CR4_LA57 | CR4_SMEP |
+			    CR4_SMAP | CR4_PCIDE))
 		soft_tlb_flush(cpu, true);
+	return (0);
+}
+
+static int
+set_cr3(struct soft_cpu *cpu, uint64_t v)
+{
+	bool lma = (cpu->efer & EFER_LMA) != 0, keep = false;
+
+	if (cpu->cr4 & CR4_PCIDE) {
+		/* Bit 63: keep what the new PCID has. The TLB knows but one
+		 * PCID, so that this helps only if it is the same. */
+		keep = (v >> 63) && ((v ^ cpu->cr3) & 0xfff) == 0;
+		v &= ~(1ull << 63);
+	}
+	if (lma && (v >> cpu->vm->cpuid.maxphyaddr) != 0)
+		return (-EPERM);
+	if (!soft_load_pdptes(cpu, cpu->cr0, v, cpu->cr4, true))
+		return (-EPERM);
+	cpu->cr3 = v;
+	if (!keep)
+		soft_tlb_flush(cpu, false);
 	return (0);
 }
 
@@ -142,12 +171,7 @@ soft_set_cr(struct soft_cpu *cpu, unsigned cr, uint64_t v)
 		cpu->cr2 = v;
 		return (0);
 	case 3:
-		if ((cpu->efer & EFER_LMA) &&
-		    (v >> cpu->vm->cpuid.maxphyaddr) != 0)
-			return (-EPERM);
-		cpu->cr3 = v;
-		soft_tlb_flush(cpu, false);
-		return (0);
+		return (set_cr3(cpu, v));
 	case 4:
 		return (set_cr4(cpu, v));
 	case 8:
@@ -236,7 +260,7 @@ void
 soft_h_invlpg(struct soft_cpu *cpu, uint64_t addr, uint64_t next)
 {
 	soft_need_cpl0(cpu);
-	if (CANONICAL(addr))
+	if (soft_canonical(cpu, addr))
 		soft_tlb_flush_page(cpu, addr);
 	cpu->rip = next;
 }
@@ -254,10 +278,11 @@ soft_h_invpcid(struct soft_cpu *cpu, uint64_t addr, uint64_t r)
 		type = (uint32_t)type;
 	pcid = soft_ld(cpu, addr, 8, m);
 	va = soft_ld(cpu, addr + 8, 8, m);
-	if (type > 3 || (type < 2 && pcid >> 12) ||
+	if (type > 3 || pcid >> 12 ||
 	    (type < 2 && pcid != 0 && !(cpu->cr4 & CR4_PCIDE)) ||
-	    (type == 0 && !CANONICAL(va)))
+	    (type == 0 && !soft_canonical(cpu, va)))
 		soft_raise_err(cpu, EXC_GP, 0);
+	/* The TLB knows the current PCID only: more than asked for goes. */
 	if (type == 0)
 		soft_tlb_flush_page(cpu, va);
 	else
@@ -549,7 +574,7 @@ soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 	int error;
 
 	if (slot != NULL) {
-		if (canonical && !CANONICAL(val))
+		if (canonical && !soft_canonical_base(cpu, val))
 			return (-EPERM);
 		if (msr == 0xc0000103 && val >> 32)
 			return (-EPERM);
