@@ -47,9 +47,8 @@ soft_tlb_init(struct soft_cpu *cpu)
 	for (unsigned m = 0; m < MMU_MODES; m++) {
 		tlb_clear(cpu, m, 0);
 		tlb_clear(cpu, m, TLB_SIZE - 1);
-		cpu->jc_gen[m] = 1ull << 48;
-		atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
 	}
+	soft_jc_init(cpu);
 }
 
 void

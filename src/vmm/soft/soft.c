@@ -301,7 +301,7 @@ rearm_keys(struct soft_cpu *cpu)
 {
 	atomic_store(&cpu->poll, 0);
 	for (unsigned m = 0; m < MMU_MODES; m++)
-		atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
+		atomic_store(&cpu->jc_key[m], JC_KEY);
 	/* A request between the two would be lost with its key. */
 	if (something_to_do(cpu))
 		atomic_store(&cpu->poll, 1);

@@ -112,12 +112,15 @@ struct tlb_entry {
 };
 
 struct jc_entry {
-	uint64_t nkey; /* minus (pc + generation << 48) */
+	uint64_t nkey; /* minus (pc + JC_KEY) */
 	const void *code;
 };
 
-/* An impossible key: low bits that the index would have told apart. */
-#define JC_KEY_KICK (1ull << 10)
+/* What look-ups add to the pc: JC_KEY, or JC_KEY_KICK to make them fail, as
+ * its low bits lead to another index. */
+#define JC_KEY (1ull << 48)
+#define JC_KEY_KICK (JC_KEY | 1ull << 10)
+#define JC_FILL_MAX 32768
 
 #define TLB_FILL_MAX 8192
 
@@ -158,7 +161,6 @@ struct soft_cpu {
 	unsigned cpl;
 	uint32_t flags;			/* BF_* of what runs now */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
-	uint64_t jc_gen[MMU_MODES];	/* generation << 48 */
 
 	struct soft_vm *vm;
 	struct vcpu *vcpu;
@@ -194,6 +196,9 @@ struct soft_cpu {
 	/* Per GiB of address (hashed): some entry comes of a large page, so
 	 * that INVLPG cannot know which others go with it. */
 	uint64_t tlb_large[32];
+	/* Every jump cache entry that may be valid, as for the TLB. */
+	uint16_t jc_fill[MMU_MODES][JC_FILL_MAX];
+	unsigned jc_nfill[MMU_MODES];
 	bool jc_nonglobal; /* kernel-mode code from pages that are not global */
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
@@ -380,6 +385,7 @@ const void *soft_link(struct soft_cpu *cpu, struct link *l);
 const void *soft_lookup(struct soft_cpu *cpu);
 /* Drops all of a jump cache. */
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
+void soft_jc_init(struct soft_cpu *cpu);
 
 /* ---- translation (translate.c) ---- */
 

@@ -444,6 +444,28 @@ five(struct t *t)
 	IS(get(t, VM_REG_RDX), 0x800000);
 }
 
+/* A jump cache must not take a stale place for it. */
+static void
+far_targets(struct t *t)
+{
+	for (uint64_t n = 1; n < 4; n++)
+		for (unsigned sign = 0; sign < 2; sign++) {
+			uint64_t d = sign ? 0 - (n << 48) : n << 48;
+
+			check(t, "SDM 1 3.3.7.1 (#GP): jump to a known "
+				 "address %s 2^48 * %llu after a flush",
+			    sign ? "-" : "+", (unsigned long long)n);
+			kernel(t, CODE("jmp rbx\n1:add rbx, rdx\nmov rcx, cr3\n"
+				       "2:mov cr3, rcx\ndec esi\njnz 2b\n"
+				       "jmp rbx\n"));
+			set(t, VM_REG_RBX, T_CODE + 2);
+			set(t, VM_REG_RDX, d);
+			set(t, VM_REG_RSI, n);
+			GO(V_GP);
+			IS(get(t, VM_REG_RSI), 0);
+		}
+}
+
 const struct group_fn group[] = { { "legacy", legacy }, { "pae", pae },
 	{ "wrap", wrap }, { "odd_tables", odd_tables }, { "pcid", pcid },
-	{ "five", five }, { NULL, NULL } };
+	{ "five", five }, { "far_targets", far_targets }, { NULL, NULL } };
