@@ -109,23 +109,47 @@ soft_cache_flush(struct soft_vm *vm)
 	vm->flushes++;
 }
 
+static unsigned
+jc_index(uint64_t pc)
+{
+	return ((unsigned)(pc >> JC_SHIFT) & (JC_SIZE - 1));
+}
+
+/* What no pc fits, with either key: 0, but where 0 would fit one. */
+static uint64_t
+jc_empty(unsigned idx)
+{
+	return (idx == jc_index(0 - JC_KEY) || idx == jc_index(0 - JC_KEY_KICK) ?
+		    1ull << 12 :
+		    0);
+}
+
+void
+soft_jc_init(struct soft_cpu *cpu)
+{
+	const unsigned idx[2] = { jc_index(0 - JC_KEY),
+		jc_index(0 - JC_KEY_KICK) };
+
+	for (unsigned m = 0; m < MMU_MODES; m++) {
+		for (unsigned i = 0; i < 2; i++)
+			soft_jc(cpu, m)[idx[i]].nkey = jc_empty(idx[i]);
+		atomic_store(&cpu->jc_key[m], JC_KEY);
+	}
+}
+
+/*
+ * Entries are really emptied: a key that changes instead would let a jump to
+ * an address that is not canonical find a stale one.
+ */
 void
 soft_jc_flush(struct soft_cpu *cpu, unsigned m)
 {
-	cpu->jc_gen[m] += 1ull << 48;
-	if (cpu->jc_gen[m] == 0) {
-		struct jc_entry *jc = soft_jc(cpu, m);
+	struct jc_entry *jc = soft_jc(cpu, m);
 
-		for (unsigned i = 0; i < JC_SIZE; i++)
-			jc[i].nkey = 0;
-		cpu->jc_gen[m] = 1ull << 48;
-	}
+	for (unsigned i = 0; i < cpu->jc_nfill[m]; i++)
+		jc[cpu->jc_fill[m][i]].nkey = jc_empty(cpu->jc_fill[m][i]);
+	cpu->jc_nfill[m] = 0;
 	cpu->jc_orphans[m] = false;
-	/* soft_request() may be setting the kick key at this moment: it sets
-	 * poll before, so look at poll after. */
-	atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
-	if (atomic_load(&cpu->poll))
-		atomic_store(&cpu->jc_key[m], JC_KEY_KICK);
 }
 
 void
@@ -283,11 +307,12 @@ block_kill(struct soft_vm *vm, struct block *b)
 	unlink_in(b);
 	unlink_out(b);
 	for (unsigned i = 0; i < vm->ncpus; i++) {
-		struct jc_entry *e = &soft_jc(vm->cpus[i], b->flags & BF_MMU)
-		    [(b->pc >> JC_SHIFT) & (JC_SIZE - 1)];
+		unsigned idx = jc_index(b->pc);
+		struct jc_entry *e =
+		    &soft_jc(vm->cpus[i], b->flags & BF_MMU)[idx];
 
 		if (e->code == b->code)
-			e->nkey = 0; /* fits no pc */
+			e->nkey = jc_empty(idx);
 	}
 }
 
@@ -510,11 +535,15 @@ soft_find_block(struct soft_cpu *cpu)
 static void
 jc_add(struct soft_cpu *cpu, const struct block *b)
 {
-	unsigned m = b->flags & BF_MMU;
-	struct jc_entry *e;
+	unsigned m = b->flags & BF_MMU, idx = jc_index(b->pc);
+	struct jc_entry *e = &soft_jc(cpu, m)[idx];
 
-	e = &soft_jc(cpu, m)[(b->pc >> JC_SHIFT) & (JC_SIZE - 1)];
-	e->nkey = 0 - (b->pc + cpu->jc_gen[m]);
+	if (e->nkey == jc_empty(idx)) {
+		if (cpu->jc_nfill[m] == JC_FILL_MAX)
+			soft_jc_flush(cpu, m);
+		cpu->jc_fill[m][cpu->jc_nfill[m]++] = (uint16_t)idx;
+	}
+	e->nkey = 0 - (b->pc + JC_KEY);
 	e->code = b->code;
 }
 
@@ -526,11 +555,11 @@ soft_lookup(struct soft_cpu *cpu)
 	unsigned m = cpu->flags & BF_MMU;
 
 	if (atomic_load_explicit(&cpu->poll, memory_order_relaxed) ||
-	    cpu->exit_now || (cpu->rflags & FL_TF))
+	    cpu->exit_now || (cpu->flags & BF_STEP))
 		return (NULL);
 	cpu->rflags &= ~FL_RF; /* for one instruction only */
-	e = &soft_jc(cpu, m)[(cpu->rip >> JC_SHIFT) & (JC_SIZE - 1)];
-	if (e->nkey + cpu->rip + cpu->jc_gen[m] == 0 &&
+	e = &soft_jc(cpu, m)[jc_index(cpu->rip)];
+	if (e->nkey + cpu->rip + JC_KEY == 0 &&
 	    cpu->jc_flags[m] == cpu->flags)
 		return (e->code);
 	b = find_locked(cpu);

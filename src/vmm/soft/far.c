@@ -77,9 +77,7 @@ soft_h_sysret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		soft_raise(cpu, EXC_UD);
 	soft_need_cpl0(cpu);
 	/* AMD's processors let the fetch at CPL 3 find out. */
-	if (to64 && cpu->vm->intel &&
-	    (uint64_t)((int64_t)(cpu->gpr[R_CX] << 16) >> 16) !=
-		cpu->gpr[R_CX])
+	if (to64 && cpu->vm->intel && !soft_canonical(cpu, cpu->gpr[R_CX]))
 		soft_raise_err(cpu, EXC_GP, 0);
 	if (cpu->efer & EFER_LMA)
 		soft_set_rflags(cpu, (cpu->gpr[11] & 0x3c7fd7) | 2);
@@ -176,7 +174,7 @@ check_target(struct soft_cpu *cpu, uint64_t rip, uint64_t desc)
 {
 	bool l = (desc >> 53) & 1 && (cpu->efer & EFER_LMA);
 
-	if (l ? (uint64_t)((int64_t)(rip << 16) >> 16) != rip : rip >> 32 != 0)
+	if (l ? !soft_canonical(cpu, rip) : rip >> 32 != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 }
 

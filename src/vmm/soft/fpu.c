@@ -120,6 +120,17 @@ hide_pointers(uint8_t *image)
 		image[i] = 0;
 }
 
+/* Where #AC is on, what is not even a multiple of 4 may have that instead of
+ * #GP (SDM volume 2, FXSAVE). */
+static void
+check_fxsave_align(struct soft_cpu *cpu, uint64_t addr)
+{
+	if (cpu->flags & BF_AC)
+		soft_check_align(cpu, addr, 4);
+	if (addr & 15)
+		soft_raise_err(cpu, EXC_GP, 0);
+}
+
 void
 soft_h_fxsave(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
 {
@@ -127,8 +138,7 @@ soft_h_fxsave(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
 
 	(void)w;
 	check_usable(cpu, false);
-	if (addr & 15)
-		soft_raise_err(cpu, EXC_GP, 0);
+	check_fxsave_align(cpu, addr);
 	soft_probe_write(cpu, addr, len, cpu->flags & BF_MMU);
 	soft_fpu_enter(cpu);
 	__asm__ volatile("fxsave64 %0" : "=m"(cpu->xbuf));
@@ -155,8 +165,7 @@ soft_h_fxrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
 {
 	(void)w;
 	check_usable(cpu, false);
-	if (addr & 15)
-		soft_raise_err(cpu, EXC_GP, 0);
+	check_fxsave_align(cpu, addr);
 	soft_fpu_enter(cpu);
 	if (!(cpu->flags & BF_CODE64)) /* XMM8-15 stay (SDM vol. 2) */
 		__asm__ volatile("fxsave64 %0" : "=m"(cpu->xbuf));
@@ -292,6 +301,8 @@ soft_h_fenv(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 
 	kind &= 3;
 	len = kind & 1 ? env + 80 : env;
+	if (cpu->flags & BF_AC) /* SDM volume 3, table 6-7 */
+		soft_check_align(cpu, addr, small ? 2 : 4);
 	if (kind >= 2) {
 		soft_read_va(cpu, addr, b, len, m);
 		soft_fpu_enter(cpu);

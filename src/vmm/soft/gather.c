@@ -166,9 +166,11 @@ soft_h_gather(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 		}
 		if (g.scatter) {
 			v = vget(cpu, g.reg, i, g.elem);
-			soft_st(cpu, address(&g, i), g.elem, m, v);
+			/* Never #AC (SDM volume 2), unlike soft_st(). */
+			soft_write_va(cpu, address(&g, i), &v, g.elem, m);
 		} else {
-			v = soft_ld(cpu, address(&g, i), g.elem, m);
+			v = 0;
+			soft_read_va(cpu, address(&g, i), &v, g.elem, m);
 			vput(cpu, g.reg, i, g.elem, v);
 		}
 		deselect(&g, i);

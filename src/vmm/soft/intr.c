@@ -144,8 +144,10 @@ soft_update_mode(struct soft_cpu *cpu)
 	}
 	if (cpu->vm->one_insn)
 		f |= BF_ONE;
-	if (cpu->rflags & FL_TF)
-		f |= BF_TF;
+	if ((cpu->rflags & FL_TF) || (cpu->dr7 & 0xff))
+		f |= BF_STEP;
+	if (m == MMU_USER && (cpu->rflags & FL_AC) && (cpu->cr0 & CR0_AM))
+		f |= BF_AC;
 	cpu->flags = f;
 	if (cpu->jc_flags[m] != f || (f & BF_SEGMENTED)) {
 		soft_jc_flush(cpu, m);
@@ -198,6 +200,9 @@ soft_deliver_exception(struct soft_cpu *cpu)
 	/* Also of a #PF that becomes a double fault. */
 	if (cpu->exc.vector == EXC_PF)
 		cpu->cr2 = cpu->exc.cr2;
+	if (v == EXC_DB)
+		soft_debug_taken(cpu);
+	cpu->halted = false;
 	cpu->delivering = (int)v;
 	trap = v == EXC_DB || v == EXC_DF;
 	/* RF in the image keeps an instruction breakpoint from firing again
@@ -383,8 +388,8 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	}
 	if (lma) {
 		sp &= ~15ull;
-		if ((uint64_t)((int64_t)((sp - 48) << 16) >> 16) != sp - 48 ||
-		    (uint64_t)((int64_t)((sp - 1) << 16) >> 16) != sp - 1)
+		if (!soft_canonical(cpu, sp - 48) ||
+		    !soft_canonical(cpu, sp - 1))
 			soft_raise_err(cpu, EXC_SS, ext);
 	}
 	/* RF ends with the instruction (SDM volume 3, 17.3.1.1). */
@@ -463,6 +468,7 @@ void
 soft_h_int1(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
 {
 	soft_sync_rip(cpu);
+	soft_debug_taken(cpu);
 	soft_interrupt(cpu, (unsigned)vector, false, false, 0, false, next);
 }
 
@@ -560,7 +566,8 @@ iret_to_v86(
 static void
 real_iret(struct soft_cpu *cpu, unsigned size)
 {
-	uint64_t rip, cs, fl, mask = soft_flags_mask(cpu, size);
+	uint64_t rip, cs, fl;
+	uint64_t mask = soft_flags_mask(cpu, size) | (size == 4 ? FL_RF : 0);
 
 	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
 		soft_raise_err(cpu, EXC_GP, 0);
@@ -634,7 +641,7 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 				soft_raise_err(cpu, EXC_SS, ss & ~3u);
 		}
 	}
-	if (l ? (uint64_t)((int64_t)(rip << 16) >> 16) != rip : rip >> 32)
+	if (l ? !soft_canonical(cpu, rip) : rip >> 32 != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	mask = soft_flags_mask(cpu, size) | (size == 2 ? 0 : FL_RF);
 	soft_set_accessed(cpu, cs, desc);

@@ -114,6 +114,8 @@ soft_read_va(
 {
 	uint8_t *out = buf;
 
+	if (cpu->flags & BF_STEP)
+		soft_watch(cpu, va, len, false);
 	while (len > 0) {
 		unsigned n = in_page(va, len);
 		uint64_t gpa;
@@ -147,6 +149,8 @@ soft_write_va(struct soft_cpu *cpu, uint64_t va, const void *buf,
 {
 	const uint8_t *in = buf;
 
+	if (cpu->flags & BF_STEP)
+		soft_watch(cpu, va, len, true);
 	/* All or nothing: a fault on the second page comes first. */
 	if (in_page(va, len) < len)
 		soft_probe_write(cpu, va, len, m);
@@ -172,6 +176,8 @@ soft_ld(struct soft_cpu *cpu, uint64_t va, unsigned size, unsigned m)
 {
 	uint64_t v = 0;
 
+	if ((cpu->flags & BF_AC) && m == MMU_USER)
+		soft_check_align(cpu, va, size);
 	soft_read_va(cpu, va, &v, size, m);
 	return (v);
 }
@@ -180,6 +186,8 @@ void
 soft_st(
     struct soft_cpu *cpu, uint64_t va, unsigned size, unsigned m, uint64_t v)
 {
+	if ((cpu->flags & BF_AC) && m == MMU_USER)
+		soft_check_align(cpu, va, size);
 	soft_write_va(cpu, va, &v, size, m);
 }
 
@@ -266,6 +274,25 @@ byte_mask(uint32_t what)
 	return (mask);
 }
 
+/* Alignment (but gathers and VMASKMOV, SDM volume 2) and breakpoints. */
+static void
+checked_access(struct soft_cpu *cpu, uint64_t va, uint32_t what, uint64_t mask)
+{
+	unsigned size = what & ACCESS_SIZE;
+
+	if ((cpu->flags & BF_AC) && !(what & ACCESS_VMASK) && mask != 0)
+		soft_check_align(cpu, va,
+		    what & ACCESS_MASKED ?
+			1u << ((what >> ACCESS_ELEM_SHIFT) & 3) :
+			size);
+	if (!(cpu->flags & BF_STEP))
+		return;
+	for (unsigned i = 0; i < size; i++)
+		if ((mask >> i) & 1)
+			soft_watch(
+			    cpu, va + i, 1, (what & ACCESS_WRITE) != 0);
+}
+
 /*
  * Sets cpu->t0 + cpu->t1 to the host address to use. cpu->t2 is 0 if the
  * access is plain after all; otherwise it is a store that soft_writeback()
@@ -293,6 +320,8 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 	if (!(what & (ACCESS_MASKED | ACCESS_VMASK)))
 		soft_check_canonical(
 		    cpu, va, size, (what & ACCESS_STACK) != 0);
+	if (cpu->flags & (BF_STEP | BF_AC))
+		checked_access(cpu, va, what, mask);
 	if (n == size && !(what & (ACCESS_MASKED | ACCESS_VMASK))) {
 		p = soft_translate_va(cpu, va, acc, m, &gpa);
 		if (p != NULL) {
@@ -336,6 +365,8 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 			wb->len[i] = 0;
 			continue;
 		}
+		if (i == 1 && !(cpu->flags & BF_CODE64))
+			pva = (uint32_t)pva; /* around 4 GiB */
 		/* CR2 is the first byte that is accessed. */
 		wb->host[i] = soft_translate_va(cpu,
 		    pva + (unsigned)__builtin_ctzll(part), acc, m,

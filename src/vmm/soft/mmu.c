@@ -47,9 +47,8 @@ soft_tlb_init(struct soft_cpu *cpu)
 	for (unsigned m = 0; m < MMU_MODES; m++) {
 		tlb_clear(cpu, m, 0);
 		tlb_clear(cpu, m, TLB_SIZE - 1);
-		cpu->jc_gen[m] = 1ull << 48;
-		atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
 	}
+	soft_jc_init(cpu);
 }
 
 void
@@ -124,31 +123,107 @@ soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)
 		}
 }
 
-static uint64_t *
-pte_at(struct soft_cpu *cpu, uint64_t gpa)
+/* A paging-structure entry: in RAM, or wherever the guest has put it. */
+struct pte {
+	uint64_t gpa, val;
+	uint64_t *ram; /* NULL: not in RAM */
+};
+
+static void
+read_pte(struct soft_cpu *cpu, struct pte *p, uint64_t gpa, unsigned width)
 {
-	/* Paging structures outside memory read as not present. */
-	return (soft_is_memory(cpu->vm, gpa) ?
-		    (uint64_t *)(void *)(cpu->vm->ram + gpa) :
-		    NULL);
+	p->gpa = gpa;
+	p->ram = NULL;
+	if (soft_is_ram(cpu->vm, gpa)) {
+		p->ram = (uint64_t *)(void *)(cpu->vm->ram + gpa);
+		p->val = width == 8 ? *(volatile uint64_t *)p->ram :
+				      *(volatile uint32_t *)(void *)p->ram;
+	} else
+		p->val = soft_phys_read(cpu, gpa, width);
 }
 
 /* Sets A (and D) as the processor does: atomically, and only if the entry
  * is still what was read (SDM 4.8). */
 static bool
-set_ad(uint64_t *pte, uint64_t old, uint64_t bits, unsigned width)
+set_ad(struct soft_cpu *cpu, const struct pte *p, uint64_t bits,
+    unsigned width)
 {
+	uint64_t old = p->val;
+
 	if ((old & bits) == bits)
 		return (true);
+	if (p->ram == NULL) {
+		soft_phys_write(cpu, p->gpa, width, old | bits);
+		return (true);
+	}
 	if (width == 4) {
 		uint32_t o = (uint32_t)old;
 
 		return (atomic_compare_exchange_strong(
-		    (_Atomic uint32_t *)(void *)pte, &o,
+		    (_Atomic uint32_t *)(void *)p->ram, &o,
 		    (uint32_t)(old | bits)));
 	}
 	return (atomic_compare_exchange_strong(
-	    (_Atomic uint64_t *)pte, &old, old | bits));
+	    (_Atomic uint64_t *)p->ram, &old, old | bits));
+}
+
+/* Physical-address bits that no entry may have. */
+static uint64_t
+phys_reserved(const struct soft_cpu *cpu)
+{
+	return (~((1ull << cpu->vm->cpuid.maxphyaddr) - 1) &
+	    0x000fffffffffffffull);
+}
+
+bool
+soft_load_pdptes(struct soft_cpu *cpu, uint64_t cr0, uint64_t cr3,
+    uint64_t cr4, bool check)
+{
+	struct pte p;
+	uint64_t v[4];
+
+	if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (cpu->efer & EFER_LME))
+		return (true);
+	for (unsigned i = 0; i < 4; i++) {
+		read_pte(cpu, &p, (cr3 & 0xffffffe0ull) + i * 8, 8);
+		v[i] = p.val;
+		/* SDM table 4-8: bits 2:1, 8:5 and all from MAXPHYADDR on. */
+		if (check && (v[i] & PTE_P) &&
+		    (v[i] & (0xfff00000000001e6ull | phys_reserved(cpu))))
+			return (false);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		cpu->pdpte[i] = v[i];
+	return (true);
+}
+
+/* SDM tables 4-5 to 4-20: what is reserved in an entry of any level, ... */
+static uint64_t
+reserved_all(const struct soft_cpu *cpu, bool lma, unsigned width)
+{
+	if (width == 4)
+		return (0);
+	return (phys_reserved(cpu) |
+	    (cpu->efer & EFER_NXE ? 0 : PTE_NX) |
+	    (lma ? 0 : 0x7ff0000000000000ull));
+}
+
+/* ... and in those that are not a PTE, besides. */
+static uint64_t
+reserved_upper(
+    const struct soft_cpu *cpu, unsigned l, bool leaf, unsigned width)
+{
+	unsigned m = cpu->vm->cpuid.maxphyaddr;
+
+	if (l >= 4)
+		return (PTE_PS);
+	if (!leaf)
+		return (0);
+	if (width == 8) /* all but bit 12, PAT */
+		return (((1ull << (12 + (l - 1) * 9)) - 1) & ~0x1fffull);
+	/* PSE-36: address bits 39:32 are in bits 20:13. */
+	return ((m < 40 ? ((1ull << 40) - (1ull << m)) >> 19 : 0) |
+	    1ull << 21);
 }
 
 /*
@@ -162,13 +237,15 @@ walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
 {
 	bool pae = (cpu->cr4 & CR4_PAE) != 0, lma = (cpu->efer & EFER_LMA) != 0;
 	bool user = m == MMU_USER, nxe = (cpu->efer & EFER_NXE) != 0;
-	unsigned levels = lma ? 4 : pae ? 3 : 2, width = pae ? 8 : 4;
+	bool la57 = (cpu->cr4 & CR4_LA57) != 0;
+	unsigned levels = lma ? 4 + la57 : pae ? 3 : 2, width = pae ? 8 : 4;
 	unsigned bits = pae ? 9 : 10, shift, l;
-	uint64_t table, idx, pte, *p, want, phys_rsvd;
+	uint64_t table, idx, pte, want, rsvd;
+	struct pte p;
 
 	*err = (acc == ACC_W ? PF_W : 0) | (user ? PF_U : 0) |
 	    (acc == ACC_X &&
-			(nxe || (cpu->cr4 & CR4_SMEP) != 0) ?
+			((nxe && pae) || (cpu->cr4 & CR4_SMEP) != 0) ?
 		    PF_I :
 		    0);
 	if (!(cpu->cr0 & CR0_PG)) {
@@ -176,44 +253,33 @@ walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
 			.user = true, .dirty = true };
 		return (true);
 	}
-	phys_rsvd = ~((1ull << cpu->vm->cpuid.maxphyaddr) - 1) &
-	    0x000fffffffffffffull;
+	rsvd = reserved_all(cpu, lma, width);
 again:
 	*w = (struct walk){ .writable = true, .user = true };
-	table = lma ? cpu->cr3 & 0x000ffffffffff000ull :
-	    pae	    ? cpu->cr3 & 0xffffffe0ull :
-		      cpu->cr3 & 0xfffff000ull;
-	for (l = levels; l > 0; l--) {
-		bool pdpte = pae && !lma && l == 3, leaf, ro = peek;
+	table = cpu->cr3 & (pae ? 0x000ffffffffff000ull : 0xfffff000ull);
+	l = levels;
+	if (pae && !lma) {
+		/* PDPTEs are in registers and have no rights (SDM 4.4.1). */
+		pte = cpu->pdpte[(va >> 30) & 3];
+		if (!(pte & PTE_P))
+			return (false);
+		table = pte & 0x000ffffffffff000ull;
+		l--;
+	}
+	for (; l > 0; l--) {
+		bool leaf;
 
 		shift = 12 + (l - 1) * bits;
-		idx = (va >> shift) & (pdpte ? 3 : (1u << bits) - 1);
-		p = pte_at(cpu, table + idx * width);
-		if (p == NULL)
-			return (false);
-		ro |= soft_is_rom(cpu->vm, table + idx * width);
-		pte = width == 8 ? *(volatile uint64_t *)p :
-				   *(volatile uint32_t *)(void *)p;
+		idx = (va >> shift) & ((1u << bits) - 1);
+		read_pte(cpu, &p, table + idx * width, width);
+		pte = p.val;
 		if (!(pte & PTE_P))
 			return (false);
 		leaf = l == 1 ||
 		    ((pte & PTE_PS) &&
-			(l == 2 ? (pae || (cpu->cr4 & CR4_PSE)) :
-				  (l == 3 && lma)));
-		if (pdpte) {
-			/* PDPTEs of PAE paging have no rights (SDM 4.4.1). */
-			table = pte & 0x000ffffffffff000ull;
-			continue;
-		}
-		if (width == 8 &&
-		    ((pte & phys_rsvd) || ((pte & PTE_NX) && !nxe) ||
-			(l == 4 && (pte & PTE_PS)) ||
-			(leaf && l > 1 &&
-			    (pte & ((1ull << shift) - 1) & ~0x1fffull)))) {
-			*err |= PF_P | PF_RSVD;
-			return (false);
-		}
-		if (width == 4 && leaf && l == 2 && (pte & (1u << 21))) {
+			(l == 2 ? (pae || (cpu->cr4 & CR4_PSE)) : l == 3));
+		if ((pte & rsvd) ||
+		    (l > 1 && (pte & reserved_upper(cpu, l, leaf, width)))) {
 			*err |= PF_P | PF_RSVD;
 			return (false);
 		}
@@ -221,7 +287,7 @@ again:
 		w->user &= (pte & PTE_U) != 0;
 		w->nx |= (pte & PTE_NX) != 0 && width == 8;
 		if (!leaf) {
-			if (!ro && !set_ad(p, pte, PTE_A, width))
+			if (!peek && !set_ad(cpu, &p, PTE_A, width))
 				goto again;
 			table = pte & (width == 8 ? 0x000ffffffffff000ull :
 						    0xfffff000ull);
@@ -242,7 +308,7 @@ again:
 		    (user || (cpu->cr0 & CR0_WP)))
 			return (false);
 		want = PTE_A | (acc == ACC_W ? PTE_D : 0);
-		if (!ro && !set_ad(p, pte, want, width))
+		if (!peek && !set_ad(cpu, &p, want, width))
 			goto again;
 		w->large = l > 1;
 		w->dirty = ((pte | want) & PTE_D) != 0;
@@ -305,7 +371,7 @@ static bool
 canonical(const struct soft_cpu *cpu, uint64_t va)
 {
 	return (!(cpu->efer & EFER_LMA) || !(cpu->flags & BF_CODE64) ||
-	    (uint64_t)((int64_t)(va << 16) >> 16) == va);
+	    soft_canonical(cpu, va));
 }
 
 void

@@ -5,8 +5,6 @@
  */
 #include "vmm/soft/soft.h"
 
-#define CANONICAL(x) ((uint64_t)((int64_t)((x) << 16) >> 16) == (x))
-
 static const struct vm_seg *
 table_of(struct soft_cpu *cpu, uint16_t sel)
 {
@@ -131,7 +129,7 @@ soft_h_mov_to_seg(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	}
 	cpu->rip = next;
 	if (seg == VM_SEG_SS)
-		cpu->shadow = true;
+		cpu->shadow = cpu->shadow_ss = true;
 	soft_update_mode(cpu);
 	/* The shadow is the dispatcher's business. */
 	if (cpu->shadow)
@@ -292,7 +290,7 @@ load_table(
 	limit = (uint32_t)soft_ld(cpu, addr, 2, m);
 	if (cpu->flags & BF_CODE64) {
 		base = soft_ld(cpu, addr + 2, 8, m);
-		if (!CANONICAL(base))
+		if (!soft_canonical_base(cpu, base))
 			soft_raise_err(cpu, EXC_GP, 0);
 	} else {
 		base = soft_ld(cpu, addr + 2, 4, m);
@@ -469,7 +467,7 @@ soft_h_wrbase(struct soft_cpu *cpu, uint64_t t0, uint64_t seg)
 		soft_raise(cpu, EXC_UD);
 	if (t0 >> 8 == 4)
 		v = (uint32_t)v;
-	if (!CANONICAL(v))
+	if (!soft_canonical_base(cpu, v))
 		soft_raise_err(cpu, EXC_GP, 0);
 	cpu->seg[seg].base = v;
 }

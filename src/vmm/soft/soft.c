@@ -49,7 +49,9 @@ reset_core(struct soft_cpu *cpu)
 	memset(&cpu->exc, 0, sizeof(cpu->exc));
 	cpu->delivering = -1;
 	cpu->nmi_blocked = cpu->halted = cpu->shadow = false;
-	cpu->irq_waiting = cpu->tf_step = false;
+	cpu->irq_waiting = cpu->tf_step = cpu->shadow_ss = false;
+	cpu->db_hits = 0;
+	cpu->debugctl = 0;
 	cpu->msr_wait = 0;
 	cpu->host_ret = 0;
 	/* Application processors wait for a SIPI (SDM volume 3, 9.4). */
@@ -374,7 +376,7 @@ rearm_keys(struct soft_cpu *cpu)
 {
 	atomic_store(&cpu->poll, 0);
 	for (unsigned m = 0; m < MMU_MODES; m++)
-		atomic_store(&cpu->jc_key[m], cpu->jc_gen[m]);
+		atomic_store(&cpu->jc_key[m], JC_KEY);
 	/* A request between the two would be lost with its key. */
 	if (something_to_do(cpu) || atomic_load(&cpu->vm->world))
 		atomic_store(&cpu->poll, 1);
@@ -396,15 +398,16 @@ run_alone(struct soft_cpu *cpu)
 	struct block *b;
 
 	cpu->want_world = false;
-	cpu->shadow = false;
+	cpu->shadow = cpu->shadow_ss = false;
 	cpu->rflags &= ~FL_RF;
 	soft_fpu_leave(cpu);
 	soft_world_stop(cpu);
-	cpu->flags |= BF_TF; /* a block of one instruction */
+	cpu->flags |= BF_STEP; /* a block of one instruction */
 	b = soft_find_block(cpu);
-	soft_break(cpu);
-	if (b != NULL)
+	if (b != NULL) {
+		soft_debug_step(cpu, b->pc + b->len);
 		soft_enter(cpu, b->code);
+	}
 	alone_end(cpu);
 	return (!cpu->exit_now);
 }
@@ -439,17 +442,7 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		return (halt(cpu, exit));
 	if (cpu->want_world)
 		return (run_alone(cpu));
-	if (cpu->tf_step) {
-		/* Trap after the instruction (SDM volume 3, 17.3.1.4), unless
-		 * it ended in a fault. */
-		cpu->tf_step = false;
-		if (!cpu->exc.pending) {
-			cpu->dr6 |= 0x4000;
-			cpu->exc.pending = true;
-			cpu->exc.vector = EXC_DB;
-			cpu->exc.has_error = false;
-		}
-	}
+	soft_debug_after(cpu);
 	if (cpu->exc.pending) {
 		soft_deliver_exception(cpu);
 		return (true);
@@ -461,16 +454,15 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		return (true);
 	if (cpu->halted)
 		return (halt(cpu, exit));
+	if ((cpu->flags & BF_STEP) && soft_debug_code(cpu))
+		return (true);
 	rearm_keys(cpu);
-	cpu->shadow = false;
+	cpu->shadow = cpu->shadow_ss = false;
 	b = soft_find_block(cpu);
 	if (b == NULL)
 		return (!cpu->exit_now);
-	if (cpu->rflags & FL_TF) {
-		/* One instruction: every way on looks at poll. */
-		cpu->tf_step = true;
-		soft_break(cpu);
-	}
+	if (cpu->flags & BF_STEP)
+		soft_debug_step(cpu, b->pc + b->len);
 	cpu->rflags &= ~FL_RF; /* for one instruction only */
 	soft_enter(cpu, b->code);
 	return (true);
@@ -618,6 +610,8 @@ soft_set_reg(void *priv, unsigned id, enum vm_reg reg, uint64_t val)
 			cpu->efer |= EFER_LMA;
 		else
 			cpu->efer &= ~EFER_LMA;
+		(void)soft_load_pdptes(
+		    cpu, cpu->cr0, cpu->cr3, cpu->cr4, false);
 		soft_tlb_flush(cpu, true);
 	}
 	soft_update_mode(cpu);

@@ -103,7 +103,8 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_AVX 0x800u	  /* OSXSAVE and XCR0 AVX */
 #define BF_AVX512 0x1000u
 #define BF_ONE 0x2000u	  /* one instruction a block, as asked for */
-#define BF_TF 0x4000u	  /* the same, and leave the code after it */
+#define BF_STEP 0x4000u	  /* the same, left after it: see debug.c */
+#define BF_AC 0x8000u	  /* alignment is checked */
 
 struct tlb_entry {
 	uint64_t ntag[3]; /* minus the page's address, for R, W, X */
@@ -111,12 +112,15 @@ struct tlb_entry {
 };
 
 struct jc_entry {
-	uint64_t nkey; /* minus (pc + generation << 48) */
+	uint64_t nkey; /* minus (pc + JC_KEY) */
 	const void *code;
 };
 
-/* An impossible key: low bits that the index would have told apart. */
-#define JC_KEY_KICK (1ull << 10)
+/* What look-ups add to the pc: JC_KEY, or JC_KEY_KICK to make them fail, as
+ * its low bits lead to another index. */
+#define JC_KEY (1ull << 48)
+#define JC_KEY_KICK (JC_KEY | 1ull << 10)
+#define JC_FILL_MAX 32768
 
 #define TLB_FILL_MAX 8192
 
@@ -149,14 +153,14 @@ struct soft_cpu {
 	struct vm_seg seg[VM_SEG_MAX];
 	uint64_t rflags; /* all but ARITH_FLAGS */
 	uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
-	uint64_t dr[4], dr6, dr7;
+	uint64_t pdpte[4]; /* of PAE paging: SDM volume 3, 4.4.1 */
+	uint64_t dr[4], dr6, dr7, debugctl;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t tsc_adjust, tsc_offset;
 	unsigned cpl;
 	uint32_t flags;			/* BF_* of what runs now */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
-	uint64_t jc_gen[MMU_MODES];	/* generation << 48 */
 
 	struct soft_vm *vm;
 	struct vcpu *vcpu;
@@ -172,8 +176,11 @@ struct soft_cpu {
 	int delivering; /* vector, -1: none; for double faults */
 	bool nmi_blocked;
 	bool halted;
-	bool tf_step; /* #DB is due after the instruction that runs */
+	bool tf_step; /* TF was set before the instruction that runs */
 	bool shadow;  /* no interrupts before the next instruction */
+	bool shadow_ss; /* nor debug exceptions */
+	uint32_t db_hits; /* DR6 bits for a trap after the instruction */
+	uint64_t step_next; /* rip behind it, unless it branches */
 	jmp_buf unwind;
 
 	struct writeback wb;
@@ -189,6 +196,9 @@ struct soft_cpu {
 	/* Per GiB of address (hashed): some entry comes of a large page, so
 	 * that INVLPG cannot know which others go with it. */
 	uint64_t tlb_large[32];
+	/* Every jump cache entry that may be valid, as for the TLB. */
+	uint16_t jc_fill[MMU_MODES][JC_FILL_MAX];
+	unsigned jc_nfill[MMU_MODES];
 	bool jc_nonglobal; /* kernel-mode code from pages that are not global */
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
@@ -420,6 +430,7 @@ const void *soft_link(struct soft_cpu *cpu, struct link *l);
 const void *soft_lookup(struct soft_cpu *cpu);
 /* Drops all of a jump cache. */
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
+void soft_jc_init(struct soft_cpu *cpu);
 
 /* ---- translation (translate.c) ---- */
 
@@ -479,6 +490,28 @@ void soft_phys_write(
 #define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits */
 #define ACCESS_COUNT_SHIFT 24	    /* 7 bits */
 #define ACCESS_LOCKED 0x80000000u   /* LOCK, or XCHG */
+/* A linear address that the paging mode allows (48 or 57 bits), whatever the
+ * code segment is (SDM volume 1, 3.3.7.1). */
+static inline bool
+soft_canonical(const struct soft_cpu *cpu, uint64_t va)
+{
+	unsigned n = cpu->cr4 & CR4_LA57 ? 7 : 16;
+
+	return ((uint64_t)((int64_t)(va << n) >> n) == va);
+}
+/* The same for what MSRs and the bases of segments and tables may hold: as
+ * wide as the processor could have it. */
+static inline bool
+soft_canonical_base(const struct soft_cpu *cpu, uint64_t va)
+{
+	unsigned n = cpu->vm->cpuid.cr4 & CR4_LA57 ? 7 : 16;
+
+	return ((uint64_t)((int64_t)(va << n) >> n) == va);
+}
+/* Loads the PDPTEs if these registers mean PAE paging; false, and nothing is
+ * loaded, if one has reserved bits set and `check` is. */
+bool soft_load_pdptes(struct soft_cpu *cpu, uint64_t cr0, uint64_t cr3,
+    uint64_t cr4, bool check);
 /* #GP(0), or #SS(0) for the stack, unless [va, va+len) is canonical. */
 void soft_check_canonical(
     struct soft_cpu *cpu, uint64_t va, unsigned len, bool stack);
@@ -526,6 +559,22 @@ void soft_update_mode(struct soft_cpu *cpu);
 /* rip of the instruction that called out; sets cpu->rip. */
 void soft_sync_rip(struct soft_cpu *cpu);
 
+/* ---- debugging (debug.c) ---- */
+
+/* With BF_STEP: a data access, or one to a port, that may be watched. */
+void soft_watch(struct soft_cpu *cpu, uint64_t va, unsigned len, bool write);
+void soft_watch_port(struct soft_cpu *cpu, uint16_t port, unsigned size);
+/* #AC(0) if misaligned; to be asked with BF_AC for user accesses. */
+void soft_check_align(struct soft_cpu *cpu, uint64_t va, unsigned size);
+/* Before an instruction: true if a breakpoint is on it; #DB is pending. */
+bool soft_debug_code(struct soft_cpu *cpu);
+/* One instruction is about to run whose end is at `next`. */
+void soft_debug_step(struct soft_cpu *cpu, uint64_t next);
+/* After it: makes a #DB trap of what it did, if it did. */
+void soft_debug_after(struct soft_cpu *cpu);
+/* #DB is being delivered. */
+void soft_debug_taken(struct soft_cpu *cpu);
+
 /* ---- segments (seg.c) ---- */
 void soft_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel);
 void soft_set_seg_raw(
@@ -571,6 +620,8 @@ soft_helper soft_h_mov_to_seg, soft_h_lldt, soft_h_ltr, soft_h_sldt,
     soft_h_str, soft_h_lar, soft_h_lsl, soft_h_verr, soft_h_verw,
     soft_h_swapgs, soft_h_rdbase, soft_h_wrbase, soft_h_lgdt, soft_h_lidt,
     soft_h_sgdt, soft_h_sidt, soft_h_lxs, soft_h_arpl;
+/* debug.c */
+soft_helper soft_h_mov_to_dr, soft_h_mov_from_dr;
 /* bcd.c */
 soft_helper soft_h_bcd;
 /* stack.c */
@@ -578,7 +629,7 @@ soft_helper soft_h_enter;
 /* sys.c */
 soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_rdtscp, soft_h_rdpmc, soft_h_rdpid, soft_h_mov_to_cr,
-    soft_h_mov_from_cr, soft_h_mov_to_dr, soft_h_mov_from_dr, soft_h_smsw,
+    soft_h_mov_from_cr, soft_h_smsw,
     soft_h_lmsw, soft_h_clts, soft_h_invlpg, soft_h_invpcid, soft_h_wbinvd,
     soft_h_hlt, soft_h_in, soft_h_out, soft_h_cli, soft_h_sti, soft_h_pushf,
     soft_h_pusha, soft_h_popa, soft_h_bound,

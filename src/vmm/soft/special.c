@@ -179,7 +179,7 @@ call_special(struct tr *t, const struct special *s)
 		return;
 	}
 	tr_call(t, s->fn);
-	if (s->how == H_SHADOW)
+	if (s->how == H_SHADOW && !(t->flags & BF_STEP))
 		t->last_next = true;
 }
 

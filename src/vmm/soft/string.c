@@ -328,8 +328,9 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	while ((n = reg(&s, R_CX)) != 0) {
 		uint64_t done = 0;
 
-		if (s.kind == K_MOVS || s.kind == K_STOS)
-			done = bulk(&s, cpu->tf_step ? 1 : n);
+		if ((s.kind == K_MOVS || s.kind == K_STOS) &&
+		    !(cpu->flags & (BF_STEP | BF_AC)))
+			done = bulk(&s, n);
 		if (done == 0) {
 			one(&s);
 			done = 1;
@@ -343,7 +344,8 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 			if (zf != (s.rep == 1))
 				break;
 		}
-		if ((done > 1 || ++spins % 64 == 0 || cpu->tf_step) &&
+		if ((done > 1 || ++spins % 64 == 0 ||
+			(cpu->flags & BF_STEP)) &&
 		    reg(&s, R_CX) != 0 && atomic_load(&cpu->poll)) {
 			soft_sync_rip(cpu);
 			/* SDM volume 3, 17.3.1.1: not the last iteration. */

@@ -10,8 +10,6 @@
 #include "base/log.h"
 #include "vmm/soft/soft.h"
 
-#define CANONICAL(x) ((uint64_t)((int64_t)((x) << 16) >> 16) == (x))
-
 void
 soft_need_cpl0(struct soft_cpu *cpu)
 {
@@ -107,8 +105,13 @@ set_cr0(struct soft_cpu *cpu, uint64_t v)
 		    (cpu->seg[VM_SEG_CS].access & VM_SEG_L))
 			return (-EPERM);
 	}
+	if (!(v & CR0_PG) && (cpu->cr4 & CR4_PCIDE))
+		return (-EPERM);
 	lma = (v & CR0_PG) && (cpu->efer & EFER_LME);
 	if (!lma && (cpu->efer & EFER_LMA) && (cpu->flags & BF_CODE64))
+		return (-EPERM);
+	if (((old ^ v) & (CR0_PG | CR0_CD | CR0_NW)) &&
+	    !soft_load_pdptes(cpu, v, cpu->cr3, cpu->cr4, true))
 		return (-EPERM);
 	cpu->cr0 = v;
 	if (!(v & CR0_PE))
@@ -125,12 +128,38 @@ set_cr4(struct soft_cpu *cpu, uint64_t v)
 	uint64_t old = cpu->cr4;
 
 	if ((v & ~cpu->vm->cpuid.cr4) ||
-	    ((cpu->efer & EFER_LMA) && !(v & CR4_PAE)))
+	    ((cpu->efer & EFER_LMA) &&
+		(!(v & CR4_PAE) || ((old ^ v) & CR4_LA57))) ||
+	    ((v & ~old & CR4_PCIDE) &&
+		(!(cpu->efer & EFER_LMA) || (cpu->cr3 & 0xfff))) ||
+	    (((old ^ v) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) &&
+		!soft_load_pdptes(cpu, cpu->cr0, cpu->cr3, v, true)))
 		return (-EPERM);
 	cpu->cr4 = v;
-	if ((old ^ v) &
-	    (CR4_PGE | CR4_PAE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE))
+	if ((old ^ v) & (CR4_PGE | CR4_PAE | CR4_PSE | CR4_LA57 | CR4_SMEP |
+			    CR4_SMAP | CR4_PCIDE))
 		soft_tlb_flush(cpu, true);
+	return (0);
+}
+
+static int
+set_cr3(struct soft_cpu *cpu, uint64_t v)
+{
+	bool lma = (cpu->efer & EFER_LMA) != 0, keep = false;
+
+	if (cpu->cr4 & CR4_PCIDE) {
+		/* Bit 63: keep what the new PCID has. The TLB knows but one
+		 * PCID, so that this helps only if it is the same. */
+		keep = (v >> 63) && ((v ^ cpu->cr3) & 0xfff) == 0;
+		v &= ~(1ull << 63);
+	}
+	if (lma && (v >> cpu->vm->cpuid.maxphyaddr) != 0)
+		return (-EPERM);
+	if (!soft_load_pdptes(cpu, cpu->cr0, v, cpu->cr4, true))
+		return (-EPERM);
+	cpu->cr3 = v;
+	if (!keep)
+		soft_tlb_flush(cpu, false);
 	return (0);
 }
 
@@ -144,12 +173,7 @@ soft_set_cr(struct soft_cpu *cpu, unsigned cr, uint64_t v)
 		cpu->cr2 = v;
 		return (0);
 	case 3:
-		if ((cpu->efer & EFER_LMA) &&
-		    (v >> cpu->vm->cpuid.maxphyaddr) != 0)
-			return (-EPERM);
-		cpu->cr3 = v;
-		soft_tlb_flush(cpu, false);
-		return (0);
+		return (set_cr3(cpu, v));
 	case 4:
 		return (set_cr4(cpu, v));
 	case 8:
@@ -213,49 +237,6 @@ soft_h_mov_from_cr(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 	cpu->gpr[t0 & 15] = cpu->flags & BF_CODE64 ? v : (uint32_t)v;
 }
 
-/* Debug registers are kept; that they do nothing yet is in quirks.md. */
-static unsigned
-dr_number(struct soft_cpu *cpu, uint64_t t0)
-{
-	unsigned n = (t0 >> 8) & 15;
-
-	if (n >= 8)
-		soft_raise(cpu, EXC_UD);
-	soft_need_cpl0(cpu);
-	if (n == 4 || n == 5) {
-		if (cpu->cr4 & CR4_DE)
-			soft_raise(cpu, EXC_UD);
-		n += 2;
-	}
-	return (n);
-}
-
-void
-soft_h_mov_to_dr(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
-{
-	unsigned n = dr_number(cpu, t0);
-	uint64_t v = cpu->gpr[t0 & 15];
-
-	if (n >= 6 && v >> 32)
-		soft_raise_err(cpu, EXC_GP, 0);
-	if (n < 4)
-		cpu->dr[n] = v;
-	else if (n == 6)
-		cpu->dr6 = (v & 0xe00f) | 0xffff0ff0;
-	else
-		cpu->dr7 = (v & 0xffff2bff) | 0x400;
-	cpu->rip = next;
-}
-
-void
-soft_h_mov_from_dr(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
-{
-	unsigned n = dr_number(cpu, t0);
-
-	(void)t1;
-	cpu->gpr[t0 & 15] = n < 4 ? cpu->dr[n] : n == 6 ? cpu->dr6 : cpu->dr7;
-}
-
 void
 soft_h_lmsw(struct soft_cpu *cpu, uint64_t v, uint64_t next)
 {
@@ -281,7 +262,7 @@ void
 soft_h_invlpg(struct soft_cpu *cpu, uint64_t addr, uint64_t next)
 {
 	soft_need_cpl0(cpu);
-	if (CANONICAL(addr))
+	if (soft_canonical(cpu, addr))
 		soft_tlb_flush_page(cpu, addr);
 	cpu->rip = next;
 }
@@ -299,10 +280,11 @@ soft_h_invpcid(struct soft_cpu *cpu, uint64_t addr, uint64_t r)
 		type = (uint32_t)type;
 	pcid = soft_ld(cpu, addr, 8, m);
 	va = soft_ld(cpu, addr + 8, 8, m);
-	if (type > 3 || (type < 2 && pcid >> 12) ||
+	if (type > 3 || pcid >> 12 ||
 	    (type < 2 && pcid != 0 && !(cpu->cr4 & CR4_PCIDE)) ||
-	    (type == 0 && !CANONICAL(va)))
+	    (type == 0 && !soft_canonical(cpu, va)))
 		soft_raise_err(cpu, EXC_GP, 0);
+	/* The TLB knows the current PCID only: more than asked for goes. */
 	if (type == 0)
 		soft_tlb_flush_page(cpu, va);
 	else
@@ -372,6 +354,9 @@ soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 	(void)t0;
 	(void)t1;
 	need_iopl(cpu);
+	/* The dispatcher's business if it comes in between. */
+	if ((cpu->flags & BF_STEP) && !(cpu->rflags & FL_IF))
+		cpu->shadow = true;
 	cpu->rflags |= FL_IF;
 	soft_flags_changed(cpu);
 }
@@ -438,6 +423,8 @@ soft_port_in(struct soft_cpu *cpu, uint16_t port, unsigned size)
 	uint32_t v = 0xffffffff;
 
 	cpu->stat.io++;
+	if (cpu->flags & BF_STEP)
+		soft_watch_port(cpu, port, size);
 	soft_fpu_leave(cpu);
 	if (vm->ops->port_read == NULL ||
 	    vm->ops->port_read(vm->ops_arg, cpu->vcpu, port, size, &v) != 0)
@@ -451,6 +438,8 @@ soft_port_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v)
 	struct soft_vm *vm = cpu->vm;
 
 	cpu->stat.io++;
+	if (cpu->flags & BF_STEP)
+		soft_watch_port(cpu, port, size);
 	soft_fpu_leave(cpu);
 	if (size < 4)
 		v &= (1u << size * 8) - 1;
@@ -564,6 +553,9 @@ soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *val)
 	case 0xc0000080:
 		*val = cpu->efer;
 		return (0);
+	case 0x1d9:
+		*val = cpu->debugctl;
+		return (0);
 	default:
 		return (vmm_msr_read(&cpu->msrs, &cpu->vm->cpuid, msr, val));
 	}
@@ -591,7 +583,7 @@ soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 	int error;
 
 	if (slot != NULL) {
-		if (canonical && !CANONICAL(val))
+		if (canonical && !soft_canonical_base(cpu, val))
 			return (-EPERM);
 		if (msr == 0xc0000103 && val >> 32)
 			return (-EPERM);
@@ -627,6 +619,9 @@ soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 		return (0);
 	case 0xc0000080:
 		return (set_efer(cpu, val));
+	case 0x1d9: /* DEBUGCTL: BTF; there are no branch records */
+		cpu->debugctl = val & 2;
+		return (0);
 	default:
 		return (vmm_msr_write(&cpu->msrs, &cpu->vm->cpuid, msr, val));
 	}

@@ -260,7 +260,7 @@ tr_access(struct tr *t, uint32_t what, struct access *a)
 	int32_t tlb = ENV(TLB_OFFSET(t->m));
 
 	a->what = what;
-	if (!t->vm->no_tlb) {
+	if (!t->vm->no_tlb && !(t->flags & (BF_STEP | BF_AC))) {
 		e_rorx(t, 1, T2, T0, 12);
 		e1(t, 0x0f); /* movzx ecx, cx */
 		e1(t, 0xb7);
@@ -416,7 +416,7 @@ tr_goto(struct tr *t, uint64_t pc)
 	struct link *l;
 	struct ool *o;
 
-	if (t->vm->no_link || (t->flags & BF_TF) ||
+	if (t->vm->no_link || (t->flags & BF_STEP) ||
 	    (pc >> 12) != (t->b->pc >> 12) || t->nlinks == TR_MAX_LINKS) {
 		goto_far(t, pc);
 		return;
@@ -594,7 +594,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 {
 	struct soft_vm *vm = cpu->vm;
 	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
-	unsigned max = cpu->flags & (BF_ONE | BF_TF) ? 1 : BLOCK_MAX_INSNS;
+	unsigned max = cpu->flags & (BF_ONE | BF_STEP) ? 1 : BLOCK_MAX_INSNS;
 	struct tr *t, tr_;
 
 	if (vm->code_used + CODE_MARGIN > CODE_CACHE_SIZE ||
