@@ -119,9 +119,10 @@ jc_index(uint64_t pc)
 static uint64_t
 jc_empty(unsigned idx)
 {
-	return (idx == jc_index(0 - JC_KEY) || idx == jc_index(0 - JC_KEY_KICK) ?
-		    1ull << 12 :
-		    0);
+	bool special = idx == jc_index(0 - JC_KEY) ||
+	    idx == jc_index(0 - JC_KEY_KICK);
+
+	return (special ? 1ull << 12 : 0);
 }
 
 void
