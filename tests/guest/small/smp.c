@@ -8,6 +8,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
+
+#include "gmem/gmem.h"
 
 #define AP_START 0xd000ull /* SIPI vector 0x0d */
 #define AP_CODE 0x84000ull
@@ -279,6 +282,54 @@ fresh(struct t *t)
 	IS(mem(t, T_DATA + 16, 4), 0);
 }
 
+/* A device's thread writes code while the processor runs it. */
+struct dma {
+	struct t *t;
+	uint32_t late; /* the first number that never arrived */
+};
+
+static void *
+dma_main(void *arg)
+{
+	struct dma *d = arg;
+	volatile uint32_t *seen = gvm_ptr(d->t->g, T_DATA + 8);
+	uint32_t i, one = 1;
+
+	for (i = 1; i <= 2000 && d->late == 0; i++) {
+		struct timespec ts = { 0, 1000 };
+
+		(void)gmem_write(d->t->g->gm, FUNC + 1, &i, 4);
+		for (unsigned n = 0; *seen != i; n++) {
+			if (n == 100000) { /* seconds */
+				d->late = i;
+				break;
+			}
+			nanosleep(&ts, NULL);
+		}
+	}
+	(void)gmem_write(d->t->g->gm, T_DATA + 12, &one, 4);
+	return (NULL);
+}
+
+static void
+dma(struct t *t)
+{
+	struct dma d = { t, 0 };
+	pthread_t thread;
+
+	put(t, FUNC, CODE("mov eax, 0\nret\n"));
+	check(t, "SDM 3A 9.1.3: a device writes code that runs");
+	kernel(t, CODE("mov edi, 0xa0000\nmov r9d, 0x86000\n1: call r9\n"
+		       "mov [rdi + 8], eax\ncmp dword ptr [rdi + 12], 0\n"
+		       "je 1b\n" STOP));
+	t->g->patience = 30;
+	IS(pthread_create(&thread, NULL, dma_main, &d), 0);
+	GO(GO_STOP);
+	pthread_join(thread, NULL);
+	IS(d.late, 0);
+	IS(mem(t, T_DATA + 8, 4), 2000);
+}
+
 static void
 interrupts(struct t *t)
 {
@@ -335,4 +386,4 @@ halting(struct t *t)
 unsigned group_ncpus = 2;
 const struct group_fn group[] = { { "starting", starting },
 	{ "locks", locks }, { "modifying", modifying }, { "fresh", fresh },
-	{ "interrupts", interrupts }, { "halting", halting }, { NULL, NULL } };
+	{ "dma", dma }, { "interrupts", interrupts }, { "halting", halting }, { NULL, NULL } };
