@@ -386,4 +386,5 @@ halting(struct t *t)
 unsigned group_ncpus = 2;
 const struct group_fn group[] = { { "starting", starting },
 	{ "locks", locks }, { "modifying", modifying }, { "fresh", fresh },
-	{ "dma", dma }, { "interrupts", interrupts }, { "halting", halting }, { NULL, NULL } };
+	{ "dma", dma }, { "interrupts", interrupts }, { "halting", halting },
+	{ NULL, NULL } };
