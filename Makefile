@@ -3,6 +3,8 @@
 #   make           build/lhyve; installs packages only if some are missing
 #   make run       Debian's cloud kernel to a shell prompt
 #   make check     every test
+#   make check-long
+#                  programs that run for minutes
 #   make boot20    twenty boots, each with its seconds
 #   make bench     lhyve beside native and QEMU's TCG; BENCH= options
 #   make asan      build-asan/, with address and undefined-behaviour checks
@@ -28,7 +30,7 @@ SECONDS ?= 30
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run check boot20 bench asan check-asan fuzz install clean guest
+.PHONY: all run check check-long boot20 bench asan check-asan fuzz install clean guest
 
 $(BUILD)/build.ninja:
 	@scripts/deps build
@@ -66,6 +68,13 @@ check:
 	$(MESON) test -C $(BUILD) --print-errorlogs || status=1; \
 	$(PYTHON) -m pytest tests/lint tests/system || status=1; \
 	exit $$status
+
+check-long: export LHYVE = $(abspath $(BUILD))/lhyve
+check-long: export LHYVE_GUEST = $(abspath $(GUEST))
+check-long:
+	@scripts/deps build run check
+	@$(MAKE) --no-print-directory all guest
+	@$(PYTHON) -m pytest -m long tests/system
 
 boot20: export LHYVE = $(abspath $(BUILD))/lhyve
 boot20: export LHYVE_GUEST = $(abspath $(GUEST))
