@@ -3,6 +3,8 @@
 #   make           build/lhyve; installs packages only if some are missing
 #   make run       Debian's cloud kernel to a shell prompt
 #   make check     every test
+#   make check-long
+#                  programs that run for minutes
 #   make boot20    twenty boots, each with its seconds
 #   make bench     lhyve beside native and QEMU's TCG; BENCH= options
 #   make asan      build-asan/, with address and undefined-behaviour checks
@@ -28,7 +30,8 @@ SECONDS ?= 30
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run check boot20 bench asan check-asan fuzz install clean guest
+.PHONY: all run check check-long boot20 bench asan check-asan fuzz install clean guest \
+    guest32
 
 $(BUILD)/build.ninja:
 	@scripts/deps build
@@ -41,11 +44,20 @@ all: $(BUILD)/build.ninja
 $(GUEST)/vmlinuz:
 	@scripts/fetch-kernel $(GUEST)
 
+$(GUEST)/vmlinuz-i386 $(GUEST)/busybox-i386 &:
+	@scripts/fetch-kernel $(GUEST) i386
+
+$(GUEST)/initrd-i386.gz: scripts/make-initramfs scripts/guest-init \
+    $(GUEST)/busybox-i386
+	@scripts/deps run
+	@scripts/make-initramfs $@ bin/busybox=$(GUEST)/busybox-i386
+
 $(GUEST)/initrd.gz: scripts/make-initramfs scripts/guest-init
 	@scripts/deps run
 	@scripts/make-initramfs $@
 
 guest: $(KERNEL) $(INITRD)
+guest32: $(GUEST)/vmlinuz-i386 $(GUEST)/initrd-i386.gz
 
 # A guest that resets (0) or powers off (1) has ended well.
 run:
@@ -61,11 +73,18 @@ check:
 	@scripts/deps build run check
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@$(MESON) configure $(BUILD) -Dtests=enabled
-	@$(MAKE) --no-print-directory all guest
+	@$(MAKE) --no-print-directory all guest guest32
 	@status=0; \
 	$(MESON) test -C $(BUILD) --print-errorlogs || status=1; \
 	$(PYTHON) -m pytest tests/lint tests/system || status=1; \
 	exit $$status
+
+check-long: export LHYVE = $(abspath $(BUILD))/lhyve
+check-long: export LHYVE_GUEST = $(abspath $(GUEST))
+check-long:
+	@scripts/deps build run check
+	@$(MAKE) --no-print-directory all guest guest32
+	@$(PYTHON) -m pytest -m long tests/system
 
 boot20: export LHYVE = $(abspath $(BUILD))/lhyve
 boot20: export LHYVE_GUEST = $(abspath $(GUEST))

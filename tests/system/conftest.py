@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from console import Machine
+from console import Firmware, Machine
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -73,6 +73,20 @@ def machine(files):
 
     def make(*args, **kwargs):
         made.append(Machine(files, *args, **kwargs))
+        return made[-1]
+
+    yield make
+    for m in made:
+        m.close()
+
+
+@pytest.fixture
+def firmware(files):
+    """The same with a boot ROM."""
+    made = []
+
+    def make(rom, *options, **kwargs):
+        made.append(Firmware(files, rom, *options, **kwargs))
         return made[-1]
 
     yield make

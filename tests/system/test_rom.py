@@ -1,28 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Machines that start from a boot ROM."""
+"""Machines that start from a boot ROM: a small one of our own, and SeaBIOS
+with what Debian has for real mode."""
 
 import pathlib
+import re
 import subprocess
+import time
 
 import pytest
 
-from console import Firmware
-
 GUEST = pathlib.Path(__file__).parent / "guest"
-
-
-@pytest.fixture
-def firmware(files):
-    """Makes machines with a boot ROM; ends those that a test leaves."""
-    made = []
-
-    def make(rom, *options, **kwargs):
-        made.append(Firmware(files, rom, *options, **kwargs))
-        return made[-1]
-
-    yield make
-    for m in made:
-        m.close()
+GRUB = pathlib.Path("/usr/lib/grub/i386-pc")
+MEMTEST = {"x64": "/boot/memtest86+x64.bin", "ia32": "/boot/memtest86+ia32.bin"}
+FLOPPY = 1440 << 10
 
 
 def test_reset_vector_to_protected_mode(firmware, tmp_path):
@@ -34,3 +24,155 @@ def test_reset_vector_to_protected_mode(firmware, tmp_path):
     m.expect("real mode, copy is RAM, ROM is ROM\r\n")
     assert m.wait() == 0
     assert m.restored()
+
+
+@pytest.fixture
+def seabios(firmware, tmp_path):
+    """Makes machines with SeaBIOS, its screen on COM1, and perhaps a floppy:
+    a file, which SeaBIOS takes from fw_cfg. It wants a host bridge of QEMU's
+    to look there."""
+    port = tmp_path / "port"
+    port.write_bytes((0x3f8).to_bytes(2, "little"))
+
+    def make(floppy=None, rom="bios.bin", **kwargs):
+        options = ["-l", "fwcfg,qemu",
+                   "-o", "pci.0.0.0.pcireg.subvendor=0x1af4",
+                   "-o", "pci.0.0.0.pcireg.subdevice=0x1100",
+                   "-f", f"etc/sercon-port,file={port}"]
+        if floppy:
+            options += ["-f", f"name=floppyimg/test,file={floppy}"]
+        return firmware(f"/usr/share/seabios/{rom}", *options, **kwargs)
+
+    return make
+
+
+@pytest.mark.parametrize("rom", ["bios.bin", "bios-256k.bin"])
+def test_seabios_to_its_boot_attempt(seabios, rom):
+    m = seabios(rom=rom)
+    m.expect(r"SeaBIOS \(version ")
+    m.expect(r"Booting from ")
+    m.expect(r"No bootable device\.")
+
+
+def grub(tmp_path, script, *files):
+    """A floppy with GRUB in its first sectors, which runs the script; the
+    files are in its (memdisk)."""
+    (tmp_path / "script").write_text(
+        "serial --unit=0 --speed=115200\n"
+        "terminal_output serial\n" + script)
+    subprocess.run(["tar", "-cf", tmp_path / "tar", "--transform", "s,.*/,,",
+                    "-P", tmp_path / "script", *files], check=True)
+    subprocess.run(
+        ["grub-mkimage", "-O", "i386-pc", "-o", tmp_path / "core",
+         "-c", tmp_path / "script", "-m", tmp_path / "tar", "-p", "(memdisk)",
+         "biosdisk", "boot", "echo", "halt", "linux16", "lsmmap", "memdisk",
+         "reboot", "serial", "tar", "terminal"], check=True)
+    floppy = tmp_path / "floppy"
+    image = (GRUB / "boot.img").read_bytes() + (tmp_path / "core").read_bytes()
+    floppy.write_bytes(image.ljust(FLOPPY, b"\0"))
+    return floppy
+
+
+@pytest.mark.parametrize("memory", ["64M", "5G"])
+def test_grub_and_the_memory_map(seabios, tmp_path, memory):
+    """INT 13h and INT 15h of SeaBIOS, called by GRUB from protected mode."""
+    m = seabios(grub(tmp_path, 'echo "map:"\nlsmmap\necho "done."\nhalt\n'),
+                memory=memory)
+    m.expect("map:")
+    m.expect(r"done\.")
+    ranges = [(int(base, 16), int(length, 16), kind) for base, length, kind
+              in re.findall(r"base_addr = (\w+), length = (\w+), (\w+)",
+                            m.tty.before)]
+    assert ranges == sorted(ranges)
+    below = [base + length for base, length, _ in ranges if base < 0xc0000000]
+    above = [r for r in ranges if r[0] >= 1 << 32]
+    if memory == "64M":
+        assert max(below) == 64 << 20 and not above
+    else:
+        assert max(below) == 3 << 30
+        assert above == [(1 << 32, 2 << 30, "available")]
+    # No more than a few MiB are the BIOS's.
+    ram = sum(length for _, length, kind in ranges if kind == "available")
+    total = (64 << 20) if memory == "64M" else (5 << 30)
+    assert total - (4 << 20) < ram < total
+    # It turns off by APM, which SeaBIOS does by a port that is not here, and
+    # waits with interrupts off.
+    assert m.wait() == 2
+    assert m.restored()
+
+
+class Memtest:
+    """Memtest86+'s screen, as it comes over the serial line."""
+
+    def __init__(self, m):
+        self.m = m
+        m.expect(r"Memtest86\+ v")
+
+    def until(self, test, done=0, timeout=240):
+        """Until it says that it is at this test, or behind, and has done so
+        many passes, without an error. The screen is sent every 2 s, so that
+        short tests do not show."""
+        deadline = time.monotonic() + timeout
+        at = passes = -1
+        while at < test or passes < done:
+            what = self.m.expect(
+                r"#(\d+) |Pass: +(\d+) +Errors: +(\d+)",
+                deadline - time.monotonic())
+            if what.group(1):
+                at = int(what.group(1))
+            else:
+                passes = int(what.group(2))
+                assert what.group(3) == "0"
+
+    def leave(self):
+        self.m.send("\x1b")
+        assert self.m.wait() == 0
+        assert self.m.restored()
+
+
+def syslinux(tmp_path, kernel):
+    floppy = tmp_path / "floppy"
+    floppy.write_bytes(bytes(FLOPPY))
+    config = tmp_path / "syslinux.cfg"
+    config.write_text("SERIAL 0 115200\nSAY hello from the floppy\n"
+                      "DEFAULT test\nPROMPT 0\nLABEL test\n"
+                      "LINUX kernel\nAPPEND console=ttyS0,115200\n")
+    subprocess.run(["mformat", "-i", floppy, "-f", "1440", "::"], check=True)
+    subprocess.run(["syslinux", "--install", floppy], check=True)
+    subprocess.run(["mcopy", "-i", floppy, config, "::syslinux.cfg"],
+                   check=True)
+    subprocess.run(["mcopy", "-i", floppy, kernel, "::kernel"], check=True)
+    return floppy
+
+
+def test_syslinux_and_memtest(seabios, tmp_path):
+    """Its real-mode code reads a file system and starts a kernel at its
+    real-mode entry."""
+    m = seabios(syslinux(tmp_path, MEMTEST["x64"]))
+    m.expect(r"SYSLINUX \d")
+    m.expect("hello from the floppy")
+    memtest = Memtest(m)
+    memtest.until(6)
+    memtest.leave()
+
+
+def test_grub_and_memtest(seabios, tmp_path):
+    m = seabios(grub(
+        tmp_path, "linux16 (memdisk)/memtest86+ia32.bin "
+        "console=ttyS0,115200\nboot\n", MEMTEST["ia32"]))
+    memtest = Memtest(m)
+    memtest.until(6)
+    memtest.leave()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kernel", MEMTEST)
+def test_a_pass_of_memtest(machine, kernel):
+    """Every test of its first pass, the bit fade included (100 s)."""
+    m = machine("-o", f"kernel={MEMTEST[kernel]}",
+                "-o", "cmdline=console=ttyS0,115200", memory="64M",
+                initrd=False)
+    memtest = Memtest(m)
+    memtest.until(9)
+    memtest.until(0, 1, 900)
+    memtest.leave()
