@@ -346,6 +346,7 @@ tlb(void)
 	check("SDM 2 INVPCID: type 2 drops all");
 	K("mov rax, [rdi]\nmov rcx, [rsi]\nmov [rdx], rcx\nmov r8d, 2\n"
 	  "invpcid r8, [rsi + 16]\nmov rbx, [rdi]\n");
+	poke(A_DATA + 16, 8, 0);
 	c.rdi = FREE;
 	c.rdx = (uint64_t)pte(FREE);
 	map(FREE, 32, 7);
