@@ -11,10 +11,12 @@
 
 #include "vmm/cpuid.h"
 
+#define MSR_CORE_THREAD_COUNT 0x35
 #define MSR_SPEC_CTRL 0x48
 #define MSR_PRED_CMD 0x49
 #define MSR_BIOS_SIGN 0x8b
 #define MSR_MTRRCAP 0xfe
+#define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_FLUSH_CMD 0x10b
 #define MSR_MISC_FEATURES 0x140
 #define MSR_MISC_ENABLE 0x1a0
@@ -47,66 +49,95 @@
 	    (1ull << 14) | (1ull << 15) | (1ull << 20) | (1ull << 24) |        \
 	    (1ull << 26) | (1ull << 27) | (1ull << 62))
 
-enum { MSR_R = 1, MSR_W = 2, MSR_AMD = 4, MSR_INTEL = 8, MSR_RW = 3 };
+enum { MSR_R = 1, MSR_W = 2, MSR_RW = 3, MSR_AMD = 4, MSR_INTEL = 8 };
 
-/* Constants: a write that is allowed is ignored. */
+/* Constants: a write that is allowed is ignored. Without a vendor it is an
+ * architectural MSR, or one that both have. */
+#define I MSR_INTEL
+#define A MSR_AMD
 static const struct msr_const {
 	uint32_t first, last;
 	unsigned access;
 	uint64_t val;
 } msr_consts[] = {
 	{ 0x0, 0x1, MSR_RW, 0 },	     /* P5_MC_ADDR, P5_MC_TYPE */
-	{ 0x17, 0x17, MSR_RW, 0 },	     /* PLATFORM_ID */
-	{ 0x2a, 0x2a, MSR_RW, 0 },	     /* EBL_CR_POWERON */
-	{ 0x34, 0x34, MSR_R, 0 },	     /* SMI_COUNT */
-	{ 0x3a, 0x3a, MSR_R, 1 },	     /* FEATURE_CONTROL: locked */
-	{ 0x79, 0x79, MSR_RW, 0 },	     /* BIOS_UPDT_TRIG */
+	{ 0x17, 0x17, MSR_R | I, 0 },	     /* PLATFORM_ID */
+	{ 0x2a, 0x2a, MSR_RW | I, 0 },	     /* EBL_CR_POWERON */
+	{ 0x34, 0x34, MSR_R | I, 0 },	     /* SMI_COUNT */
+	{ 0x3a, 0x3a, MSR_R | I, 1 },	     /* FEATURE_CONTROL: locked */
+	{ 0x79, 0x79, MSR_W | I, 0 },	     /* BIOS_UPDT_TRIG */
 	{ MSR_BIOS_SIGN, MSR_BIOS_SIGN, MSR_W, 0 },
-	{ 0xc1, 0xc8, MSR_RW, 0 },	     /* PMC0-7 */
-	{ 0xce, 0xce, MSR_R, 10ull << 40 | 10 << 8 }, /* PLATFORM_INFO */
-	{ 0xe2, 0xe2, MSR_RW, 0 },	     /* PKG_CST_CONFIG_CONTROL */
+	{ 0xc1, 0xc8, MSR_RW | I, 0 }, /* PMC0-7 */
+	{ 0xce, 0xce, MSR_R | I, 10ull << 40 | 10 << 8 }, /* PLATFORM_INFO */
+	{ 0xe2, 0xe2, MSR_RW | I, 0 },	     /* PKG_CST_CONFIG_CONTROL */
 	{ 0xe7, 0xe8, MSR_RW, 0 },	     /* MPERF, APERF */
 	{ MSR_MTRRCAP, MSR_MTRRCAP, MSR_R, MTRRCAP },
-	{ 0x10a, 0x10a, MSR_R, ARCH_CAPABILITIES },
-	{ 0x179, 0x179, MSR_R, 0 },	     /* MCG_CAP: no banks */
-	{ 0x17a, 0x17b, MSR_RW, 0 },	     /* MCG_STATUS, MCG_CTL */
-	{ 0x186, 0x18d, MSR_RW, 0 },	     /* PERFEVTSEL0-7 */
-	{ 0x198, 0x19c, MSR_RW, 0 },	     /* PERF_STATUS/CTL, THERM_* */
-	{ 0x1a2, 0x1a2, MSR_RW, 0 },	     /* TEMPERATURE_TARGET */
-	{ 0x1a6, 0x1a7, MSR_RW, 0 },	     /* OFFCORE_RSP */
-	{ 0x1ad, 0x1ae, MSR_RW, 0 },	     /* TURBO_RATIO_LIMIT */
-	{ 0x1b0, 0x1b0, MSR_RW, 0 },	     /* ENERGY_PERF_BIAS */
+	{ 0x179, 0x179, MSR_R, 0 },	     /* MCG_CAP: no banks, no CTL */
+	{ 0x17a, 0x17a, MSR_RW, 0 }, /* MCG_STATUS */
+	{ 0x186, 0x18d, MSR_RW | I, 0 }, /* PERFEVTSEL0-7 */
+	{ 0x198, 0x19c, MSR_RW | I, 0 },     /* PERF_STATUS/CTL, THERM_* */
+	{ 0x1a2, 0x1a2, MSR_RW | I, 0 },     /* TEMPERATURE_TARGET */
+	{ 0x1a6, 0x1a7, MSR_RW | I, 0 },     /* OFFCORE_RSP */
+	{ 0x1ad, 0x1ae, MSR_RW | I, 0 },     /* TURBO_RATIO_LIMIT */
+	{ 0x1b0, 0x1b0, MSR_RW | I, 0 },     /* ENERGY_PERF_BIAS */
 	{ 0x1d9, 0x1d9, MSR_RW, 0 },	     /* DEBUGCTL */
 	{ 0x1db, 0x1de, MSR_RW, 0 },	     /* LASTBRANCH, LASTINT */
-	{ 0x309, 0x30c, MSR_RW, 0 },	     /* FIXED_CTR */
-	{ 0x345, 0x345, MSR_R, 0 },	     /* PERF_CAPABILITIES */
-	{ 0x38d, 0x390, MSR_RW, 0 },	     /* FIXED_CTR_CTRL, GLOBAL_* */
-	{ 0x3f1, 0x3f1, MSR_RW, 0 },	     /* PEBS_ENABLE */
+	{ 0x309, 0x30c, MSR_RW | I, 0 }, /* FIXED_CTR */
+	{ 0x345, 0x345, MSR_R | I, 0 },	     /* PERF_CAPABILITIES */
+	{ 0x38d, 0x390, MSR_RW | I, 0 }, /* FIXED_CTRL, GLOBAL */
+	{ 0x3f1, 0x3f1, MSR_RW | I, 0 }, /* PEBS_ENABLE */
 	/* RAPL as bhyve: units, and meters that stand still. */
-	{ 0x606, 0x606, MSR_R, 0x000a1003 }, /* RAPL_POWER_UNIT */
-	{ 0x611, 0x611, MSR_RW, 0 },	     /* PKG_ENERGY_STATUS */
-	{ 0x619, 0x619, MSR_RW, 0 },	     /* DRAM_ENERGY_STATUS */
-	{ 0x639, 0x639, MSR_RW, 0 },	     /* PP0_ENERGY_STATUS */
-	{ 0x641, 0x641, MSR_RW, 0 },	     /* PP1_ENERGY_STATUS */
-	{ 0xc24, 0xc24, MSR_RW | MSR_INTEL, 0 }, /* uncore, as bhyve */
-	{ 0xd04, 0xd04, MSR_RW | MSR_INTEL, 0 },
-	{ 0xc0010000, 0xc0010007, MSR_RW | MSR_AMD, 0 }, /* PERFEVSEL, CTR */
-	{ 0xc0010010, 0xc0010010, MSR_RW | MSR_AMD, 0 }, /* SYSCFG */
-	/* HWCR: TscFreqSel, bit 9 as bhyve says, TscInvariant. */
-	{ 0xc0010015, 0xc0010015, MSR_RW | MSR_AMD, 0x01000010 | 1 << 9 },
-	{ 0xc001001a, 0xc001001a, MSR_RW | MSR_AMD, 0 }, /* TOP_MEM */
-	{ 0xc001001d, 0xc001001d, MSR_RW | MSR_AMD, 0 }, /* TOP_MEM2 */
-	{ 0xc001001f, 0xc001001f, MSR_RW | MSR_AMD, 0 }, /* NB_CFG1 */
-	{ 0xc0010055, 0xc0010055, MSR_RW | MSR_AMD, 0 }, /* INT_PENDING */
-	{ 0xc0010061, 0xc001006b, MSR_RW | MSR_AMD, 0 }, /* P-states */
-	{ 0xc0010112, 0xc0010113, MSR_RW | MSR_AMD, 0 }, /* SMM_ADDR, MASK */
-	{ 0xc0010114, 0xc0010114, MSR_RW | MSR_AMD, 1 << 4 }, /* VM_CR */
-	{ 0xc0010200, 0xc001020b, MSR_RW | MSR_AMD, 0 }, /* PERF_CTL, CTR */
-	{ 0xc0011020, 0xc0011023, MSR_RW | MSR_AMD, 0 }, /* LS IC DC BU_CFG */
+	{ 0x606, 0x606, MSR_R | I, 0x000a1003 }, /* RAPL_POWER_UNIT */
+	{ 0x611, 0x611, MSR_R | I, 0 },	     /* PKG_ENERGY_STATUS */
+	{ 0x619, 0x619, MSR_R | I, 0 },	     /* DRAM_ENERGY_STATUS */
+	{ 0x639, 0x639, MSR_R | I, 0 },	     /* PP0_ENERGY_STATUS */
+	{ 0x641, 0x641, MSR_R | I, 0 },	     /* PP1_ENERGY_STATUS */
+	{ 0xc24, 0xc24, MSR_RW | I, 0 },     /* uncore, as bhyve */
+	{ 0xd04, 0xd04, MSR_RW | I, 0 },
+	{ 0xc0010000, 0xc0010007, MSR_RW | A, 0 }, /* PERFEVSEL, CTR */
+	{ 0xc0010020, 0xc0010020, MSR_W | A, 0 }, /* PATCH_LOADER */
+	{ 0xc0010055, 0xc0010055, MSR_RW | A, 0 }, /* INT_PENDING */
+	{ 0xc0010058, 0xc0010058, MSR_RW | A, 0 }, /* MMIO_CFG_BASE: off */
+	{ 0xc0010061, 0xc0010061, MSR_R | A, 0 },  /* PSTATE_CUR_LIMIT */
+	{ 0xc0010062, 0xc0010062, MSR_RW | A, 0 }, /* PSTATE_CTL */
+	{ 0xc0010063, 0xc0010063, MSR_R | A, 0 },  /* PSTATE_STATUS */
+	{ 0xc0010064, 0xc001006b, MSR_RW | A, 0 }, /* PSTATE0-7 */
+	{ 0xc0010111, 0xc0010113, MSR_RW | A, 0 }, /* SMM_BASE, ADDR, MASK */
+	/* VM_CR: no SVM, and locked so. */
+	{ 0xc0010114, 0xc0010114, MSR_RW | A, 1 << 4 | 1 << 3 },
+	{ 0xc0010140, 0xc0010141, MSR_R | A, 0 },  /* OSVW: no errata */
+	{ 0xc0010200, 0xc001020b, MSR_RW | A, 0 }, /* PERF_CTL, CTR */
+	{ 0xc0010299, 0xc0010299, MSR_R | A, 0x000a1003 }, /* RAPL_PWR_UNIT */
+	{ 0xc001029a, 0xc001029b, MSR_R | A, 0 },  /* core, package energy */
+	{ 0xc0011020, 0xc0011023, MSR_RW | A, 0 }, /* LS IC DC BU_CFG */
 	/* DE_CFG: bit 0 is OpenBSD's erratum 721 check; LFENCE serializes. */
-	{ 0xc0011029, 0xc0011029, MSR_RW | MSR_AMD, 3 },
-	{ 0xc001102a, 0xc001102c, MSR_RW | MSR_AMD, 0 }, /* CU_CFG2.. */
+	{ 0xc0011029, 0xc0011029, MSR_RW | A, 3 },
+	{ 0xc001102a, 0xc001102c, MSR_RW | A, 0 }, /* CU_CFG2.. */
 };
+#undef I
+#undef A
+
+/*
+ * AMD's configuration registers: bits that are kept, the others read as at
+ * reset. APM volume 2, appendix A, and 3.2 (HWCR), 7.9 (SYSCFG, TOP_MEM).
+ */
+static const struct msr_kept {
+	uint32_t msr;
+	uint64_t reset, writable;
+	bool reserved_gp; /* other bits are #GP, not ignored */
+} msr_kept[] = {
+	/* MtrrFixDramEn MtrrVarDramEn MtrrTom2En Tom2ForceMemTypeWB; not
+	 * MtrrFixDramModEn, as the fixed ranges have no RdMem and WrMem. */
+	{ 0xc0010010, 0, 1 << 18 | 7 << 20, false },
+	/* HWCR: TscFreqSel, bit 9 as bhyve says; McStatusWrEn. */
+	{ 0xc0010015, 0x01000000 | 1 << 9 | 1 << 4, 1 << 18, false },
+	{ 0xc001001a, 0, 0x000fffffff800000, true }, /* TOP_MEM */
+	{ 0xc001001d, 0, 0x000fffffff800000, true }, /* TOP_MEM2 */
+	/* NB_CFG: EnableCf8ExtCfg, InitApicIdCpuIdLo. */
+	{ 0xc001001f, 0, 1ull << 46 | 1ull << 54, false },
+};
+_Static_assert(sizeof(msr_kept) / sizeof(msr_kept[0]) == VMM_MSRS_KEPT,
+    "one slot for each");
 
 static const struct state_field vmm_msrs_fields[] = {
 	STATE_FIELD(struct vmm_msrs, pat, 1),
@@ -116,6 +147,7 @@ static const struct state_field vmm_msrs_fields[] = {
 	STATE_FIELD(struct vmm_msrs, misc_enable, 1),
 	STATE_FIELD(struct vmm_msrs, spec_ctrl, 1),
 	STATE_FIELD(struct vmm_msrs, bios_sign, 1),
+	STATE_ARRAY(struct vmm_msrs, kept, 1),
 	STATE_END,
 };
 const struct state_table vmm_msrs_state = { "msrs", 1, vmm_msrs_fields };
@@ -128,6 +160,8 @@ vmm_msrs_reset(struct vmm_msrs *m)
 	m->misc_enable = MISC_ENABLE_RESET;
 	/* Update revision 1 in the upper half; 0 would mean "none loaded". */
 	m->bios_sign = 1ull << 32;
+	for (size_t i = 0; i < VMM_MSRS_KEPT; i++)
+		m->kept[i] = msr_kept[i].reset;
 }
 
 /* EBX of leaf 0 has the first four letters of the vendor. */
@@ -195,6 +229,42 @@ find_const(const struct cpuid_policy *p, uint32_t msr)
 		return (c);
 	}
 	return (NULL);
+}
+
+/* The index of one of AMD's registers; -1: none. */
+static int
+find_kept(const struct cpuid_policy *p, uint32_t msr)
+{
+	for (size_t i = 0; i < VMM_MSRS_KEPT; i++)
+		if (msr_kept[i].msr == msr)
+			return (vendor_is_amd(p) ? (int)i : -1);
+	return (-1);
+}
+
+static int
+write_kept(
+    struct vmm_msrs *m, const struct cpuid_policy *p, unsigned i, uint64_t val)
+{
+	const struct msr_kept *k = &msr_kept[i];
+	uint64_t beyond = ~((1ull << p->maxphyaddr) - 1);
+
+	if (k->reserved_gp && (val & (~k->writable | beyond)) != 0)
+		return (-EPERM);
+	m->kept[i] = (k->reset & ~k->writable) | (val & k->writable);
+	return (0);
+}
+
+/* IA32_CORE_THREAD_COUNT: threads and cores of the package, as leaf 0xb. */
+static uint64_t
+core_thread_count(const struct cpuid_policy *p)
+{
+	struct cpuid_dynamic dyn = { 0 };
+	uint32_t smt[4], core[4];
+
+	cpuid_query(p, &dyn, 0xb, 0, smt);
+	cpuid_query(p, &dyn, 0xb, 1, core);
+	return ((uint64_t)(core[1] / (smt[1] == 0 ? 1 : smt[1])) << 16 |
+	    core[1]);
 }
 
 /* A register of struct vmm_msrs that is read as it was written. */
@@ -272,6 +342,7 @@ vmm_msr_read(struct vmm_msrs *m, const struct cpuid_policy *p, uint32_t msr,
 {
 	const struct msr_const *c;
 	uint64_t *reg;
+	int i;
 
 	reg = storage(m, msr);
 	if (reg != NULL) {
@@ -289,12 +360,26 @@ vmm_msr_read(struct vmm_msrs *m, const struct cpuid_policy *p, uint32_t msr,
 		return (-EPERM);
 	case MSR_BIOS_SIGN:
 		*val = m->bios_sign;
+		/* AMD's PATCH_LEVEL has the revision in the low half. */
+		if (vendor_is_amd(p))
+			*val >>= 32;
 		return (0);
 	case MSR_MISC_FEATURES: /* no CPUID faulting, see PLATFORM_INFO */
 		*val = 0;
-		return (0);
+		return (vendor_is_amd(p) ? -ENOENT : 0);
+	case MSR_ARCH_CAPABILITIES:
+		*val = ARCH_CAPABILITIES;
+		return (has_feature(p, 7, 3, 1u << 29) ? 0 : -EPERM);
+	case MSR_CORE_THREAD_COUNT:
+		*val = core_thread_count(p);
+		return (vendor_is_amd(p) ? -ENOENT : 0);
 	default:
 		break;
+	}
+	i = find_kept(p, msr);
+	if (i >= 0) {
+		*val = m->kept[i];
+		return (0);
 	}
 	c = find_const(p, msr);
 	if (c == NULL)
@@ -311,6 +396,7 @@ vmm_msr_write(struct vmm_msrs *m, const struct cpuid_policy *p, uint32_t msr,
 {
 	const struct msr_const *c;
 	uint64_t *reg, valid;
+	int i;
 
 	reg = storage(m, msr);
 	if (reg != NULL) {
@@ -340,10 +426,19 @@ vmm_msr_write(struct vmm_msrs *m, const struct cpuid_policy *p, uint32_t msr,
 			0 :
 			-EPERM);
 	case MSR_MISC_FEATURES:
+		if (vendor_is_amd(p))
+			return (-ENOENT);
 		return (val == 0 ? 0 : -EPERM);
+	case MSR_ARCH_CAPABILITIES: /* read-only, or not there */
+		return (-EPERM);
+	case MSR_CORE_THREAD_COUNT:
+		return (vendor_is_amd(p) ? -ENOENT : -EPERM);
 	default:
 		break;
 	}
+	i = find_kept(p, msr);
+	if (i >= 0)
+		return (write_kept(m, p, (unsigned)i, val));
 	c = find_const(p, msr);
 	if (c == NULL)
 		return (-ENOENT);

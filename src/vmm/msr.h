@@ -14,6 +14,8 @@
  */
 struct cpuid_policy;
 
+#define VMM_MSRS_KEPT 5
+
 struct vmm_msrs {
 	uint64_t pat;
 	uint64_t mtrr_def_type;
@@ -21,7 +23,8 @@ struct vmm_msrs {
 	uint64_t mtrr_var[16]; /* base, mask, base, mask, ... */
 	uint64_t misc_enable;
 	uint64_t spec_ctrl;
-	uint64_t bios_sign;
+	uint64_t bios_sign; /* microcode revision, in the upper half */
+	uint64_t kept[VMM_MSRS_KEPT]; /* AMD's SYSCFG, HWCR, ...: msr.c */
 };
 extern const struct state_table vmm_msrs_state;
 
