@@ -11,12 +11,6 @@
 
 #define BIT(n) (1u << (n))
 
-/*
- * PCID needs the engine's TLB to keep several address spaces apart; not
- * done yet, and without CR4.PCIDE guests flush as they always did.
- */
-#define CPUID_SOFT_PCID 0
-
 #define MAXPHYADDR_LIMIT 46
 #define TSC_KHZ 1000000u
 
@@ -30,8 +24,8 @@
 	(BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(19) | BIT(20) |    \
 	    BIT(22) | BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) |        \
 	    BIT(30))
-/* x2APIC, TSC deadline, hypervisor. */
-#define L1_ECX_ON (BIT(21) | BIT(24) | BIT(31))
+/* PCID, x2APIC, TSC deadline, hypervisor. */
+#define L1_ECX_ON (BIT(17) | BIT(21) | BIT(24) | BIT(31))
 #define L1_ECX_PCID BIT(17)
 #define L1_ECX_OSXSAVE BIT(27)
 #define L1_ECX_AVX (BIT(12) | BIT(28) | BIT(29))
@@ -64,7 +58,8 @@
 #define L7_ECX_HOST                                                            \
 	(BIT(0) | BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) |      \
 	    BIT(12) | BIT(14))
-#define L7_ECX_ON (BIT(2) | BIT(22)) /* UMIP RDPID */
+#define L7_ECX_LA57 BIT(16)
+#define L7_ECX_ON (BIT(2) | L7_ECX_LA57 | BIT(22)) /* UMIP LA57 RDPID */
 #define L7_ECX_AVX (BIT(9) | BIT(10))
 #define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
 /* Leaf 7.0 EDX: 4VNNIW 4FMAPS FSRM VP2INTERSECT AVX512_FP16 STIBP L1D_FLUSH
@@ -216,8 +211,6 @@ add_features(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 		logical = 255;
 	r[1] = (r[1] & 0xffff) | logical << 16;
 	r[2] = (r[2] & L1_ECX_HOST) | L1_ECX_ON;
-	if (CPUID_SOFT_PCID)
-		r[2] |= L1_ECX_PCID;
 	if (p->xcr0 == 0)
 		r[2] &= ~BIT(26);
 	if (!avx)
@@ -338,7 +331,8 @@ add_xsave(struct cpuid_policy *p, const struct host *h)
 	sub0[3] = (uint32_t)(p->xcr0 >> 32);
 	add(p, 0xd, 0, sub0);
 	host_read(h, 0xd, 1, r);
-	r[0] &= 7; /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1; not XSAVES */
+	r[0] &= 15; /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES */
+	p->xsaves = (r[0] & 8) != 0;
 	r[1] = xsave_size(p, XCR0_X87_SSE, true);
 	r[2] = r[3] = 0;
 	add(p, 0xd, 1, r);
@@ -437,9 +431,10 @@ add_extended(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 
 	host_read(h, 0x80000008, 0, r);
 	p->maxphyaddr = (uint8_t)cpuid_phys_bits();
-	r[0] = 48u << 8 | p->maxphyaddr; /* LA57 is off */
-	/* AMD: XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
-	r[1] &= h->amd ? BIT(2) | BIT(12) | BIT(15) | BIT(24) | BIT(26) : 0;
+	r[0] = 57u << 8 | p->maxphyaddr; /* LA57 */
+	/* AMD: CLZERO XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
+	r[1] &= h->amd ? BIT(0) | BIT(2) | BIT(12) | BIT(15) | BIT(24) |
+		BIT(26) : 0;
 	r[2] = h->amd ? log2_up(ncpus) << 12 | ((ncpus - 1) & 0xff) : 0;
 	r[3] = 0;
 	add(p, 0x80000008, -1, r);
@@ -464,9 +459,9 @@ set_controls(struct cpuid_policy *p)
 {
 	const struct cpuid_leaf *l1 = find(p, 1, 0), *l7 = find(p, 7, 0);
 
-	/* TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP SMEP SMAP */
+	/* TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP LA57 SMEP SMAP */
 	p->cr4 = BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) |
-	    BIT(9) | BIT(10) | BIT(11) | BIT(20) | BIT(21);
+	    BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(20) | BIT(21);
 	if ((l7->ebx & BIT(0)) != 0)
 		p->cr4 |= BIT(16); /* FSGSBASE */
 	if ((l1->ecx & L1_ECX_PCID) != 0)

@@ -24,6 +24,7 @@ struct cpuid_policy {
 	uint64_t cr4;  /* CR4 bits a guest may set */
 	uint64_t efer; /* EFER bits a guest may set */
 	uint8_t maxphyaddr;
+	bool xsaves; /* XSAVES and XRSTORS are there */
 };
 
 /* What CPUID's result depends on at run time. */

@@ -215,16 +215,19 @@ image_size(struct soft_cpu *cpu, uint64_t comps, bool compact)
 	return (end);
 }
 
-/* kind: X_SAVE 0, X_OPT 1, X_C 2 of special.c. */
+/* kind: X_SAVE 0, X_OPT 1, X_C 2, X_S 3 of special.c. IA32_XSS is 0, so that
+ * XSAVES is XSAVEC for the supervisor. */
 void
 soft_h_xsave(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 {
 	uint64_t rfbm = ((uint32_t)cpu->gpr[R_AX] | cpu->gpr[R_DX] << 32) &
 	    cpu->xcr0;
 	unsigned m = cpu->flags & BF_MMU, len;
-	bool compact = (kind & 0xff) == 2;
+	bool compact = (kind & 0xff) >= 2;
 
 	check_usable(cpu, true);
+	if ((kind & 0xff) == 3)
+		soft_need_cpl0(cpu);
 	if (addr & 63)
 		soft_raise_err(cpu, EXC_GP, 0);
 	len = image_size(cpu, rfbm, compact);
@@ -250,16 +253,17 @@ soft_h_xsave(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 }
 
 void
-soft_h_xrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
+soft_h_xrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 {
 	uint64_t rfbm = ((uint32_t)cpu->gpr[R_AX] | cpu->gpr[R_DX] << 32) &
 	    cpu->xcr0;
 	unsigned m = cpu->flags & BF_MMU;
 	uint64_t bv, comp, hdr[8];
-	bool compact;
+	bool compact, supervisor = (kind & 0xff) == 3;
 
-	(void)w;
 	check_usable(cpu, true);
+	if (supervisor)
+		soft_need_cpl0(cpu);
 	if (addr & 63)
 		soft_raise_err(cpu, EXC_GP, 0);
 	soft_read_va(cpu, addr, cpu->xbuf, LEGACY_SIZE + HEADER_SIZE, m);
@@ -271,7 +275,8 @@ soft_h_xrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
 	if (compact ? ((comp & ~(1ull << 63)) & ~cpu->xcr0) ||
 		    (bv & ~comp) || hdr[2] || hdr[3] || hdr[4] || hdr[5] ||
 		    hdr[6] || hdr[7] :
-		      comp != 0 || hdr[2] != 0 || (bv & ~cpu->xcr0))
+		      supervisor || comp != 0 || hdr[2] != 0 ||
+		    (bv & ~cpu->xcr0))
 		soft_raise_err(cpu, EXC_GP, 0);
 	if (compact)
 		soft_read_va(cpu, addr + 576, cpu->xbuf + 576,

@@ -137,7 +137,7 @@ soft_probe_write(struct soft_cpu *cpu, uint64_t va, unsigned len, unsigned m)
 	while (len > 0) {
 		unsigned n = in_page(va, len);
 
-		(void)soft_translate_va(cpu, va, ACC_W, m, NULL);
+		soft_check_va(cpu, va, ACC_W, m);
 		va += n;
 		len -= n;
 	}
@@ -293,6 +293,28 @@ checked_access(struct soft_cpu *cpu, uint64_t va, uint32_t what, uint64_t mask)
 			    cpu, va + i, 1, (what & ACCESS_WRITE) != 0);
 }
 
+/* Of the accessed bytes those in the first n, up to a page's end (i is 0), or
+ * those behind. */
+static uint64_t
+part_of(uint64_t mask, unsigned n, unsigned i)
+{
+	if (n == 64)
+		return (i == 0 ? mask : 0);
+	return (i == 0 ? mask & ((1ull << n) - 1) : mask >> n);
+}
+
+/* The first accessed byte of a part: what CR2 has to be. */
+static uint64_t
+part_va(
+    struct soft_cpu *cpu, uint64_t va, unsigned n, unsigned i, uint64_t part)
+{
+	uint64_t a = va + (i ? n : 0);
+
+	if (i == 1 && !(cpu->flags & BF_CODE64))
+		a = (uint32_t)a; /* around 4 GiB */
+	return (a + (unsigned)__builtin_ctzll(part));
+}
+
 /*
  * Sets cpu->t0 + cpu->t1 to the host address to use. cpu->t2 is 0 if the
  * access is plain after all; otherwise it is a store that soft_writeback()
@@ -304,7 +326,7 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 	unsigned size = what & ACCESS_SIZE, m = cpu->flags & BF_MMU, n, i;
 	int acc = what & ACCESS_WRITE ? ACC_W : ACC_R;
 	struct writeback *wb = &cpu->wb;
-	uint64_t mask, gpa, pva;
+	uint64_t mask, gpa;
 	uint8_t *p, *b0;
 
 	cpu->t1 = 0;
@@ -355,22 +377,23 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 	wb->len[0] = n;
 	wb->len[1] = size - n;
 	/* Faults first, the lower page's before the higher's. */
-	for (i = 0, pva = va; i < 2; i++, pva += n) {
-		uint64_t part = i == 0 ? mask : n == 64 ? 0 : mask >> n;
+	for (i = 0; i < 2 && n < size && acc == ACC_W; i++) {
+		uint64_t part = part_of(mask, n, i);
+
+		if (part != 0)
+			soft_check_va(
+			    cpu, part_va(cpu, va, n, i, part), acc, m);
+	}
+	for (i = 0; i < 2; i++) {
+		uint64_t part = part_of(mask, n, i);
 
 		wb->host[i] = NULL;
-		if (i == 0 && n < 64)
-			part &= (1ull << n) - 1;
 		if (part == 0) {
 			wb->len[i] = 0;
 			continue;
 		}
-		if (i == 1 && !(cpu->flags & BF_CODE64))
-			pva = (uint32_t)pva; /* around 4 GiB */
-		/* CR2 is the first byte that is accessed. */
-		wb->host[i] = soft_translate_va(cpu,
-		    pva + (unsigned)__builtin_ctzll(part), acc, m,
-		    &wb->gpa[i]);
+		wb->host[i] = soft_translate_va(
+		    cpu, part_va(cpu, va, n, i, part), acc, m, &wb->gpa[i]);
 		if (wb->host[i] != NULL)
 			wb->host[i] -= __builtin_ctzll(part);
 		wb->gpa[i] -= (unsigned)__builtin_ctzll(part);

@@ -410,19 +410,17 @@ soft_translate_va(
 	return (cpu->vm->ram + w.gpa);
 }
 
-bool
-soft_probe_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
-    uint64_t *gpa, uint32_t *error)
+void
+soft_check_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m)
 {
 	struct walk w;
 	uint32_t err;
 
-	if (!walk(cpu, va, acc, m, &w, &err, true)) {
-		if (error != NULL)
-			*error = err;
-		return (false);
-	}
-	if (gpa != NULL)
-		*gpa = w.gpa;
-	return (true);
+	if (soft_tlb(cpu, m)[(va >> 12) & 0xffff].ntag[acc] ==
+	    0 - (va & ~0xfffull))
+		return;
+	if (!canonical(cpu, va))
+		soft_raise_err(cpu, EXC_GP, 0);
+	if (!walk(cpu, va, acc, m, &w, &err, true))
+		soft_raise_pf(cpu, va, err);
 }

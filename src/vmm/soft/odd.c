@@ -361,6 +361,32 @@ flush_line(struct tr *t)
 	return (true);
 }
 
+/* CLZERO: the line that rAX is in. Its operand is not one to the decoder. */
+static bool
+clzero(struct tr *t)
+{
+	unsigned aw = t->in.address_width;
+	unsigned seg = t->in.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS ?
+	    VM_SEG_FS :
+	    t->in.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS ? VM_SEG_GS :
+	    t->in.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_ES ? VM_SEG_ES :
+	    t->in.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_SS ? VM_SEG_SS :
+	    t->in.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_CS ? VM_SEG_CS :
+							     VM_SEG_DS;
+
+	if (aw == 16) {
+		e1(t, 0x44); /* movzx r14d, ax */
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e1(t, 0xf0);
+	} else
+		e_mov(t, aw == 64, T0, H_AX);
+	tr_add_seg(t, seg);
+	e_mov_imm(t, T1, t->next);
+	tr_call_end(t, soft_h_clzero);
+	return (true);
+}
+
 bool
 tr_odd(struct tr *t)
 {
@@ -371,6 +397,8 @@ tr_odd(struct tr *t)
 	case ZYDIS_MNEMONIC_CLFLUSHOPT:
 	case ZYDIS_MNEMONIC_CLWB:
 		return (flush_line(t));
+	case ZYDIS_MNEMONIC_CLZERO:
+		return (clzero(t));
 	case ZYDIS_MNEMONIC_BT:
 	case ZYDIS_MNEMONIC_BTS:
 	case ZYDIS_MNEMONIC_BTR:

@@ -448,9 +448,9 @@ enum { ACC_R, ACC_W, ACC_X };
  * an access that must go to I/O (*gpa says where). Raises #PF. */
 uint8_t *soft_translate_va(
     struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa);
-/* The same without raising: false if it would fault. */
-bool soft_probe_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
-    uint64_t *gpa, uint32_t *error);
+/* Raises what an access would, but sets neither A nor D: for what is done in
+ * parts, of which the last may fault. */
+void soft_check_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
 void soft_tlb_flush(struct soft_cpu *cpu, bool global);
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va);
 /* Takes the write permission from every TLB entry of a RAM page. */
@@ -635,7 +635,7 @@ soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_pusha, soft_h_popa, soft_h_bound,
     soft_h_popf, soft_h_stac, soft_h_clac, soft_h_pause, soft_h_set_df;
 /* string.c */
-soft_helper soft_h_string;
+soft_helper soft_h_string, soft_h_clzero;
 /* gather.c */
 soft_helper soft_h_gather;
 /* fpu.c */

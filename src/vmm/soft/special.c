@@ -33,6 +33,7 @@ struct special {
 #define X_SAVE 0
 #define X_OPT 1
 #define X_C 2
+#define X_S 3
 #define X_W 0x100
 
 static const struct special specials[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
@@ -85,6 +86,10 @@ static const struct special specials[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	S(XSAVEOPT64, A_ADDR, H_BACK, soft_h_xsave, X_OPT | X_W),
 	S(XSAVEC64, A_ADDR, H_BACK, soft_h_xsave, X_C | X_W),
 	S(XRSTOR64, A_ADDR, H_BACK, soft_h_xrstor, X_W),
+	S(XSAVES, A_ADDR, H_BACK, soft_h_xsave, X_S),
+	S(XSAVES64, A_ADDR, H_BACK, soft_h_xsave, X_S | X_W),
+	S(XRSTORS, A_ADDR, H_BACK, soft_h_xrstor, X_S),
+	S(XRSTORS64, A_ADDR, H_BACK, soft_h_xrstor, X_S | X_W),
 	S(FXSAVE, A_ADDR, H_BACK, soft_h_fxsave, 0),
 	S(FXSAVE64, A_ADDR, H_BACK, soft_h_fxsave, X_W),
 	S(FXRSTOR, A_ADDR, H_BACK, soft_h_fxrstor, 0),
@@ -418,7 +423,6 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_KEYLOCKER:
 	case ZYDIS_ISA_EXT_KEYLOCKER_WIDE:
 	case ZYDIS_ISA_EXT_HRESET:
-	case ZYDIS_ISA_EXT_XSAVES:
 	case ZYDIS_ISA_EXT_SERIALIZE:
 	case ZYDIS_ISA_EXT_TDX:
 	case ZYDIS_ISA_EXT_SNP:
@@ -432,12 +436,15 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_KNCV:
 	case ZYDIS_ISA_EXT_PADLOCK:
 	case ZYDIS_ISA_EXT_VMFUNC:
-	case ZYDIS_ISA_EXT_CLZERO:
 	/* Encodings that emit_insn() does not know. */
 	case ZYDIS_ISA_EXT_AMD3DNOW:
 	case ZYDIS_ISA_EXT_XOP:
 	case ZYDIS_ISA_EXT_TBM:
 		return (true);
+	case ZYDIS_ISA_EXT_CLZERO:
+		return (!offered(t, 0x80000008, 1, 0));
+	case ZYDIS_ISA_EXT_XSAVES:
+		return (!t->vm->cpuid.xsaves);
 	case ZYDIS_ISA_EXT_AVX512EVEX:
 		switch (t->in.meta.isa_set) {
 		case ZYDIS_ISA_SET_AVX512ER_512:

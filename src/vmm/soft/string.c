@@ -356,3 +356,16 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	cpu->fl = s.fl;
 	leave_if_dead(&s, next);
 }
+
+/* CLZERO (AMD APM volume 3): T0: an address in the line, T1: next pc. */
+void
+soft_h_clzero(struct soft_cpu *cpu, uint64_t addr, uint64_t next)
+{
+	static const uint8_t zero[64];
+
+	addr &= ~63ull;
+	soft_check_canonical(cpu, addr, 64, false);
+	soft_write_va(cpu, addr, zero, 64, cpu->flags & BF_MMU);
+	soft_sync_rip(cpu);
+	cpu->rip = next;
+}

@@ -76,9 +76,16 @@ soft_h_rdtscp(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 void
 soft_h_rdpmc(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 {
+	uint32_t n = (uint32_t)cpu->gpr[R_CX];
+
 	(void)t0;
 	(void)t1;
-	soft_raise_err(cpu, EXC_GP, 0); /* no counters: CPUID leaf 0xa */
+	/* Intel's have no counters: CPUID leaf 0xa. AMD's always have four;
+	 * they stand still (msr.c). */
+	if ((cpu->cpl != 0 && !(cpu->cr4 & CR4_PCE)) || cpu->vm->intel ||
+	    n > 3)
+		soft_raise_err(cpu, EXC_GP, 0);
+	cpu->gpr[R_AX] = cpu->gpr[R_DX] = 0;
 }
 
 void
@@ -556,6 +563,9 @@ soft_msr_read(struct soft_cpu *cpu, uint32_t msr, uint64_t *val)
 	case 0x1d9:
 		*val = cpu->debugctl;
 		return (0);
+	case 0xda0: /* IA32_XSS: no supervisor components */
+		*val = 0;
+		return (cpu->vm->cpuid.xsaves ? 0 : -EPERM);
 	default:
 		return (vmm_msr_read(&cpu->msrs, &cpu->vm->cpuid, msr, val));
 	}
@@ -622,6 +632,8 @@ soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 	case 0x1d9: /* DEBUGCTL: BTF; there are no branch records */
 		cpu->debugctl = val & 2;
 		return (0);
+	case 0xda0:
+		return (cpu->vm->cpuid.xsaves && val == 0 ? 0 : -EPERM);
 	default:
 		return (vmm_msr_write(&cpu->msrs, &cpu->vm->cpuid, msr, val));
 	}

@@ -59,8 +59,6 @@ simple(struct t *t)
 	    CODE(".byte 0x0f, 0x0f, 0xf6, 0xae\n"), V_UD, 0, 0);
 	fault0(t, "APM 3 BLCFILL: #UD, XOP and TBM are not offered",
 	    CODE(".byte 0x8f, 0xe9, 0x78, 0x01, 0xcb\n"), V_UD, 0, 0);
-	fault0(t, "APM 3 CLZERO: #UD, it is not offered",
-	    CODE(".byte 0x0f, 0x01, 0xfc\n"), V_UD, 0, 0);
 	fault0(t, "SDM 2 INCSSPQ: #UD without CR4.CET",
 	    CODE(".byte 0xf3, 0x48, 0x0f, 0xae, 0xe8\n"), V_UD, 0, 0);
 	fault0(t, "SDM 2 WRSSD: #UD without CR4.CET",
@@ -107,10 +105,10 @@ simple(struct t *t)
 	fault0(t, "SDM 2 WRMSR (#GP): EFER.LME under paging",
 	    CODE("mov ecx, 0xc0000080\nmov eax, 0xc01\nwrmsr\n"), V_GP, 0, 10);
 	fault0(t, "SDM 2 WRMSR (#GP): FS.base not canonical",
-	    CODE("mov ecx, 0xc0000100\nmov edx, 0x800000\nwrmsr\n"), V_GP, 0,
+	    CODE("mov ecx, 0xc0000100\nmov edx, 0x80000000\nwrmsr\n"), V_GP, 0,
 	    10);
 	fault0(t, "SDM 2 WRMSR (#GP): LSTAR not canonical",
-	    CODE("mov ecx, 0xc0000082\nmov edx, 0x800000\nwrmsr\n"), V_GP, 0,
+	    CODE("mov ecx, 0xc0000082\nmov edx, 0x80000000\nwrmsr\n"), V_GP, 0,
 	    10);
 	fault0(t, "SDM 2 XSETBV (#GP): x87 off",
 	    CODE("xor eax, eax\nxsetbv\n"), V_GP, 0, 2);

@@ -398,6 +398,45 @@ straddle(struct t *t)
 	IS(mem(t, g + 0x5000, 4), 0x44444444);
 }
 
+/* SDM 3A 4.8: D says that there was a write; one that faults is none. */
+static void
+straddle_dirty(struct t *t)
+{
+	uint64_t a = 0x700000, g = 0x1800000;
+	static const char *const what[] = { "MOV", "ADD", "MOVUPS", "FXSAVE",
+		"REP STOSQ", "PUSHF" };
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct code c = CODE("mov [rbx], rax\n");
+
+		check(t, "SDM 3A 4.8: %s over a page's end that faults leaves "
+			 "D of the first page", what[i]);
+		gvm_map(t->g, a, g, PTE_P | PTE_W);
+		gvm_map(t->g, a + 0x1000, g, PTE_P);
+		if (i == 1)
+			c = CODE("lock add [rbx], rax\n");
+		if (i == 2)
+			c = CODE("movups [rbx], xmm0\n");
+		if (i == 3)
+			c = CODE("fxsave [rdx]\n");
+		if (i == 4)
+			c = CODE("rep stosq\n");
+		if (i == 5)
+			c = CODE("pushfq\n");
+		kernel(t, c);
+		set(t, VM_REG_RBX, a + 0xffc);
+		set(t, VM_REG_RDI, a + 0xffc);
+		set(t, VM_REG_RDX, a + 0xff0);
+		set(t, VM_REG_RCX, 1);
+		if (i == 5)
+			set(t, VM_REG_RSP, a + 0x1004);
+		GO(V_PF);
+		IS(get(t, VM_REG_CR2), a + 0x1000);
+		IS(t->f.error, 3);
+		IS(*gvm_pte(t->g, a) & PTE_D, 0);
+	}
+}
+
 /* Reads [rbx], changes [rcx] to rdx, does something, reads again. */
 static void
 remap(struct t *t, struct code how, uint64_t lin, uint64_t *e, uint64_t to)
@@ -564,6 +603,7 @@ const struct group_fn group[] = { { "rights_4k", rights_4k },
 	{ "rights_of_path", rights_of_path },
 	{ "reserved_bits", reserved_bits },
 	{ "accessed_dirty", accessed_dirty }, { "straddle", straddle },
+	{ "straddle_dirty", straddle_dirty },
 	{ "invalidation", invalidation },
 	{ "invalidate_large", invalidate_large }, { "smap_ac", smap_ac },
 	{ "smap_popf", smap_popf }, { NULL, NULL } };
