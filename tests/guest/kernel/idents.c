@@ -43,12 +43,12 @@ msrs(void)
 	keeps("IA32_MTRR_FIX16K_80000", 0x258, 0x0604060406040604);
 	keeps("IA32_MTRR_FIX4K_F8000", 0x26f, 0x0505050505050505);
 	keeps("IA32_MTRR_DEF_TYPE", 0x2ff, 0xc06);
-	refuses("a non-canonical IA32_LSTAR", 0xc0000082, 0x800000000000);
-	refuses("a non-canonical IA32_CSTAR", 0xc0000083, 0x800000000000);
-	refuses("a non-canonical IA32_FS_BASE", 0xc0000100, 0x800000000000);
-	refuses("a non-canonical IA32_GS_BASE", 0xc0000101, 0x800000000000);
+	refuses("a non-canonical IA32_LSTAR", 0xc0000082, 0x100000000000000);
+	refuses("a non-canonical IA32_CSTAR", 0xc0000083, 0x100000000000000);
+	refuses("a non-canonical IA32_FS_BASE", 0xc0000100, 0x100000000000000);
+	refuses("a non-canonical IA32_GS_BASE", 0xc0000101, 0x100000000000000);
 	refuses("a non-canonical IA32_KERNEL_GS_BASE", 0xc0000102, 1ull << 63);
-	refuses("a non-canonical IA32_SYSENTER_EIP", 0x176, 0x800000000000);
+	refuses("a non-canonical IA32_SYSENTER_EIP", 0x176, 0x100000000000000);
 	refuses("a type 2 in IA32_PAT", 0x277, 0x02);
 	refuses("a type 2 in IA32_MTRR_DEF_TYPE", 0x2ff, 2);
 	refuses("a reserved bit of IA32_MTRR_DEF_TYPE", 0x2ff, 0x100);

@@ -234,7 +234,7 @@ table_registers(void)
 	check("SDM 2 LGDT: a base that is not canonical is #GP");
 	K("lgdt [rsi]\n");
 	poke(A_DATA, 8, 0xff);
-	poke(A_DATA + 2, 8, 0x800000000000);
+	poke(A_DATA + 2, 8, 0x0100000000000000);
 	if (!loses_tcg())
 		faults(V_GP, 0, 0);
 	check("SDM 2 SMSW: the low half of CR0 and more");
@@ -361,7 +361,7 @@ bases(void)
 	K("wrfsbase rax\n");
 	faults(V_UD, 0, 0);
 	check("SDM 2 WRGSBASE: a non-canonical base is #GP");
-	K("mov rax, 0x800000000000\nwrgsbase rax\n");
+	K("mov rax, 0x100000000000000\nwrgsbase rax\n");
 	if (has(7, 1, 0)) {
 		set_cr4(CR4_DEFAULT | CR4_FSGSBASE);
 		faults(V_GP, 0, 10);
