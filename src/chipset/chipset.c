@@ -26,6 +26,7 @@ struct chipset {
 	struct i8042_dev *i8042;
 	struct uart_dev *uart[CHIPSET_UARTS];
 	struct fwcfg_dev *fwcfg;
+	struct bootvars_dev *vars;
 	atomic_bool hpet_legacy; /* the HPET has IRQ0 and IRQ8 */
 };
 
@@ -110,6 +111,8 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 		    ? 0
 		    : fwcfg_dev_create(
 			  &cs->fwcfg, cfg->ports, cfg->gmem, cfg->fwcfg);
+	if (error == 0 && cfg->vars.size != 0)
+		error = bootvars_dev_create(&cs->vars, cfg->mmio, &cfg->vars);
 	if (error == 0)
 		error = pic_dev_create(
 		    &cs->pic, cfg->ports, cfg->extint, cfg->arg);
@@ -157,6 +160,7 @@ chipset_destroy(struct chipset *cs)
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		uart_dev_destroy(cs->uart[i]);
 	fwcfg_dev_destroy(cs->fwcfg);
+	bootvars_dev_destroy(cs->vars);
 	i8042_dev_destroy(cs->i8042);
 	reset_dev_destroy(cs->reset);
 	pm_dev_destroy(cs->pm);
@@ -178,6 +182,8 @@ chipset_reset(struct chipset *cs)
 			uart_dev_reset(cs->uart[i]);
 	if (cs->fwcfg != NULL)
 		fwcfg_dev_reset(cs->fwcfg);
+	if (cs->vars != NULL)
+		bootvars_dev_reset(cs->vars);
 	i8042_dev_reset(cs->i8042);
 	reset_dev_reset(cs->reset);
 	pm_dev_reset(cs->pm);
@@ -221,6 +227,8 @@ chipset_dump(struct chipset *cs, FILE *out)
 	i8042_dev_dump(cs->i8042, out);
 	if (cs->fwcfg != NULL)
 		fwcfg_dev_dump(cs->fwcfg, out);
+	if (cs->vars != NULL)
+		bootvars_dev_dump(cs->vars, out);
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		if (cs->uart[i] != NULL)
 			uart_dev_dump(cs->uart[i], out);

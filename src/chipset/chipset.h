@@ -9,6 +9,7 @@
 #include "bus/irq.h"
 #include "bus/pci.h"
 #include "bus/space.h"
+#include "chipset/bootvars.h"
 
 struct chardev;
 struct fwcfg;
@@ -42,6 +43,7 @@ struct chipset_config {
 	 * cannot be created. Writes to gmem. NULL: not there. */
 	struct fwcfg *fwcfg;
 	struct gmem *gmem;
+	struct bootvars_config vars; /* size 0: not there */
 
 	/* The world outside. Called from any thread with no lock held that
 	 * the chipset takes on the way in, but may not call back into it. */

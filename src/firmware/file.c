@@ -26,16 +26,16 @@ fw_file_fail(const struct fw_file *f, int error, const char *fmt, ...)
 	return (error);
 }
 
-int
-fw_file_open(
-    struct fw_file *f, const char *var, const char *path, struct fw_error *err)
+static int
+open_file(struct fw_file *f, const char *var, const char *path, int mode,
+    struct fw_error *err)
 {
 	struct stat st;
 	int error;
 
 	*f = (struct fw_file){.fd = -1, .var = var, .path = path, .err = err};
 	/* O_NONBLOCK: a FIFO that nobody writes must not hang us. */
-	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	f->fd = open(path, mode | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0) {
 		error = -errno;
 		return (fw_file_fail(
@@ -56,6 +56,20 @@ fw_file_open(
 	}
 	fw_file_close(f);
 	return (error);
+}
+
+int
+fw_file_open(
+    struct fw_file *f, const char *var, const char *path, struct fw_error *err)
+{
+	return (open_file(f, var, path, O_RDONLY, err));
+}
+
+int
+fw_file_open_rw(
+    struct fw_file *f, const char *var, const char *path, struct fw_error *err)
+{
+	return (open_file(f, var, path, O_RDWR, err));
 }
 
 void

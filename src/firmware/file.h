@@ -25,6 +25,9 @@ struct fw_file {
 /* Opens a regular, non-empty file. 0 or -errno with err filled. */
 int fw_file_open(
     struct fw_file *f, const char *var, const char *path, struct fw_error *err);
+/* The same, to be written as well. */
+int fw_file_open_rw(
+    struct fw_file *f, const char *var, const char *path, struct fw_error *err);
 void fw_file_close(struct fw_file *f);
 /* Fills f->err->msg with "-o VAR=PATH: ..." and returns `error`. */
 int fw_file_fail(const struct fw_file *f, int error, const char *fmt, ...)

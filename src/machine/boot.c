@@ -77,9 +77,15 @@ int
 machine_load_rom(struct machine *m, struct config_error *err)
 {
 	const char *path = config_get(m->cfg, "lpc.bootrom");
+	const char *vars = config_get(m->cfg, "lpc.bootvars");
 	struct fw_error fe = {""};
 	int error;
 
+	if (path == NULL && vars != NULL)
+		return (config_fail(err,
+		    "-o lpc.bootvars=%.120s: there is no ROM to use them; give "
+		    "one with -l bootrom,FILE",
+		    vars));
 	if (path == NULL)
 		return (0);
 	if (config_get(m->cfg, "kernel") != NULL)
@@ -90,6 +96,11 @@ machine_load_rom(struct machine *m, struct config_error *err)
 	error = rom_load(m->gmem, path, &fe);
 	if (error == 0)
 		error = rom_shadow(m->gmem);
+	if (error == 0 && vars != NULL) {
+		error = rom_open_vars(
+		    m->gmem, vars, &m->vars_file, &m->vars, &fe);
+		m->vars_file.err = NULL; /* ours ends here */
+	}
 	if (error != 0 && fe.msg[0] != '\0')
 		(void)config_fail(err, "%s", fe.msg);
 	return (error);

@@ -22,11 +22,12 @@ static const struct config_var hostbridge_opts[] = {
 };
 
 static const char *const fwcfg_vars[] = {"lpc.fwcfg", NULL};
-static const char *const bootrom_vars[] = {"lpc.bootrom", NULL};
+static const char *const bootrom_vars[] = {
+    "lpc.bootrom", "lpc.bootvars", NULL};
 
 static const struct config_device lpc_devices[] = {
     {.name = "bootrom",
-	.help = "boot ROM: the file",
+	.help = "boot ROM: the file, and one with its variables or none",
 	.vars = bootrom_vars,
 	.needs_conf = true},
     {.name = "com1",

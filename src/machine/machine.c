@@ -240,6 +240,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .lowmem = gmem_lowmem(m->gmem),
 	    .highmem = gmem_highmem(m->gmem),
 	    .gmem = m->gmem,
+	    .vars = {.data = m->vars, .fd = m->vars_file.fd},
 	    .arg = m,
 	    .extint = on_extint,
 	    .msi = on_msi,
@@ -262,6 +263,11 @@ create_chipset(struct machine *m, struct config_error *err)
 
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		cc.com[i] = m->com[i];
+	if (m->vars != NULL) {
+		cc.vars.size = m->vars_file.size;
+		cc.vars.base = GMEM_HIGHMEM_BASE - gmem_rom(m->gmem) -
+		    m->vars_file.size;
+	}
 	error = machine_create_fwcfg(m, &cc.fwcfg, err);
 	if (error == 0)
 		error = chipset_create(&m->chipset, &cc);
@@ -399,6 +405,9 @@ machine_destroy(struct machine *m)
 		gmem_destroy(m->gmem);
 	if (m->sigfd >= 0)
 		(void)close(m->sigfd);
+	if (m->vars != NULL)
+		fw_file_close(&m->vars_file);
+	free(m->vars);
 	free(m->cpus);
 	free(m);
 }

@@ -44,6 +44,8 @@ struct machine {
 	struct chardev *com[CHIPSET_UARTS]; /* owned */
 	struct chipset *chipset;
 	struct pci_bus *pci;
+	struct fw_file vars_file; /* of the boot ROM; open if vars is set */
+	uint8_t *vars;		  /* its content; owned */
 	struct boot_regs regs; /* of the first processor */
 	uint32_t mem32_base, mem32_limit;
 	uint64_t mem64_base, mem64_limit;

@@ -212,6 +212,20 @@ def test_missing_boot_rom(files):
     check(rom_command(files, "/"), "regular file")
 
 
+@pytest.mark.parametrize("size, culprit", [
+    (0, "empty"), (4095, "4096"), (16 << 20, "16 MiB")])
+def test_size_of_variables(files, tmp_path, size, culprit):
+    path = text_file(tmp_path, bytes(size))
+    rom = tmp_path / "rom"
+    rom.write_bytes(bytes(4096))
+    check(rom_command(files, f"{rom},{path}"), path, culprit, "bootvars")
+
+
+def test_variables_without_rom(files):
+    check(command(files, "-o", "lpc.bootvars=/nonexistent"), "lpc.bootvars",
+          "bootrom")
+
+
 def test_boot_rom_and_kernel(files, tmp_path):
     path = text_file(tmp_path, bytes(4096))
     check(rom_command(files, path, "-o", f"kernel={files.kernel}"),

@@ -15,15 +15,30 @@ MEMTEST = {"x64": "/boot/memtest86+x64.bin", "ia32": "/boot/memtest86+ia32.bin"}
 FLOPPY = 1440 << 10
 
 
-def test_reset_vector_to_protected_mode(firmware, tmp_path):
-    rom = tmp_path / "rom"
-    subprocess.run(["nasm", "-f", "bin", "-o", rom, GUEST / "rom.asm"],
+@pytest.fixture
+def rom(tmp_path):
+    path = tmp_path / "rom"
+    subprocess.run(["nasm", "-f", "bin", "-o", path, GUEST / "rom.asm"],
                    check=True)
-    assert rom.stat().st_size == 128 << 10
+    assert path.stat().st_size == 128 << 10
+    return path
+
+
+def test_reset_vector_to_protected_mode(firmware, rom):
     m = firmware(rom)
     m.expect("real mode, copy is RAM, ROM is ROM\r\n")
     assert m.wait() == 0
     assert m.restored()
+
+
+def test_variables(firmware, rom, tmp_path):
+    variables = tmp_path / "variables"
+    variables.write_bytes(b"1" + bytes(4095))
+    for n in (1, 2):
+        m = firmware(f"{rom},{variables}")
+        m.expect(f"ROM is ROM\r\nvariable {n}")
+        assert m.wait() == 0
+    assert variables.read_bytes() == b"3" + bytes(4095)
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ; A boot ROM of 128 KiB: from the reset vector to its copy below 1 MiB, back
 ; to the top of 4 GiB in 32-bit code, and out by a reset. Says on COM1 what it
-; has seen.
+; has seen. If it has a page of variables, it shows and counts up the first.
 
 	org	0			; offsets in the segments e000 and f000
 	times	0x10000 - ($ - $$) db 0xff
 	section .text2 vstart=0 follows=.text
 
 HIGH	equ	0xffff0000		; where this half lies, too
+VARS	equ	0xfffdf000		; a page below the ROM
 
 %macro SAY 1				; BX or EBX: the text
 %%more:	mov	al, [cs:bx]
@@ -52,7 +53,19 @@ protected:
 	cmp	byte [HIGH + count], 7
 	jne	stop
 	call	say
-	mov	al, 6
+	mov	bl, [VARS]
+	cmp	bl, 0xff		; nobody there
+	je	.reset
+	call	say
+	mov	dx, 0x3f8
+	mov	al, bl
+	out	dx, al
+	inc	bl
+	mov	byte [VARS], 0x10	; program a byte
+	mov	[VARS], bl
+	cmp	[VARS], bl
+	jne	stop
+.reset:	mov	al, 6
 	mov	dx, 0xcf9
 	out	dx, al
 stop:	cli
@@ -70,6 +83,7 @@ count	db	7, 0, 0, 0
 in_real	db	"real mode, ", 0
 is_ram	db	"copy is RAM, ", 0
 is_rom	db	"ROM is ROM", 13, 10, 0
+	db	"variable ", 0
 
 	align	8
 gdt	dq	0, 0x00cf9b000000ffff, 0x00cf93000000ffff
