@@ -145,13 +145,13 @@ class Memtest:
         assert self.m.restored()
 
 
-def syslinux(tmp_path, kernel):
+def syslinux(tmp_path, kernel, append=""):
     floppy = tmp_path / "floppy"
     floppy.write_bytes(bytes(FLOPPY))
     config = tmp_path / "syslinux.cfg"
     config.write_text("SERIAL 0 115200\nSAY hello from the floppy\n"
                       "DEFAULT test\nPROMPT 0\nLABEL test\n"
-                      "LINUX kernel\nAPPEND console=ttyS0,115200\n")
+                      f"LINUX kernel\nAPPEND {append}\n")
     subprocess.run(["mformat", "-i", floppy, "-f", "1440", "::"], check=True)
     subprocess.run(["syslinux", "--install", floppy], check=True)
     subprocess.run(["mcopy", "-i", floppy, config, "::syslinux.cfg"],
@@ -163,12 +163,33 @@ def syslinux(tmp_path, kernel):
 def test_syslinux_and_memtest(seabios, tmp_path):
     """Its real-mode code reads a file system and starts a kernel at its
     real-mode entry."""
-    m = seabios(syslinux(tmp_path, MEMTEST["x64"]))
+    m = seabios(syslinux(tmp_path, MEMTEST["x64"], "console=ttyS0,115200"))
     m.expect(r"SYSLINUX \d")
     m.expect("hello from the floppy")
     memtest = Memtest(m)
     memtest.until(6)
     memtest.leave()
+
+
+def test_ipxe(seabios, tmp_path):
+    """It goes to real mode for each call of the BIOS, with interrupts of its
+    own in between; the keys come through INT 16h."""
+    m = seabios(syslinux(tmp_path, "/boot/ipxe.lkrn"))
+    m.expect(r"iPXE initialising devices\.\.\.")
+    m.expect("Press Ctrl-B")
+    m.send("\x02")
+    m.expect("iPXE> ")
+    for command, answer in (
+            ("cpuid --ext 29 && echo ${sp}64-bit", r"\n64-bit"),
+            ("cpuid --ext 20 && echo ${sp}NX", r"\nNX"),
+            ("set sum:int32 41 && inc sum && echo ${sum}", r"\n42"),
+            ("time sleep 1", r"sleep 1: [12]s")):
+        m.send(command + "\r")
+        m.expect(answer)
+        m.expect("iPXE> ")
+    m.send("reboot\r")
+    assert m.wait() == 0
+    assert m.restored()
 
 
 def test_grub_and_memtest(seabios, tmp_path):
