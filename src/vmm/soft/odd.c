@@ -229,7 +229,9 @@ maskmov(struct tr *t)
 			    (unsigned)(t->op[i].mem.segment -
 				ZYDIS_REGISTER_ES));
 	what = (mmx ? 8u : 16u) | ACCESS_READ | ACCESS_WRITE;
-	if (!mmx)
+	/* A byte that is not selected faults with AMD's processors and not
+	 * with Intel's; the manual allows both. */
+	if (!mmx && t->vm->intel)
 		what |= ACCESS_VMASK |
 		    (uint32_t)ZydisRegisterGetId(t->op[1].reg.value)
 			<< ACCESS_K_SHIFT;
