@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "vmm/cpuid.h"
+
 #define APICBASE_BSP (1ull << 8)
 #define APICBASE_EXTD (1ull << 10)
 #define APICBASE_EN (1ull << 11)
@@ -643,7 +645,8 @@ write_apicbase(struct lapic *l, uint64_t val, struct lapic_action *act)
 	uint64_t mode = val & (APICBASE_EN | APICBASE_EXTD);
 	uint64_t old = l->apicbase & (APICBASE_EN | APICBASE_EXTD);
 
-	if ((val & APICBASE_RESERVED) != 0 || mode == APICBASE_EXTD)
+	if ((val & APICBASE_RESERVED) != 0 || mode == APICBASE_EXTD ||
+	    val >> cpuid_phys_bits() != 0)
 		return (-EPERM);
 	if (old == (APICBASE_EN | APICBASE_EXTD) && mode == APICBASE_EN)
 		return (-EPERM);

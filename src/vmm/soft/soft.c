@@ -75,7 +75,9 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	soft_fpu_init(cpu);
 	vmm_msrs_reset(&cpu->msrs);
 	vtimer_arm(&cpu->lapic_timer, VCLOCK_NEVER);
-	lapic_reset(&cpu->lapic, cpu->id, cpu->id == 0, false);
+	lapic_reset(&cpu->lapic,
+	    cpuid_apicid(&cpu->vm->cpuid.topology, cpu->id), cpu->id == 0,
+	    false);
 	soft_tlb_flush(cpu, true);
 	soft_update_mode(cpu);
 }
@@ -149,6 +151,7 @@ static void soft_destroy(void *priv);
 static int
 soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 {
+	struct cpuid_topology topo = { 1, cfg->ncpus, 1 };
 	struct cpuid_dynamic dyn = { 0 };
 	struct soft_vm *vm;
 	uint32_t leaf[4];
@@ -175,7 +178,11 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->no_tlb = cfg->soft_no_tlb;
 	vm->one_insn = cfg->soft_one_insn;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
-	cpuid_policy_init(&vm->cpuid, cfg->ncpus);
+	if (cfg->cores != 0)
+		topo = (struct cpuid_topology){
+			cfg->ncpus / (cfg->cores * cfg->threads), cfg->cores,
+			cfg->threads };
+	cpuid_policy_init(&vm->cpuid, &topo);
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
 	error = soft_cache_create(vm);
