@@ -214,8 +214,8 @@ static const struct {
 	{ 5, 0, { ~0u, ~0u, ~0u, ~0u } },
 	{ 0xf, 0, { ~0u, ~0u, ~0u, ~0u } },
 	{ 0x10, 0, { ~0u, ~0u, ~0u, ~0u } },
-	/* XSAVES; components that are saved by it. */
-	{ 0xd, 1, { ~7u, 0, ~0u, ~0u } },
+	/* XFD; components of XSS. */
+	{ 0xd, 1, { ~0xfu, 0, ~0u, ~0u } },
 	/* SVM SKINIT WDT LWP IBS perf extensions MONITORX XOP TBM; FFXSR,
 	 * 3DNow!. */
 	{ 0x80000001, 0, { 0, 0, 0x3f80bc04 & ~(1u << 22), 0xc2000000 } },
@@ -347,6 +347,7 @@ check_xsave(void)
 		if (reg(0xd, i, EBX) + size > max)
 			max = reg(0xd, i, EBX) + size;
 	}
+	assert_int_equal(reg(0xd, 1, EAX) >> 3 & 1, policy.xsaves);
 	assert_int_equal(reg(0xd, 0, ECX), max);
 	assert_int_equal(reg(0xd, 0, EBX), max); /* XCR0 has all */
 }
