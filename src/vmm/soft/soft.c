@@ -300,7 +300,7 @@ take_interrupt(struct soft_cpu *cpu)
 		    cpu, EXC_NMI, false, false, 0, true, cpu->rip);
 		return (true);
 	}
-	cpu->lapic.extint = atomic_load(&cpu->vm->extint);
+	(void)lapic_lint(&cpu->lapic, 0, atomic_load(&cpu->vm->extint));
 	v = lapic_pending(&cpu->lapic);
 	cpu->irq_waiting = v >= 0;
 	trace(TRACE_intr, "pending %d if %d", v,
@@ -796,7 +796,7 @@ soft_msi(void *priv, uint64_t addr, uint32_t data)
 		soft_lock(&cpu->lapic_lock);
 		if (mode == 4)
 			cpu->lapic.nmi_pending = 1;
-		else
+		else if (mode <= 1) /* no SMI; INIT is the processors' own */
 			lapic_accept(&cpu->lapic, (uint8_t)data, level);
 		soft_unlock(&cpu->lapic_lock);
 		soft_request(cpu);
@@ -812,9 +812,17 @@ soft_extint(void *priv, bool level)
 	struct soft_vm *vm = priv;
 
 	atomic_store(&vm->extint, level);
-	if (level)
-		for (unsigned i = 0; i < vm->ncpus; i++)
-			soft_request(vm->cpus[i]);
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		struct soft_cpu *cpu = vm->cpus[i];
+		bool check;
+
+		/* Each edge counts, if LINT0 is in Fixed mode. */
+		soft_lock(&cpu->lapic_lock);
+		check = lapic_lint(&cpu->lapic, 0, level);
+		soft_unlock(&cpu->lapic_lock);
+		if (level || check)
+			soft_request(cpu);
+	}
 }
 
 static void
