@@ -201,12 +201,19 @@ madt_override(uint8_t *p, uint8_t irq, uint32_t gsi, uint16_t flags)
 #define MPS_EDGE_HIGH 0x05u
 #define MPS_LEVEL_LOW 0x0fu
 
+static uint32_t
+apic_id(const struct acpi_config *cfg, unsigned cpu)
+{
+	return (cfg->apic_id == NULL ? cpu :
+				       cfg->apic_id(cfg->apic_id_arg, cpu));
+}
+
 /* 5.2.12 */
 static void
 build_madt(struct tables *t)
 {
 	const struct acpi_config *cfg = t->cfg;
-	bool x2apic = cfg->x2apic || cfg->ncpus > 255;
+	bool x2apic = cfg->x2apic || apic_id(cfg, cfg->ncpus - 1) > 254;
 	size_t len;
 	uint64_t gpa;
 	uint8_t *p, *e;
@@ -224,14 +231,14 @@ build_madt(struct tables *t)
 		if (x2apic) {
 			e[0] = 9;
 			e[1] = 16;
-			le32_put(e + 4, i);
+			le32_put(e + 4, apic_id(cfg, i));
 			le32_put(e + 8, 1); /* enabled */
 			le32_put(e + 12, i);
 			e += 16;
 		} else {
 			e[1] = 8;
 			e[2] = (uint8_t)i;
-			e[3] = (uint8_t)i;
+			e[3] = (uint8_t)apic_id(cfg, i);
 			le32_put(e + 4, 1);
 			e += 8;
 		}

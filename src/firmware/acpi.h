@@ -24,6 +24,9 @@ struct acpi_prt {
 /* What the tables tell of the machine. */
 struct acpi_config {
 	unsigned ncpus;
+	/* APIC id of a processor; NULL: its number. */
+	uint32_t (*apic_id)(const void *arg, unsigned cpu);
+	const void *apic_id_arg;
 	bool x2apic;          /* local APICs start in x2APIC mode */
 	uint32_t ioapic_base; /* its first GSI is 0 */
 	uint8_t sci_irq;

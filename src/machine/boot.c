@@ -39,11 +39,24 @@ find_lpc(void *arg, const char *path, const char *value, char origin)
 	return (0);
 }
 
+static uint32_t
+apic_id(const void *arg, unsigned cpu)
+{
+	const struct machine *m = arg;
+
+	return (cpuid_apicid(
+	    &(const struct cpuid_topology){ m->topology.sockets,
+		m->topology.cores, m->topology.threads },
+	    cpu));
+}
+
 static int
 build_tables(struct machine *m, uint64_t *rsdp)
 {
 	struct acpi_config ac = {
 	    .ncpus = m->ncpus,
+	    .apic_id = apic_id,
+	    .apic_id_arg = m,
 	    .ioapic_base = CHIPSET_IOAPIC_BASE,
 	    .sci_irq = CHIPSET_SCI_IRQ,
 	    .hpet_base = CHIPSET_HPET_BASE,

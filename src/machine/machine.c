@@ -164,6 +164,8 @@ create_vm(struct machine *m, struct config_error *err)
 {
 	struct vm_config vc = {
 	    .ncpus = m->ncpus,
+	    .cores = m->topology.cores,
+	    .threads = m->topology.threads,
 	    .gmem = m->gmem,
 	    .vclock = m->vclock,
 	    .ops = &machine_io_ops,

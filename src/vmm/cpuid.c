@@ -94,23 +94,36 @@
 	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(16))
 #define X1_ECX_AVX BIT(16)
 #define X1_ECX_CMP_LEGACY BIT(1)
-/* 0x80000001 EDX: SYSCALL MMXEXT LM. */
-#define X1_EDX_HOST (BIT(11) | BIT(22) | BIT(29))
-/* NX, 1 GiB pages, RDTSCP, long mode. */
-#define X1_EDX_ON (BIT(20) | BIT(26) | BIT(27) | BIT(29))
+#define X1_ECX_TOPOEXT BIT(22)
+/* 0x80000001 EDX: MMXEXT. */
+#define X1_EDX_HOST BIT(22)
+/* SYSCALL, NX, 1 GiB pages, RDTSCP, long mode: the engine's own work. */
+#define X1_EDX_ON (BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29))
 /* On AMD this register repeats leaf 1 EDX in these bits. */
 #define X1_EDX_AMD_COMMON 0x0183f3ffu
 
 struct host {
+	const struct cpuid_source *src;
 	uint32_t max_basic, max_ext;
 	bool amd, intel;
 };
 
 static void
-host_leaf(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+host_leaf(
+    const struct host *h, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {
+	h->src->leaf(h->src->arg, leaf, subleaf, r);
+}
+
+/* This processor. */
+static void
+native_leaf(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+	(void)arg;
 	__cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]);
 }
+
+static const struct cpuid_source native = { native_leaf, NULL, 0 };
 
 static bool
 vendor_is(const uint32_t r[4], const char *name)
@@ -121,15 +134,16 @@ vendor_is(const uint32_t r[4], const char *name)
 }
 
 static void
-host_init(struct host *h)
+host_init(struct host *h, const struct cpuid_source *src)
 {
 	uint32_t r[4];
 
-	host_leaf(0, 0, r);
+	h->src = src;
+	host_leaf(h, 0, 0, r);
 	h->max_basic = r[0];
 	h->intel = vendor_is(r, "GenuineIntel");
 	h->amd = vendor_is(r, "AuthenticAMD") || vendor_is(r, "HygonGenuine");
-	host_leaf(0x80000000, 0, r);
+	host_leaf(h, 0x80000000, 0, r);
 	h->max_ext = r[0];
 }
 
@@ -141,7 +155,7 @@ host_read(
 	memset(r, 0, 4 * sizeof(r[0]));
 	if (leaf <= h->max_basic ||
 	    (leaf >= 0x80000000 && leaf <= h->max_ext))
-		host_leaf(leaf, subleaf, r);
+		host_leaf(h, leaf, subleaf, r);
 }
 
 static void
@@ -190,7 +204,9 @@ host_xcr0(const struct host *h)
 	host_read(h, 1, 0, r);
 	if ((r[2] & BIT(26)) == 0 || (r[2] & L1_ECX_OSXSAVE) == 0)
 		return (0);
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	lo = (uint32_t)h->src->xcr0;
+	if (h->src == &native)
+		__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 	host_read(h, 0xd, 0, r);
 	want = lo & r[0] & (XCR0_X87_SSE | XCR0_AVX | XCR0_AVX512);
 	if ((want & XCR0_AVX) == 0 || (want & XCR0_AVX512) != XCR0_AVX512)
@@ -198,15 +214,46 @@ host_xcr0(const struct host *h)
 	return (want);
 }
 
+/* Bits of an APIC id below the core's and below the package's number. */
+static unsigned
+thread_bits(const struct cpuid_policy *p)
+{
+	return (log2_up(p->topology.threads));
+}
+
+static unsigned
+package_bits(const struct cpuid_policy *p)
+{
+	return (thread_bits(p) + log2_up(p->topology.cores));
+}
+
+/* Logical processors of a package. */
+static unsigned
+package_size(const struct cpuid_policy *p)
+{
+	return (p->topology.cores * p->topology.threads);
+}
+
+uint32_t
+cpuid_apicid(const struct cpuid_topology *t, unsigned cpu)
+{
+	unsigned thread = cpu % t->threads, core = cpu / t->threads % t->cores;
+	unsigned package = cpu / t->threads / t->cores;
+	unsigned bits = log2_up(t->threads);
+
+	return (thread | core << bits |
+	    package << (bits + log2_up(t->cores)));
+}
+
 static void
-add_features(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
+add_features(struct cpuid_policy *p, const struct host *h)
 {
 	bool avx = (p->xcr0 & XCR0_AVX) != 0;
 	bool avx512 = (p->xcr0 & XCR0_AVX512) != 0;
 	uint32_t r[4], logical;
 
 	host_read(h, 1, 0, r);
-	logical = ncpus == 1 ? 1 : 1u << log2_up(ncpus);
+	logical = 1u << package_bits(p);
 	if (logical > 255)
 		logical = 255;
 	r[1] = (r[1] & 0xffff) | logical << 16;
@@ -216,7 +263,7 @@ add_features(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 	if (!avx)
 		r[2] &= ~L1_ECX_AVX;
 	r[3] = (r[3] & L1_EDX_HOST) | L1_EDX_ON;
-	if (ncpus > 1)
+	if (package_size(p) > 1)
 		r[3] |= L1_EDX_HTT;
 	add(p, 1, -1, r);
 
@@ -254,19 +301,20 @@ add_features(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 }
 
 /* Leaves 4 and 0x8000001d: private caches to a core, the last level to the
- * package. */
+ * package. The counts are of APIC ids, thus powers of two, less one. */
 static void
-add_caches(struct cpuid_policy *p, const struct host *h, uint32_t leaf,
-    unsigned ncpus)
+add_caches(struct cpuid_policy *p, const struct host *h, uint32_t leaf)
 {
-	uint32_t r[4], sharing, cores;
+	const uint32_t threads = (1u << thread_bits(p)) - 1;
+	const uint32_t package = (1u << package_bits(p)) - 1;
+	const uint32_t cores = package >> thread_bits(p);
+	uint32_t r[4], sharing;
 
 	for (unsigned i = 0; i < 8; i++) {
 		host_read(h, leaf, i, r);
 		if ((r[0] & 0x1f) == 0)
 			break;
-		cores = (1u << log2_up(ncpus)) - 1;
-		sharing = ((r[0] >> 5) & 7) >= 3 ? cores : 0;
+		sharing = ((r[0] >> 5) & 7) >= 3 ? package : threads;
 		r[0] = (r[0] & 0x3fff) | (sharing & 0xfff) << 14;
 		if (leaf == 4)
 			r[0] |= (cores > 63 ? 63 : cores) << 26;
@@ -276,10 +324,12 @@ add_caches(struct cpuid_policy *p, const struct host *h, uint32_t leaf,
 
 /* Leaves 0xb and 0x1f: EDX, the x2APIC id, is filled in by the query. */
 static void
-add_topology(struct cpuid_policy *p, uint32_t leaf, unsigned ncpus)
+add_topology(struct cpuid_policy *p, uint32_t leaf)
 {
-	const uint32_t smt[4] = { 0, 1, 0x100, 0 };
-	const uint32_t core[4] = { log2_up(ncpus), ncpus, 0x201, 0 };
+	const uint32_t smt[4] = { thread_bits(p), p->topology.threads, 0x100,
+		0 };
+	const uint32_t core[4] = { package_bits(p), package_size(p), 0x201,
+		0 };
 
 	add(p, leaf, 0, smt);
 	add(p, leaf, 1, core);
@@ -339,7 +389,7 @@ add_xsave(struct cpuid_policy *p, const struct host *h)
 }
 
 static void
-add_basic(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
+add_basic(struct cpuid_policy *p, const struct host *h)
 {
 	/* ARAT: the APIC timer never stops. */
 	const uint32_t power[4] = { BIT(2), 0, 0, 0 };
@@ -356,15 +406,15 @@ add_basic(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 	if (h->intel) {
 		host_read(h, 2, 0, r);
 		add(p, 2, -1, r);
-		add_caches(p, h, 4, ncpus);
+		add_caches(p, h, 4);
 	}
 	add(p, 6, -1, power);
-	add_topology(p, 0xb, ncpus);
+	add_topology(p, 0xb);
 	add_xsave(p, h);
 	add(p, 0x15, -1, tsc);
 	add(p, 0x16, -1, freq);
 	if (p->max_basic >= 0x1f)
-		add_topology(p, 0x1f, ncpus);
+		add_topology(p, 0x1f);
 }
 
 static void
@@ -380,26 +430,59 @@ add_hypervisor(struct cpuid_policy *p)
 	add(p, 0x40000010, -1, timing);
 }
 
-unsigned
-cpuid_phys_bits(void)
+static unsigned
+phys_bits(const struct host *h)
 {
-	struct host h;
 	uint32_t r[4];
 	unsigned bits;
 
-	host_init(&h);
-	host_read(&h, 0x80000008, 0, r);
+	host_read(h, 0x80000008, 0, r);
 	bits = r[0] & 0xff;
 	if (bits == 0)
 		bits = 36;
 	return (bits < MAXPHYADDR_LIMIT ? bits : MAXPHYADDR_LIMIT);
 }
 
+unsigned
+cpuid_phys_bits(void)
+{
+	struct host h;
+
+	host_init(&h, &native);
+	return (phys_bits(&h));
+}
+
+/* Leaves that only AMD's processors have. */
 static void
-add_extended(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
+add_amd(struct cpuid_policy *p, const struct host *h)
+{
+	uint32_t r[4];
+
+	/* TLB sizes, performance hints. */
+	for (uint32_t leaf = 0x80000019; leaf <= 0x8000001a; leaf++) {
+		host_read(h, leaf, 0, r);
+		add(p, leaf, -1, r);
+	}
+	if ((find(p, 0x80000001, 0)->ecx & X1_ECX_TOPOEXT) != 0) {
+		add_caches(p, h, 0x8000001d);
+		/* EAX and the core's id: by the query. One node. */
+		memset(r, 0, sizeof(r));
+		r[1] = (p->topology.threads - 1) << 8;
+		add(p, 0x8000001e, -1, r);
+	}
+	host_read(h, 0x80000021, 0, r);
+	/* LFENCE serializes, null selector clears the base. */
+	r[0] &= BIT(2) | BIT(6);
+	r[1] = r[2] = r[3] = 0;
+	add(p, 0x80000021, -1, r);
+}
+
+static void
+add_extended(struct cpuid_policy *p, const struct host *h)
 {
 	const struct cpuid_leaf *l1 = find(p, 1, 0);
 	uint32_t r[4], limit;
+	bool topoext;
 
 	limit = h->amd ? 0x80000021 : 0x80000008;
 	p->max_ext = h->max_ext < limit ? h->max_ext : limit;
@@ -410,14 +493,17 @@ add_extended(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 	add(p, 0x80000000, -1, r);
 
 	host_read(h, 0x80000001, 0, r);
+	topoext = (r[2] & X1_ECX_TOPOEXT) != 0;
 	r[2] &= X1_ECX_HOST;
 	r[3] = (r[3] & X1_EDX_HOST) | X1_EDX_ON;
 	if ((p->xcr0 & XCR0_AVX) == 0)
 		r[2] &= ~X1_ECX_AVX;
 	if (h->amd) {
 		r[3] |= l1->edx & X1_EDX_AMD_COMMON;
-		if (ncpus > 1)
+		if (package_size(p) > 1)
 			r[2] |= X1_ECX_CMP_LEGACY;
+		if (topoext && p->max_ext >= 0x8000001e)
+			r[2] |= X1_ECX_TOPOEXT;
 	}
 	add(p, 0x80000001, -1, r);
 
@@ -430,27 +516,17 @@ add_extended(struct cpuid_policy *p, const struct host *h, unsigned ncpus)
 	add(p, 0x80000007, -1, r);
 
 	host_read(h, 0x80000008, 0, r);
-	p->maxphyaddr = (uint8_t)cpuid_phys_bits();
+	p->maxphyaddr = (uint8_t)phys_bits(h);
 	r[0] = 57u << 8 | p->maxphyaddr; /* LA57 */
 	/* AMD: CLZERO XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
 	r[1] &= h->amd ? BIT(0) | BIT(2) | BIT(12) | BIT(15) | BIT(24) |
 		BIT(26) : 0;
-	r[2] = h->amd ? log2_up(ncpus) << 12 | ((ncpus - 1) & 0xff) : 0;
+	r[2] = h->amd ?
+	    package_bits(p) << 12 | ((package_size(p) - 1) & 0xff) : 0;
 	r[3] = 0;
 	add(p, 0x80000008, -1, r);
-	if (!h->amd)
-		return;
-	/* TLB sizes, performance hints; topology extensions (0x8000001d,
-	 * 0x8000001e) are off, so those leaves are zero. */
-	for (uint32_t leaf = 0x80000019; leaf <= 0x8000001a; leaf++) {
-		host_read(h, leaf, 0, r);
-		add(p, leaf, -1, r);
-	}
-	host_read(h, 0x80000021, 0, r);
-	/* LFENCE serializes, null selector clears the base. */
-	r[0] &= BIT(2) | BIT(6);
-	r[1] = r[2] = r[3] = 0;
-	add(p, 0x80000021, -1, r);
+	if (h->amd)
+		add_amd(p, h);
 }
 
 /* Control register bits that go with what is offered. */
@@ -472,18 +548,26 @@ set_controls(struct cpuid_policy *p)
 }
 
 void
-cpuid_policy_init(struct cpuid_policy *p, unsigned ncpus)
+cpuid_policy_from(struct cpuid_policy *p, const struct cpuid_topology *t,
+    const struct cpuid_source *src)
 {
 	struct host h;
 
 	memset(p, 0, sizeof(*p));
-	host_init(&h);
+	p->topology = *t;
+	host_init(&h, src);
 	p->xcr0 = host_xcr0(&h);
-	add_features(p, &h, ncpus);
-	add_basic(p, &h, ncpus);
+	add_features(p, &h);
+	add_basic(p, &h);
 	add_hypervisor(p);
-	add_extended(p, &h, ncpus);
+	add_extended(p, &h);
 	set_controls(p);
+}
+
+void
+cpuid_policy_init(struct cpuid_policy *p, const struct cpuid_topology *t)
+{
+	cpuid_policy_from(p, t, &native);
 }
 
 /*
@@ -538,6 +622,14 @@ cpuid_query(const struct cpuid_policy *p, const struct cpuid_dynamic *dyn,
 			break;
 		if (ecx <= 1)
 			out[1] = xsave_size(p, dyn->xcr0, ecx == 1);
+		break;
+	case 0x8000001e:
+		if (l == NULL)
+			break;
+		out[0] = dyn->apicid;
+		out[1] |= dyn->apicid >> thread_bits(p) &
+		    ((1u << (package_bits(p) - thread_bits(p))) - 1) & 0xff;
+		out[2] |= dyn->apicid >> package_bits(p) & 0xff;
 		break;
 	case 0x80000001:
 		/* AMD: this register repeats the APIC bit too. */

@@ -15,6 +15,19 @@ struct cpuid_leaf {
 	uint32_t eax, ebx, ecx, edx;
 };
 
+/* Packages of the machine, cores of a package, threads of a core: each at
+ * least 1. */
+struct cpuid_topology {
+	unsigned sockets, cores, threads;
+};
+
+/* Where leaves come from: the host, or a test. xcr0 is what XGETBV says. */
+struct cpuid_source {
+	void (*leaf)(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4]);
+	void *arg;
+	uint64_t xcr0;
+};
+
 #define CPUID_MAX_LEAVES 96
 struct cpuid_policy {
 	struct cpuid_leaf leaf[CPUID_MAX_LEAVES];
@@ -25,6 +38,7 @@ struct cpuid_policy {
 	uint64_t efer; /* EFER bits a guest may set */
 	uint8_t maxphyaddr;
 	bool xsaves; /* XSAVES and XRSTORS are there */
+	struct cpuid_topology topology;
 };
 
 /* What CPUID's result depends on at run time. */
@@ -34,8 +48,15 @@ struct cpuid_dynamic {
 	bool apic_enabled;
 };
 
-/* Reads the host's CPUID and makes the policy for a machine of ncpus. */
-void cpuid_policy_init(struct cpuid_policy *p, unsigned ncpus);
+/* Reads the host's CPUID and makes the policy for such a machine. */
+void cpuid_policy_init(
+    struct cpuid_policy *p, const struct cpuid_topology *t);
+/* The same of another host than this one. */
+void cpuid_policy_from(struct cpuid_policy *p, const struct cpuid_topology *t,
+    const struct cpuid_source *src);
+/* APIC id of a processor: thread, core and package each in bits of their own
+ * (SDM volume 3, 9.9.1), so with gaps where a number is no power of two. */
+uint32_t cpuid_apicid(const struct cpuid_topology *t, unsigned cpu);
 /* Bits of a guest's physical address, whatever the engine. */
 unsigned cpuid_phys_bits(void);
 void cpuid_query(const struct cpuid_policy *p, const struct cpuid_dynamic *dyn,

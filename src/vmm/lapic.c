@@ -7,32 +7,22 @@
 
 #include <errno.h>
 
+#include "vmm/cpuid.h"
+#include "vmm/lapic_priv.h"
+
 #define APICBASE_BSP (1ull << 8)
 #define APICBASE_EXTD (1ull << 10)
 #define APICBASE_EN (1ull << 11)
 #define APICBASE_DEFAULT 0xfee00000ull
 #define APICBASE_RESERVED (0x2ffull | ~0xfffffffffffffull)
 
-#define SVR_ENABLE 0x100u
-#define LVT_MASKED 0x10000u
-#define LVT_DM(v) (((v) >> 8) & 7)
-#define LVT_TIMER_MODE(v) (((v) >> 17) & 3)
-enum { TIMER_ONESHOT, TIMER_PERIODIC, TIMER_DEADLINE };
-enum {
-	DM_FIXED, DM_LOWEST, DM_SMI, DM_NMI = 4, DM_INIT, DM_STARTUP, DM_EXTINT
-};
-
 /* 11.5.3, error status register. */
 #define ESR_SEND_ILLEGAL_VECTOR (1u << 5)
 #define ESR_RECV_ILLEGAL_VECTOR (1u << 6)
 #define ESR_ILLEGAL_REGISTER (1u << 7)
 
-/* 11.4.8: version 0x14, 7 LVT entries, no EOI broadcast suppression. */
-#define LAPIC_VERSION 0x00060014u
-
-/* A periodic timer faster than this would starve the host, not help the
- * guest: ticks that nobody could see apart are merged. */
-#define TIMER_MIN_PERIOD 20000u
+/* 11.4.8: version 0x14, 7 LVT entries, EOI broadcasts can be suppressed. */
+#define LAPIC_VERSION 0x01060014u
 
 /* Registers are named by their x2APIC number: MMIO offset / 16, or MSR -
  * 0x800 (table 11-6). */
@@ -109,6 +99,7 @@ static const struct state_field lapic_fields[] = {
 	STATE_FIELD(struct lapic, timer_icr, 1),
 	STATE_FIELD(struct lapic, timer_dcr, 1),
 	STATE_FIELD(struct lapic, extint, 1),
+	STATE_FIELD(struct lapic, lint1, 1),
 	STATE_FIELD(struct lapic, nmi_pending, 1),
 	STATE_END,
 };
@@ -141,14 +132,8 @@ bit_highest(const uint32_t *set)
 	return (-1);
 }
 
-static bool
-software_enabled(const struct lapic *l)
-{
-	return (lapic_enabled(l) && (l->svr & SVR_ENABLE) != 0);
-}
-
-/* State of 11.4.7.1 and 11.4.7.3; id, IA32_APIC_BASE and the level of the
- * wire at LINT0 stay. */
+/* State of 11.4.7.1 and 11.4.7.3; id, IA32_APIC_BASE and the levels of the
+ * wires at LINT0 and LINT1 stay. */
 static void
 power_up(struct lapic *l)
 {
@@ -170,7 +155,7 @@ void
 lapic_reset(struct lapic *l, uint32_t id, bool bsp, bool x2apic)
 {
 	l->id = id;
-	l->extint = 0;
+	l->extint = l->lint1 = 0;
 	l->apicbase = APICBASE_DEFAULT | APICBASE_EN |
 	    (bsp ? APICBASE_BSP : 0) | (x2apic ? APICBASE_EXTD : 0);
 	power_up(l);
@@ -189,7 +174,7 @@ report_error(struct lapic *l, uint32_t bit)
 
 	l->esr_pending |= bit;
 	/* An illegal vector here would report itself for ever. */
-	if (software_enabled(l) && (lvt & LVT_MASKED) == 0 &&
+	if (lapic_software_enabled(l) && (lvt & LVT_MASKED) == 0 &&
 	    (lvt & 0xff) >= 16) {
 		bit_set(l->irr, (uint8_t)lvt);
 		bit_clear(l->tmr, (uint8_t)lvt);
@@ -200,7 +185,7 @@ void
 lapic_accept(struct lapic *l, uint8_t vector, bool level)
 {
 	/* 11.4.7.2: a software-disabled APIC answers INIT, NMI, SMI, SIPI. */
-	if (!software_enabled(l))
+	if (!lapic_software_enabled(l))
 		return;
 	if (vector < 16) {
 		report_error(l, ESR_RECV_ILLEGAL_VECTOR);
@@ -211,6 +196,67 @@ lapic_accept(struct lapic *l, uint8_t vector, bool level)
 		bit_set(l->tmr, vector);
 	else
 		bit_clear(l->tmr, vector);
+}
+
+static bool
+lint_asserted(const struct lapic *l, unsigned idx)
+{
+	uint32_t level = idx == LAPIC_LVT_LINT0 ? l->extint : l->lint1;
+
+	return ((level != 0) != ((l->lvt[idx] & LVT_ACTIVE_LOW) != 0));
+}
+
+/*
+ * 11.5.1: what a pin's LVT entry makes of it. `edge`: it has just been
+ * asserted. A level-triggered interrupt is accepted once; remote IRR holds
+ * it back until its EOI. ExtINT is lapic_pending()'s; there is no SMI, and
+ * INIT is not for a pin that devices share.
+ */
+static bool
+lint_look(struct lapic *l, unsigned idx, bool edge)
+{
+	uint32_t *lvt = &l->lvt[idx];
+
+	if (!lapic_software_enabled(l) || (*lvt & LVT_MASKED) != 0 ||
+	    !lint_asserted(l, idx))
+		return (false);
+	switch (LVT_DM(*lvt)) {
+	case DM_FIXED:
+		if ((*lvt & LVT_LEVEL) == 0) {
+			if (edge)
+				lapic_accept(l, (uint8_t)*lvt, false);
+			return (edge);
+		}
+		if ((*lvt & LVT_REMOTE_IRR) != 0)
+			return (false);
+		*lvt |= LVT_REMOTE_IRR;
+		lapic_accept(l, (uint8_t)*lvt, true);
+		return (true);
+	case DM_NMI: /* always an edge */
+		l->nmi_pending |= edge;
+		return (edge);
+	default:
+		return (false);
+	}
+}
+
+bool
+lapic_lint(struct lapic *l, unsigned pin, bool level)
+{
+	unsigned idx = pin == 0 ? LAPIC_LVT_LINT0 : LAPIC_LVT_LINT1;
+	uint32_t *wire = pin == 0 ? &l->extint : &l->lint1;
+	bool changed = *wire != level;
+
+	*wire = level;
+	if (!changed)
+		return (false);
+	/* 11.4.3: without the APIC the pins are INTR and NMI. */
+	if (!lapic_enabled(l)) {
+		if (pin != 0 && level)
+			l->nmi_pending = 1;
+		return (level);
+	}
+	return (lint_look(l, idx, true));
 }
 
 /* 11.8.3.1 */
@@ -260,6 +306,17 @@ eoi(struct lapic *l, struct lapic_action *act)
 		return;
 	bit_clear(l->isr, (uint8_t)v);
 	act->check = true;
+	for (unsigned i = LAPIC_LVT_LINT0; i <= LAPIC_LVT_LINT1; i++)
+		if ((l->lvt[i] & LVT_REMOTE_IRR) != 0 &&
+		    (l->lvt[i] & 0xff) == (uint32_t)v) {
+			/* The pin's own: nothing to tell the IOAPIC. */
+			l->lvt[i] &= ~LVT_REMOTE_IRR;
+			(void)lint_look(l, i, false);
+			return;
+		}
+	/* 11.8.5: the IOAPIC will be told by software. */
+	if ((l->svr & SVR_NO_BROADCAST) != 0)
+		return;
 	if (bit_get(l->tmr, (uint8_t)v)) {
 		act->eoi_broadcast = true;
 		act->vector = (uint8_t)v;
@@ -327,109 +384,6 @@ lapic_matches(const struct lapic *l, uint32_t dest, bool logical)
 	return (dest == (l->id & 0xff));
 }
 
-/* 11.5.4: DCR bits 3, 1, 0; 111 is divide by 1. */
-static uint64_t
-divisor(uint32_t dcr)
-{
-	uint32_t v = ((dcr >> 1) & 4) | (dcr & 3);
-
-	return (v == 7 ? 1 : 2ull << v);
-}
-
-static uint64_t
-timer_period(const struct lapic *l)
-{
-	return (l->timer_icr * divisor(l->timer_dcr));
-}
-
-static uint32_t
-timer_current(const struct lapic *l, uint64_t now)
-{
-	uint64_t ticks;
-
-	if (LVT_TIMER_MODE(l->lvt[LAPIC_LVT_TIMER]) >= TIMER_DEADLINE ||
-	    l->timer_icr == 0 || l->timer_deadline == UINT64_MAX)
-		return (0);
-	/* Modular: the start may lie before time 0 after a rescaling. */
-	ticks = (now - l->timer_start) / divisor(l->timer_dcr);
-	if (LVT_TIMER_MODE(l->lvt[LAPIC_LVT_TIMER]) == TIMER_PERIODIC)
-		ticks %= l->timer_icr;
-	else if (ticks >= l->timer_icr)
-		return (0);
-	return (l->timer_icr - (uint32_t)ticks);
-}
-
-static void
-timer_stop(struct lapic *l, struct lapic_action *act)
-{
-	l->timer_deadline = UINT64_MAX;
-	l->tsc_deadline = 0;
-	act->timer = true;
-}
-
-static void
-write_timer_icr(
-    struct lapic *l, uint32_t val, uint64_t now, struct lapic_action *act)
-{
-	/* 11.5.4.1: in TSC-deadline mode such writes are ignored. */
-	if (LVT_TIMER_MODE(l->lvt[LAPIC_LVT_TIMER]) >= TIMER_DEADLINE)
-		return;
-	l->timer_icr = val;
-	l->timer_start = now;
-	l->timer_deadline = val == 0 ? UINT64_MAX : now + timer_period(l);
-	act->timer = true;
-}
-
-static void
-write_timer_dcr(
-    struct lapic *l, uint32_t val, uint64_t now, struct lapic_action *act)
-{
-	uint32_t left = timer_current(l, now);
-
-	l->timer_dcr = val & 0xb;
-	if (left == 0)
-		return;
-	/* The count goes on from where it is at the new rate. */
-	l->timer_deadline = now + left * divisor(l->timer_dcr);
-	l->timer_start = l->timer_deadline - timer_period(l);
-	act->timer = true;
-}
-
-static void
-write_tsc_deadline(struct lapic *l, uint64_t val, struct lapic_action *act)
-{
-	if (LVT_TIMER_MODE(l->lvt[LAPIC_LVT_TIMER]) != TIMER_DEADLINE)
-		return;
-	l->tsc_deadline = val;
-	l->timer_deadline = val == 0 ? UINT64_MAX : val;
-	act->timer = true;
-}
-
-bool
-lapic_timer_expire(struct lapic *l, uint64_t now)
-{
-	uint32_t lvt = l->lvt[LAPIC_LVT_TIMER];
-	uint64_t period;
-
-	if (now < l->timer_deadline)
-		return (false);
-	if (LVT_TIMER_MODE(lvt) == TIMER_PERIODIC && l->timer_icr != 0) {
-		period = timer_period(l);
-		l->timer_start = l->timer_deadline +
-		    (now - l->timer_deadline) / period * period;
-		l->timer_deadline = l->timer_start + period;
-		if (period < TIMER_MIN_PERIOD)
-			l->timer_deadline = now + TIMER_MIN_PERIOD;
-	} else {
-		l->timer_deadline = UINT64_MAX;
-		l->tsc_deadline = 0;
-	}
-	if ((lvt & LVT_MASKED) != 0 || !software_enabled(l))
-		return (false);
-	lapic_accept(l, (uint8_t)lvt, false);
-	return (true);
-}
-
 static void
 write_lvt(struct lapic *l, unsigned idx, uint32_t val, struct lapic_action *act)
 {
@@ -439,13 +393,18 @@ write_lvt(struct lapic *l, unsigned idx, uint32_t val, struct lapic_action *act)
 	/* 11.4.7.2: masked for as long as software has the APIC disabled. */
 	if ((l->svr & SVR_ENABLE) == 0)
 		val |= LVT_MASKED;
+	/* Remote IRR is of level-triggered Fixed interrupts alone. */
+	if ((val & LVT_LEVEL) != 0 && LVT_DM(val) == DM_FIXED)
+		val |= old & LVT_REMOTE_IRR;
 	l->lvt[idx] = val;
+	if (idx == LAPIC_LVT_LINT0 || idx == LAPIC_LVT_LINT1)
+		(void)lint_look(l, idx, false);
 	/* 11.5.4.1: going to or from TSC-deadline mode disarms the timer. */
 	if (idx == LAPIC_LVT_TIMER &&
 	    (LVT_TIMER_MODE(val) >= TIMER_DEADLINE) !=
 		(LVT_TIMER_MODE(old) >= TIMER_DEADLINE)) {
 		l->timer_icr = 0;
-		timer_stop(l, act);
+		lapic_timer_stop(l, act);
 	}
 	act->check = true;
 }
@@ -453,7 +412,7 @@ write_lvt(struct lapic *l, unsigned idx, uint32_t val, struct lapic_action *act)
 static void
 write_svr(struct lapic *l, uint32_t val, struct lapic_action *act)
 {
-	l->svr = val & 0x3ff;
+	l->svr = val & SVR_VALID;
 	if ((val & SVR_ENABLE) == 0)
 		for (unsigned i = 0; i < 7; i++)
 			l->lvt[i] |= LVT_MASKED;
@@ -540,7 +499,7 @@ reg_read(const struct lapic *l, unsigned reg, uint64_t now)
 	case R_TIMER_ICR:
 		return (l->timer_icr);
 	case R_TIMER_CCR:
-		return (timer_current(l, now));
+		return (lapic_timer_current(l, now));
 	case R_TIMER_DCR:
 		return (l->timer_dcr);
 	default: /* EOI, APR and RRD: not in processors since P6 */
@@ -588,10 +547,10 @@ reg_write(struct lapic *l, unsigned reg, uint32_t val, uint64_t now,
 		write_lvt(l, reg - R_LVT_TIMER + LAPIC_LVT_TIMER, val, act);
 		break;
 	case R_TIMER_ICR:
-		write_timer_icr(l, val, now, act);
+		lapic_timer_icr(l, val, now, act);
 		break;
 	case R_TIMER_DCR:
-		write_timer_dcr(l, val, now, act);
+		lapic_timer_dcr(l, val, now, act);
 		break;
 	case R_SELF_IPI:
 		send_self(l, (uint8_t)val, act);
@@ -643,7 +602,8 @@ write_apicbase(struct lapic *l, uint64_t val, struct lapic_action *act)
 	uint64_t mode = val & (APICBASE_EN | APICBASE_EXTD);
 	uint64_t old = l->apicbase & (APICBASE_EN | APICBASE_EXTD);
 
-	if ((val & APICBASE_RESERVED) != 0 || mode == APICBASE_EXTD)
+	if ((val & APICBASE_RESERVED) != 0 || mode == APICBASE_EXTD ||
+	    val >> cpuid_phys_bits() != 0)
 		return (-EPERM);
 	if (old == (APICBASE_EN | APICBASE_EXTD) && mode == APICBASE_EN)
 		return (-EPERM);
@@ -697,7 +657,7 @@ reserved_bits(unsigned reg)
 	case R_ESR:
 		return (~0u);
 	case R_SVR:
-		return (~0x3ffu);
+		return (~SVR_VALID);
 	case R_CMCI:
 		return (~(lvt_writable[LAPIC_LVT_CMCI] | LVT_READ_ONLY));
 	case R_LVT_TIMER ... R_LVT_ERROR:
@@ -720,7 +680,7 @@ lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t val, uint64_t now,
 	if (msr == 0x1b)
 		return (write_apicbase(l, val, act));
 	if (msr == 0x6e0) {
-		write_tsc_deadline(l, val, act);
+		lapic_timer_tsc(l, val, act);
 		return (0);
 	}
 	if (reg > 0xff)

@@ -25,6 +25,7 @@ struct lapic {
 	uint32_t lvt[7]; /* in the order of enum lapic_lvt */
 	uint32_t timer_icr, timer_dcr;
 	uint32_t extint;      /* level of LINT0 */
+	uint32_t lint1;	      /* and of LINT1 */
 	uint32_t nmi_pending; /* NMIs by LVT, ICR or MSI, not yet taken */
 };
 extern const struct state_table lapic_state;
@@ -87,6 +88,9 @@ void lapic_set_cr8(struct lapic *l, uint64_t cr8);
 
 /* A fixed or lowest-priority interrupt message arrives. */
 void lapic_accept(struct lapic *l, uint8_t vector, bool level);
+/* The level of the wire at LINT0 (pin 0) or LINT1 (pin 1). True if an
+ * interrupt or NMI may have become deliverable. */
+bool lapic_lint(struct lapic *l, unsigned pin, bool level);
 /* True if a message to this destination is for this APIC. */
 bool lapic_matches(const struct lapic *l, uint32_t dest, bool logical);
 

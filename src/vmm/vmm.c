@@ -28,6 +28,11 @@ vm_create(struct vm **out, const struct vm_config *cfg)
 	struct vm *vm;
 	int error;
 
+	if ((cfg->cores == 0) != (cfg->threads == 0) ||
+	    (cfg->cores != 0 &&
+		(cfg->cores > cfg->ncpus || cfg->threads > cfg->ncpus ||
+		    cfg->ncpus % (cfg->cores * cfg->threads) != 0)))
+		return (-EINVAL);
 	if (cfg->ncpus == 0 || cfg->ncpus > VM_MAX_CPUS)
 		return (-EINVAL);
 	if (cfg->engine == VM_ENGINE_KVM)

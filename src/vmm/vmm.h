@@ -58,6 +58,9 @@ enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_KVM, VM_ENGINE_SOFT };
 struct vm_config {
 	enum vm_engine engine;
 	unsigned ncpus; /* 1 to VM_MAX_CPUS */
+	/* Cores of a package and threads of a core, whose product divides
+	 * ncpus; both 0: one package, with one thread to a core. */
+	unsigned cores, threads;
 	struct gmem *gmem;     /* outlives the VM */
 	struct vclock *vclock; /* outlives the VM */
 	const struct vmm_io_ops *ops;

@@ -79,7 +79,7 @@ step(struct lapic *l, struct fuzz_in *in, uint64_t *now)
 		(void)lapic_matches(l, fuzz_u32(in), op & 0x10);
 		break;
 	case 12:
-		l->extint = val & 1;
+		(void)lapic_lint(l, val >> 1 & 1, val & 1);
 		break;
 	case 13:
 		if (l->timer_deadline == UINT64_MAX)

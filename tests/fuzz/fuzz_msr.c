@@ -73,7 +73,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t op;
 
 	if (policy.nleaves == 0)
-		cpuid_policy_init(&policy, 1);
+		cpuid_policy_init(&policy,
+	    &(struct cpuid_topology){ 1, 1, 1 });
 	vmm_msrs_reset(&m);
 	while (in.left > 0) {
 		op = fuzz_u8(&in);

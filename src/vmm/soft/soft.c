@@ -75,7 +75,9 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	soft_fpu_init(cpu);
 	vmm_msrs_reset(&cpu->msrs);
 	vtimer_arm(&cpu->lapic_timer, VCLOCK_NEVER);
-	lapic_reset(&cpu->lapic, cpu->id, cpu->id == 0, false);
+	lapic_reset(&cpu->lapic,
+	    cpuid_apicid(&cpu->vm->cpuid.topology, cpu->id), cpu->id == 0,
+	    false);
 	soft_tlb_flush(cpu, true);
 	soft_update_mode(cpu);
 }
@@ -149,6 +151,7 @@ static void soft_destroy(void *priv);
 static int
 soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 {
+	struct cpuid_topology topo = { 1, cfg->ncpus, 1 };
 	struct cpuid_dynamic dyn = { 0 };
 	struct soft_vm *vm;
 	uint32_t leaf[4];
@@ -175,7 +178,11 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->no_tlb = cfg->soft_no_tlb;
 	vm->one_insn = cfg->soft_one_insn;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
-	cpuid_policy_init(&vm->cpuid, cfg->ncpus);
+	if (cfg->cores != 0)
+		topo = (struct cpuid_topology){
+			cfg->ncpus / (cfg->cores * cfg->threads), cfg->cores,
+			cfg->threads };
+	cpuid_policy_init(&vm->cpuid, &topo);
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
 	tr_isa_init(vm);
@@ -294,7 +301,7 @@ take_interrupt(struct soft_cpu *cpu)
 		    cpu, EXC_NMI, false, false, 0, true, cpu->rip);
 		return (true);
 	}
-	cpu->lapic.extint = atomic_load(&cpu->vm->extint);
+	(void)lapic_lint(&cpu->lapic, 0, atomic_load(&cpu->vm->extint));
 	v = lapic_pending(&cpu->lapic);
 	cpu->irq_waiting = v >= 0;
 	trace(TRACE_intr, "pending %d if %d", v,
@@ -790,7 +797,7 @@ soft_msi(void *priv, uint64_t addr, uint32_t data)
 		soft_lock(&cpu->lapic_lock);
 		if (mode == 4)
 			cpu->lapic.nmi_pending = 1;
-		else
+		else if (mode <= 1) /* no SMI; INIT is the processors' own */
 			lapic_accept(&cpu->lapic, (uint8_t)data, level);
 		soft_unlock(&cpu->lapic_lock);
 		soft_request(cpu);
@@ -806,9 +813,17 @@ soft_extint(void *priv, bool level)
 	struct soft_vm *vm = priv;
 
 	atomic_store(&vm->extint, level);
-	if (level)
-		for (unsigned i = 0; i < vm->ncpus; i++)
-			soft_request(vm->cpus[i]);
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		struct soft_cpu *cpu = vm->cpus[i];
+		bool check;
+
+		/* Each edge counts, if LINT0 is in Fixed mode. */
+		soft_lock(&cpu->lapic_lock);
+		check = lapic_lint(&cpu->lapic, 0, level);
+		soft_unlock(&cpu->lapic_lock);
+		if (level || check)
+			soft_request(cpu);
+	}
 }
 
 static void

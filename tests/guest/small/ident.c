@@ -18,7 +18,8 @@ leaves(struct t *t)
 
 	if (p == NULL)
 		return;
-	cpuid_policy_init(p, 1);
+	cpuid_policy_init(p,
+	    &(struct cpuid_topology){ 1, 1, 1 });
 	kernel(t, CODE("cpuid\n" STOP));
 	dyn.xcr0 = get(t, VM_REG_XCR0);
 	dyn.cr4 = get(t, VM_REG_CR4);

@@ -111,6 +111,58 @@ test_install(void **state)
 	gmem_destroy(gm);
 }
 
+static uint32_t
+sparse_id(const void *arg, unsigned cpu)
+{
+	return (cpu * *(const unsigned *)arg + 1);
+}
+
+/* The table "APIC" in what was built. */
+static const uint8_t *
+find_madt(const uint8_t *buf)
+{
+	for (size_t i = 0; i + 44 < ACPI_SIZE; i += 4)
+		if (memcmp(buf + i, "APIC", 4) == 0 &&
+		    memcmp(buf + i + 10, "BHYVE ", 6) == 0)
+			return (buf + i);
+	fail_msg("no MADT");
+	return (NULL);
+}
+
+/* Processors have the ids that the machine gave their local APICs. */
+static void
+test_apic_ids(void **state)
+{
+	static uint8_t buf[ACPI_SIZE];
+	struct acpi_config cfg = acpi_examples[0];
+	unsigned step = 4;
+	const uint8_t *e;
+
+	(void)state;
+	cfg.ncpus = 3;
+	cfg.x2apic = false;
+	cfg.apic_id = sparse_id;
+	cfg.apic_id_arg = &step;
+	memset(buf, 0, sizeof(buf));
+	assert_true(acpi_build(&cfg, ACPI_BASE, buf) > 0);
+	e = find_madt(buf) + 44;
+	for (unsigned i = 0; i < 3; i++, e += 8) {
+		assert_int_equal(e[0], 0);
+		assert_int_equal(e[2], i);
+		assert_int_equal(e[3], i * 4 + 1);
+	}
+	/* Ids of 255 and more are x2APIC entries. */
+	step = 127;
+	memset(buf, 0, sizeof(buf));
+	assert_true(acpi_build(&cfg, ACPI_BASE, buf) > 0);
+	e = find_madt(buf) + 44;
+	for (unsigned i = 0; i < 3; i++, e += 16) {
+		assert_int_equal(e[0], 9);
+		assert_int_equal(e[4], (i * 127 + 1) & 0xff);
+		assert_int_equal(e[12], i);
+	}
+}
+
 static void
 test_too_big(void **state)
 {
@@ -128,6 +180,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_tables),
 	    cmocka_unit_test(test_install),
+	    cmocka_unit_test(test_apic_ids),
 	    cmocka_unit_test(test_too_big),
 	};
 

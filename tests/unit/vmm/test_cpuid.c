@@ -29,7 +29,8 @@ test_off(void **state)
 	uint32_t r[4];
 
 	(void)state;
-	cpuid_policy_init(&p, 4);
+	cpuid_policy_init(&p,
+	    &(struct cpuid_topology){ 1, 4, 1 });
 	q(&p, 1, 0, r);
 	/* DTES64 MONITOR DS_CPL VMX SMX EST TM2 PDCM */
 	assert_int_equal(r[2] & 0x81fc & ~(1u << 9), 0);
@@ -63,7 +64,8 @@ test_time(void **state)
 	uint64_t khz;
 
 	(void)state;
-	cpuid_policy_init(&p, 1);
+	cpuid_policy_init(&p,
+	    &(struct cpuid_topology){ 1, 1, 1 });
 	assert_true(p.max_basic >= 0x16);
 	q(&p, 0x15, 0, r);
 	/* Linux, native_calibrate_tsc(): kHz of the crystal first. */
@@ -114,7 +116,8 @@ test_topology(void **state)
 	for (unsigned i = 0; i < NCPUS; i++) {
 		unsigned n = cpus[i];
 
-		cpuid_policy_init(&p, n);
+		cpuid_policy_init(&p,
+	    &(struct cpuid_topology){ 1, n, 1 });
 		assert_true(p.nleaves < CPUID_MAX_LEAVES);
 		q(&p, 0xb, 0, r);
 		assert_int_equal(r[0], 0);
@@ -157,7 +160,8 @@ test_xsave(void **state)
 	uint32_t r[4], l1[4], l7[4], max;
 
 	(void)state;
-	cpuid_policy_init(&p, 1);
+	cpuid_policy_init(&p,
+	    &(struct cpuid_topology){ 1, 1, 1 });
 	q(&p, 1, 0, l1);
 	q(&p, 7, 0, l7);
 	assert_int_equal(l1[2] >> 26 & 1, p.xcr0 != 0);
@@ -218,7 +222,8 @@ test_dynamic(void **state)
 	uint32_t r[4];
 
 	(void)state;
-	cpuid_policy_init(&p, 2);
+	cpuid_policy_init(&p,
+	    &(struct cpuid_topology){ 1, 2, 1 });
 	cpuid_query(&p, &dyn, 1, 0, r);
 	assert_int_equal(r[2] >> 27 & 1, 0);
 	assert_int_equal(r[3] >> 9 & 1, 0);
@@ -239,7 +244,8 @@ test_limits(void **state)
 	uint32_t r[4], s[4], host[4];
 
 	(void)state;
-	cpuid_policy_init(&p, 2);
+	cpuid_policy_init(&p,
+	    &(struct cpuid_topology){ 1, 2, 1 });
 	q(&p, 0, 0, r);
 	__cpuid(0, host[0], host[1], host[2], host[3]);
 	assert_int_equal(r[0], p.max_basic);
@@ -282,7 +288,8 @@ test_subset(void **state)
 	uint32_t r[4], h[4];
 
 	(void)state;
-	cpuid_policy_init(&p, 2);
+	cpuid_policy_init(&p,
+	    &(struct cpuid_topology){ 1, 2, 1 });
 	q(&p, 1, 0, r);
 	__cpuid(1, h[0], h[1], h[2], h[3]);
 	assert_int_equal(r[2] & ~h[2] & ~0x81220000u, 0);

@@ -50,7 +50,7 @@ test_reset(void **state)
 	assert_true(lapic_enabled(&l));
 	assert_false(lapic_is_x2apic(&l));
 	assert_int_equal(lapic_mmio_read(&l, 0x20, 0), 3u << 24);
-	assert_int_equal(lapic_mmio_read(&l, 0x30, 0), 0x60014);
+	assert_int_equal(lapic_mmio_read(&l, 0x30, 0), 0x1060014);
 	assert_int_equal(lapic_mmio_read(&l, 0xe0, 0), 0xffffffff);
 	assert_int_equal(lapic_mmio_read(&l, 0xf0, 0), 0xff);
 	for (uint32_t r = 0x320; r <= 0x370; r += 0x10)
@@ -327,6 +327,300 @@ test_extint(void **state)
 	assert_int_equal(l.apicbase, 0xfee00100);
 }
 
+#define LINT0 0x350
+#define LINT1 0x360
+
+static uint32_t
+mm(struct lapic *l, uint32_t reg)
+{
+	return (lapic_mmio_read(l, reg, 0));
+}
+
+static void
+mw(struct lapic *l, uint32_t reg, uint32_t v)
+{
+	lapic_mmio_write(l, reg, v, 0, &act);
+}
+
+/* 11.5.1: Fixed, by the edge. */
+static void
+test_lint_edge(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	assert_false(lapic_lint(&l, 0, true)); /* masked */
+	assert_false(lapic_lint(&l, 0, false));
+	mw(&l, LINT0, 0x61);
+	assert_int_equal(lapic_pending(&l), -1);
+	assert_true(lapic_lint(&l, 0, true));
+	assert_int_equal(lapic_pending(&l), 0x61);
+	lapic_take(&l, 0x61);
+	mw(&l, 0xb0, 0);
+	assert_false(act.eoi_broadcast);
+	/* The level alone is nothing, nor is its end. */
+	assert_int_equal(lapic_pending(&l), -1);
+	assert_false(lapic_lint(&l, 0, true));
+	assert_false(lapic_lint(&l, 0, false));
+	assert_int_equal(lapic_pending(&l), -1);
+	/* Unmasking while the wire is high is no edge. */
+	mw(&l, LINT0, 0x10061);
+	assert_false(lapic_lint(&l, 0, true));
+	mw(&l, LINT0, 0x61);
+	assert_int_equal(lapic_pending(&l), -1);
+	/* Active low: asserted by the fall. */
+	mw(&l, LINT0, 0x2062);
+	assert_true(lapic_lint(&l, 0, false));
+	assert_int_equal(lapic_pending(&l), 0x62);
+}
+
+/* 11.5.1: Fixed, by the level, with remote IRR. */
+static void
+test_lint_level(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	mw(&l, LINT0, 0x8063);
+	assert_true(lapic_lint(&l, 0, true));
+	assert_int_equal(mm(&l, LINT0), 0xc063);
+	assert_int_equal(lapic_pending(&l), 0x63);
+	lapic_take(&l, 0x63);
+	assert_int_equal(mm(&l, 0x180 + 0x30) >> 3 & 1, 1); /* TMR */
+	/* A second rise before the EOI is not another one. */
+	(void)lapic_lint(&l, 0, false);
+	assert_false(lapic_lint(&l, 0, true));
+	assert_int_equal(lapic_pending(&l), -1);
+	/* The EOI: still high, so again; not the IOAPIC's business. */
+	mw(&l, 0xb0, 0);
+	assert_false(act.eoi_broadcast);
+	assert_int_equal(lapic_pending(&l), 0x63);
+	lapic_take(&l, 0x63);
+	(void)lapic_lint(&l, 0, false);
+	mw(&l, 0xb0, 0);
+	assert_int_equal(mm(&l, LINT0), 0x8063);
+	assert_int_equal(lapic_pending(&l), -1);
+	/* Unmasking finds the level. */
+	mw(&l, LINT0, 0x18063);
+	assert_false(lapic_lint(&l, 0, true));
+	mw(&l, LINT0, 0x8063);
+	assert_int_equal(lapic_pending(&l), 0x63);
+	/* Remote IRR cannot be written, and goes with the mode. */
+	assert_int_equal(mm(&l, LINT0), 0xc063);
+	mw(&l, LINT0, 0x700);
+	assert_int_equal(mm(&l, LINT0), 0x700);
+	/* A vector that is none is an error. */
+	(void)lapic_lint(&l, 0, false);
+	mw(&l, LINT0, 0x8005);
+	(void)lapic_lint(&l, 0, true);
+	mw(&l, 0x280, 0);
+	assert_int_equal(mm(&l, 0x280), 0x40);
+}
+
+/* 11.5.1 NMI, SMI, INIT; 11.4.3 without the APIC. */
+static void
+test_lint_others(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	mw(&l, LINT1, 0x400);
+	assert_true(lapic_lint(&l, 1, true));
+	assert_int_equal(l.nmi_pending, 1);
+	l.nmi_pending = 0;
+	assert_false(lapic_lint(&l, 1, true));
+	assert_int_equal(l.nmi_pending, 0);
+	(void)lapic_lint(&l, 1, false);
+	mw(&l, LINT1, 0x10400);
+	assert_false(lapic_lint(&l, 1, true));
+	assert_int_equal(l.nmi_pending, 0);
+	(void)lapic_lint(&l, 1, false);
+	for (uint32_t mode = 0x200; mode <= 0x500; mode += 0x300) {
+		mw(&l, LINT1, mode); /* SMI, INIT */
+		assert_false(lapic_lint(&l, 1, true));
+		assert_false(lapic_lint(&l, 1, false));
+		assert_int_equal(lapic_pending(&l), -1);
+		assert_int_equal(l.nmi_pending, 0);
+	}
+	/* Both pins can have one vector at different times. */
+	mw(&l, LINT1, 0x71);
+	assert_true(lapic_lint(&l, 1, true));
+	assert_int_equal(lapic_pending(&l), 0x71);
+	/* Disabled by software: masked, whatever it was. */
+	mw(&l, 0xf0, 0xff);
+	(void)lapic_lint(&l, 1, false);
+	assert_false(lapic_lint(&l, 1, true));
+	(void)lapic_lint(&l, 1, false);
+	/* Disabled: LINT1 is the NMI pin. */
+	assert_int_equal(wr(&l, 0x1b, 0xfee00100), 0);
+	assert_true(lapic_lint(&l, 1, true));
+	assert_int_equal(l.nmi_pending, 1);
+	lapic_init_ipi(&l);
+	assert_int_equal(l.lint1, 1);
+	assert_int_equal(l.nmi_pending, 0);
+}
+
+/* 11.8.5: broadcasts of EOIs, and software that does not want them. */
+static void
+test_eoi_broadcast(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	for (unsigned x2 = 0; x2 < 2; x2++) {
+		enable(&l, x2);
+		assert_int_equal(l.svr, 0x1ff);
+		for (unsigned suppress = 0; suppress < 2; suppress++) {
+			uint32_t svr = 0x1ff | suppress << 12;
+
+			if (x2)
+				assert_int_equal(wr(&l, 0x80f, svr), 0);
+			else
+				mw(&l, 0xf0, svr);
+			assert_int_equal(l.svr, svr);
+			lapic_accept(&l, 0x58, true);
+			assert_int_equal(lapic_pending(&l), 0x58);
+			lapic_take(&l, 0x58);
+			if (x2)
+				assert_int_equal(wr(&l, 0x80b, 0), 0);
+			else
+				mw(&l, 0xb0, 0);
+			assert_int_equal(act.eoi_broadcast, !suppress);
+			assert_true(act.check);
+			assert_int_equal(lapic_pending(&l), -1);
+		}
+	}
+	assert_int_equal(wr(&l, 0x80f, 0x800), -EPERM);
+	assert_int_equal(wr(&l, 0x80f, 0x2000), -EPERM);
+	enable(&l, false);
+	assert_int_equal(mm(&l, 0x30) >> 24 & 1, 1);
+	mw(&l, 0xf0, 0xffffffff);
+	assert_int_equal(mm(&l, 0xf0), 0x13ff);
+}
+
+/* Table 11-3: which delivery mode goes with which shorthand, and how. */
+static void
+test_icr_modes(void **state)
+{
+	/* Not sent: reserved, ExtINT. To oneself: only Fixed. */
+	static const char sent[4][8] = { "11111110", "00000000", "11111110",
+		"11111110" };
+	struct lapic l;
+
+	(void)state;
+	for (unsigned x2 = 0; x2 < 2; x2++)
+		for (uint32_t sh = 0; sh < 4; sh++)
+			for (uint32_t mode = 0; mode < 8; mode++) {
+				uint32_t lo = sh << 18 | mode << 8 | 0x4000 |
+				    0x66;
+				bool want = sent[sh][mode] == '1' && mode != 3;
+
+				enable(&l, x2);
+				if (x2) {
+					assert_int_equal(wr(&l, 0x830,
+					    5ull << 32 | 0x800 | lo), 0);
+				} else {
+					mw(&l, 0x310, 5u << 24);
+					mw(&l, 0x300, 0x800 | lo);
+				}
+				assert_int_equal(act.ipi, want);
+				assert_int_equal(lapic_pending(&l),
+				    sh == 1 && mode == 0 ? 0x66 : -1);
+				if (!want)
+					continue;
+				assert_int_equal(act.ipi_mode, mode);
+				assert_int_equal(act.ipi_vector, 0x66);
+				assert_int_equal(act.ipi_shorthand, sh);
+				assert_int_equal(act.ipi_dest, 5);
+				assert_true(act.ipi_logical);
+				assert_true(act.ipi_assert);
+				assert_false(act.ipi_level);
+			}
+	/* INIT level de-assert is for nobody. */
+	enable(&l, false);
+	mw(&l, 0x300, 0x8500);
+	assert_false(act.ipi);
+	mw(&l, 0x300, 0xc500);
+	assert_true(act.ipi);
+	assert_true(act.ipi_level);
+}
+
+/* 11.5.4: each divisor, one shot and periodic, and the count on the way. */
+static void
+test_divisors(void **state)
+{
+	static const struct {
+		uint32_t dcr, by;
+	} d[] = { { 0x0, 2 }, { 0x1, 4 }, { 0x2, 8 }, { 0x3, 16 },
+		{ 0x8, 32 }, { 0x9, 64 }, { 0xa, 128 }, { 0xb, 1 } };
+	struct lapic l;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(d) / sizeof(d[0]); i++)
+		for (uint32_t periodic = 0; periodic < 2; periodic++) {
+			uint64_t t0 = 1000, period = 100000ull * d[i].by;
+
+			enable(&l, false);
+			mw(&l, 0x320, periodic << 17 | 0x50);
+			mw(&l, 0x3e0, d[i].dcr);
+			lapic_mmio_write(&l, 0x380, 100000, t0, &act);
+			assert_true(act.timer);
+			assert_int_equal(l.timer_deadline, t0 + period);
+			assert_int_equal(
+			    lapic_mmio_read(&l, 0x390, t0 + period / 4),
+			    75000);
+			assert_false(lapic_timer_expire(&l, t0 + period - 1));
+			assert_true(lapic_timer_expire(&l, t0 + period));
+			assert_int_equal(lapic_pending(&l), 0x50);
+			if (periodic) {
+				assert_int_equal(
+				    l.timer_deadline, t0 + 2 * period);
+				assert_int_equal(lapic_mmio_read(&l, 0x390,
+				    t0 + period + period / 2), 50000);
+			} else {
+				assert_int_equal(
+				    l.timer_deadline, UINT64_MAX);
+				assert_int_equal(lapic_mmio_read(
+				    &l, 0x390, t0 + period), 0);
+			}
+		}
+}
+
+/* 11.12.5, figure 11-27: every pair of states. */
+static void
+test_transitions(void **state)
+{
+	static const uint64_t base[4] = { 0xfee00100, 0xfee00500, 0xfee00900,
+		0xfee00d00 };
+	/* From disabled, (invalid), xAPIC, x2APIC. */
+	static const bool legal[4][4] = { { true, false, true, false },
+		{ false, false, false, false }, { true, false, true, true },
+		{ true, false, false, true } };
+	struct lapic l;
+
+	(void)state;
+	for (unsigned from = 0; from < 4; from++)
+		for (unsigned to = 0; from != 1 && to < 4; to++) {
+			enable(&l, from == 3);
+			if (from == 0)
+				assert_int_equal(wr(&l, 0x1b, base[0]), 0);
+			assert_int_equal(rd(&l, 0x1b, 0), base[from]);
+			assert_int_equal(wr(&l, 0x1b, base[to]),
+			    legal[from][to] ? 0 : -EPERM);
+			assert_int_equal(rd(&l, 0x1b, 0),
+			    base[legal[from][to] ? to : from]);
+		}
+	enable(&l, false);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00900 | 1ull << 52), -EPERM);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00900 | 1ull << 51), -EPERM);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00901), -EPERM);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00b00), -EPERM);
+	assert_int_equal(wr(&l, 0x1b, 0xfed00900), 0); /* it moves */
+}
+
 /* 11.6.2 and 11.12.10 */
 static void
 test_destination(void **state)
@@ -360,6 +654,51 @@ test_destination(void **state)
 	assert_true(lapic_matches(&l, 0x25, false));
 	assert_true(lapic_matches(&l, 0xffffffff, false));
 	assert_false(lapic_matches(&l, 0x125, false));
+}
+
+/* 11.6.2.2: every destination and every LDR, in words of the manual. */
+static void
+test_logical(void **state)
+{
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	for (uint32_t ldr = 0; ldr < 256; ldr++)
+		for (uint32_t dest = 0; dest < 256; dest++) {
+			bool flat = (ldr & dest) != 0 || dest == 0xff;
+			bool cluster = dest == 0xff ||
+			    ((dest / 16 == ldr / 16 || dest / 16 == 15) &&
+				(dest % 16 & ldr % 16) != 0);
+
+			mw(&l, 0xd0, ldr << 24);
+			mw(&l, 0xe0, 0xffffffff);
+			assert_int_equal(lapic_matches(&l, dest, true), flat);
+			mw(&l, 0xe0, 0x0fffffff);
+			assert_int_equal(
+			    lapic_matches(&l, dest, true), cluster);
+			mw(&l, 0xe0, 0x5fffffff); /* no such model */
+			assert_int_equal(
+			    lapic_matches(&l, dest, true), dest == 0xff);
+		}
+	/* x2APIC: 16 ids to a cluster, a bit each. */
+	for (uint32_t id = 0; id < 300; id++) {
+		lapic_reset(&l, id, false, true);
+		for (uint32_t other = 0; other < 300; other++) {
+			uint32_t dest = other / 16 << 16 | 1u << other % 16;
+
+			assert_int_equal(
+			    lapic_matches(&l, dest, true), id == other);
+			assert_int_equal(lapic_matches(&l,
+			    other / 16 << 16 | 0xffff, true),
+			    id / 16 == other / 16);
+		}
+	}
+	/* Nobody is behind an APIC that is off. */
+	lapic_reset(&l, 3, false, false);
+	assert_int_equal(wr(&l, 0x1b, 0xfee00000), 0);
+	assert_false(lapic_matches(&l, 3, false));
+	assert_false(lapic_matches(&l, 0xffffffff, false));
 }
 
 /* 11.12.1: which register numbers exist in x2APIC mode. */
@@ -439,7 +778,15 @@ main(void)
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_software_disable),
 		cmocka_unit_test(test_extint),
+		cmocka_unit_test(test_lint_edge),
+		cmocka_unit_test(test_lint_level),
+		cmocka_unit_test(test_lint_others),
+		cmocka_unit_test(test_eoi_broadcast),
+		cmocka_unit_test(test_icr_modes),
+		cmocka_unit_test(test_divisors),
+		cmocka_unit_test(test_transitions),
 		cmocka_unit_test(test_destination),
+		cmocka_unit_test(test_logical),
 		cmocka_unit_test(test_x2apic_map),
 		cmocka_unit_test(test_apicbase),
 	};

@@ -22,7 +22,8 @@ setup(void **state)
 {
 	struct ctx *c = calloc(1, sizeof(*c));
 
-	cpuid_policy_init(&c->p, 2);
+	cpuid_policy_init(&c->p,
+	    &(struct cpuid_topology){ 1, 2, 1 });
 	vmm_msrs_reset(&c->m);
 	*state = c;
 	return (0);
