@@ -462,7 +462,7 @@ entry(struct sv *s, uint64_t e)
 
 /*
  * Every kind of paging over the same linear space: 4-level at TABLES, PAE
- * at +6000, 32-bit at +7000.
+ * at +6000, 32-bit at +7000, 5-level at +a000.
  */
 static void
 page_tables(struct sv *s)
@@ -489,6 +489,9 @@ page_tables(struct sv *s)
 	}
 	for (unsigned i = 0; i < 3; i++)
 		put64(s, t + 0x6000 + 8 * i, (t + 0x2000 + 0x1000 * i) | P);
+	/* Five levels: the same in both halves, and 2^48 up. */
+	for (unsigned i = 0; i < 512; i += i == 1 ? 510 : 1)
+		put64(s, t + 0xa000 + 8 * i, t | P | W | U);
 	/* 4 MiB by small pages, then large ones. */
 	for (unsigned i = 0; i < 1024; i++) {
 		e32 = i << 12 | (uint32_t)(P | W | U);
@@ -715,6 +718,12 @@ control(struct sv *s, unsigned mode)
 			cr4 |= 0x804; /* UMIP TSD */
 		if (chance(s, 20))
 			cr0 |= 0x40000; /* AM */
+		if (wide && chance(s, 20))
+			cr4 |= 0x20000; /* PCIDE */
+		if (wide && chance(s, 20)) {
+			cr4 |= 0x1000; /* LA57 */
+			cr3 = TABLES + 0xa000;
+		}
 	}
 	set_reg(s, VM_REG_EFER, efer);
 	set_reg(s, VM_REG_CR4, cr4);
