@@ -122,6 +122,9 @@ others(struct t *t)
 	    U_STOPPED);
 	check(t, "SDM 2 VADDPS: #AC");
 	GO_AT(CODE("vaddps xmm0, xmm1, [rbx]\n"), 8, V_AC);
+	check(t, "SDM 2 VMOVUPS: 32 bytes need 16");
+	GO_AT(CODE("vmovups ymm0, [rbx]\n" USTOP), 16, U_STOPPED);
+	GO_AT(CODE("vmovups [rbx], ymm0\n" USTOP), 8, V_AC);
 }
 
 const struct group_fn group[] = { { "widths", widths }, { "others", others },
