@@ -487,7 +487,8 @@ void soft_phys_write(
 #define ACCESS_BCAST 0x400000u	    /* elements for COUNT of them, in turn */
 #define ACCESS_PACKED 0x800000u	    /* as many elements as K has bits set */
 #define ACCESS_K_SHIFT 12	    /* 4 bits */
-#define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits */
+#define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits;
+				     * without a mask 0: #AC by the size */
 #define ACCESS_COUNT_SHIFT 24	    /* 7 bits */
 #define ACCESS_LOCKED 0x80000000u   /* LOCK, or XCHG */
 /* A linear address that the paging mode allows (48 or 57 bits), whatever the
