@@ -179,7 +179,9 @@ struct soft_cpu {
 	bool tf_step; /* TF was set before the instruction that runs */
 	bool shadow;  /* no interrupts before the next instruction */
 	bool shadow_ss; /* nor debug exceptions */
-	uint32_t db_hits; /* DR6 bits for a trap after the instruction */
+	/* DR6 bits for a trap after the instruction; who leaves code by
+	 * soft_unwind() may add some, such as BT. */
+	uint32_t db_hits;
 	uint64_t step_next; /* rip behind it, unless it branches */
 	jmp_buf unwind;
 
