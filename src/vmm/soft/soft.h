@@ -430,6 +430,9 @@ const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);
 /* Called by translated code. */
 const void *soft_link(struct soft_cpu *cpu, struct link *l);
 const void *soft_lookup(struct soft_cpu *cpu);
+/* The same behind an indirect near branch in 64-bit code, which has moved rSP
+ * up by so many bytes: #GP(0) at it unless cpu->rip is canonical. */
+const void *soft_lookup_near(struct soft_cpu *cpu, int64_t moved);
 /* Drops all of a jump cache. */
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
 void soft_jc_init(struct soft_cpu *cpu);
@@ -673,6 +676,7 @@ void soft_thunk_helper_fpu(void);
 void soft_thunk_helper_end(void);
 void soft_thunk_link(void);
 void soft_thunk_lookup(void);
+void soft_thunk_lookup_near(void);
 void soft_thunk_exit(void);
 void soft_thunk_fpu(void);
 
