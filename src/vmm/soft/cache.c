@@ -572,6 +572,17 @@ soft_lookup(struct soft_cpu *cpu)
 }
 
 const void *
+soft_lookup_near(struct soft_cpu *cpu, int64_t moved)
+{
+	if (!soft_canonical(cpu, cpu->rip)) {
+		cpu->gpr[R_SP] -= (uint64_t)moved;
+		soft_raise_err(cpu, EXC_GP, 0);
+	}
+	cpu->host_ret = 0;
+	return (soft_lookup(cpu));
+}
+
+const void *
 soft_link(struct soft_cpu *cpu, struct link *l)
 {
 	struct block *from = l->from, *b;

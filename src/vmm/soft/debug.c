@@ -57,8 +57,11 @@ soft_watch_port(struct soft_cpu *cpu, uint16_t port, unsigned size)
 void
 soft_check_align(struct soft_cpu *cpu, uint64_t va, unsigned size)
 {
-	/* The largest power of two in the size: SDM table 6-7. */
-	if (va & ((1u << (31 - __builtin_clz(size))) - 1))
+	/* The largest power of two in the size, up to 16: SDM table 6-7, and
+	 * for more than 16 bytes as AMD's processors have it. */
+	unsigned need = size > 16 ? 16 : 1u << (31 - __builtin_clz(size));
+
+	if (va & (need - 1))
 		soft_raise_err(cpu, EXC_AC, 0);
 }
 

@@ -136,6 +136,20 @@ soft_thunk_lookup:
 	save_guest
 	jmp 1b
 
+/* Called, with what rSP has been moved up in ecx. */
+	.globl soft_thunk_lookup_near
+soft_thunk_lookup_near:
+	popq E(CPU_HOST_RET)
+	save_guest
+	leaq -ENV_BIAS(%r13), %rdi
+	movslq %ecx, %rsi
+	call soft_lookup_near
+	testq %rax, %rax
+	jz soft_leave
+	movq %rax, %r14
+	load_guest
+	jmp *%r14
+
 	.globl soft_thunk_link
 soft_thunk_link:
 	save_guest

@@ -335,7 +335,7 @@ jmp(struct tr *t)
 		return (true);
 	}
 	target(t, op, stack_opsize(t));
-	tr_goto_t0(t);
+	tr_goto_t0(t, 0);
 	return (true);
 }
 
@@ -355,7 +355,7 @@ call(struct tr *t)
 	e_st_env(t, 1, CPU_TMP, T0);
 	push_imm(t, t->next, size, ACCESS_FLOW);
 	e_ld_env(t, 1, T0, CPU_TMP);
-	tr_goto_t0(t);
+	tr_goto_t0(t, -(int)size);
 	return (true);
 }
 
@@ -374,7 +374,7 @@ ret(struct tr *t)
 	load(t, size, T0);
 	stack_move(t, n);
 	tr_access_end(t, &a);
-	tr_goto_t0(t);
+	tr_goto_t0(t, n);
 	t->end = true;
 	return (true);
 }

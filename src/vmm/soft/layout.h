@@ -53,7 +53,8 @@
 #define THUNK_MEM_FPU 8
 #define THUNK_WRITEBACK_FPU 9
 #define THUNK_HELPER_FPU 10
-#define NTHUNKS 11
+#define THUNK_LOOKUP_NEAR 11 /* the same as LOOKUP, after a near branch */
+#define NTHUNKS 12
 
 /* struct soft_cpu lies at the start of a mapping that goes on so: */
 #define TLB_ENTRY_SHIFT 5

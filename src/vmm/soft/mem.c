@@ -278,13 +278,17 @@ byte_mask(uint32_t what)
 static void
 checked_access(struct soft_cpu *cpu, uint64_t va, uint32_t what, uint64_t mask)
 {
-	unsigned size = what & ACCESS_SIZE;
+	unsigned size = what & ACCESS_SIZE, need = size;
+	unsigned elem = 1u << ((what >> ACCESS_ELEM_SHIFT) & 3);
 
-	if ((cpu->flags & BF_AC) && !(what & ACCESS_VMASK) && mask != 0)
-		soft_check_align(cpu, va,
-		    what & ACCESS_MASKED ?
-			1u << ((what >> ACCESS_ELEM_SHIFT) & 3) :
-			size);
+	if (what & ACCESS_MASKED)
+		need = elem;
+	else if (what & ACCESS_VMASK) /* MASKMOVDQU: 8, as AMD's have it */
+		need = elem == 1 ? 8 : 1;
+	else if (elem > 1)
+		need = elem;
+	if ((cpu->flags & BF_AC) && mask != 0)
+		soft_check_align(cpu, va, need);
 	if (!(cpu->flags & BF_STEP))
 		return;
 	for (unsigned i = 0; i < size; i++)

@@ -235,6 +235,8 @@ maskmov(struct tr *t)
 		what |= ACCESS_VMASK |
 		    (uint32_t)ZydisRegisterGetId(t->op[1].reg.value)
 			<< ACCESS_K_SHIFT;
+	else /* aligned by 8 is enough to #AC */
+		what |= 3u << ACCESS_ELEM_SHIFT;
 	tr_access(t, what, &a);
 	e_mov(t, 1, T2, H_DI);
 	e_lea(t, 1, H_DI, T0, T1, 0, 0);

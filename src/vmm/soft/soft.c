@@ -111,6 +111,7 @@ cpu_create(struct soft_vm *vm, unsigned id)
 		[THUNK_WRITEBACK_FPU] = soft_thunk_writeback_fpu,
 		[THUNK_HELPER_FPU] = soft_thunk_helper_fpu,
 		[THUNK_LOOKUP] = soft_thunk_lookup,
+		[THUNK_LOOKUP_NEAR] = soft_thunk_lookup_near,
 	};
 	struct soft_cpu *cpu;
 

@@ -179,7 +179,9 @@ struct soft_cpu {
 	bool tf_step; /* TF was set before the instruction that runs */
 	bool shadow;  /* no interrupts before the next instruction */
 	bool shadow_ss; /* nor debug exceptions */
-	uint32_t db_hits; /* DR6 bits for a trap after the instruction */
+	/* DR6 bits for a trap after the instruction; who leaves code by
+	 * soft_unwind() may add some, such as BT. */
+	uint32_t db_hits;
 	uint64_t step_next; /* rip behind it, unless it branches */
 	jmp_buf unwind;
 
@@ -429,6 +431,9 @@ const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);
 /* Called by translated code. */
 const void *soft_link(struct soft_cpu *cpu, struct link *l);
 const void *soft_lookup(struct soft_cpu *cpu);
+/* The same behind an indirect near branch in 64-bit code, which has moved rSP
+ * up by so many bytes: #GP(0) at it unless cpu->rip is canonical. */
+const void *soft_lookup_near(struct soft_cpu *cpu, int64_t moved);
 /* Drops all of a jump cache. */
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
 void soft_jc_init(struct soft_cpu *cpu);
@@ -491,7 +496,8 @@ void soft_phys_write(
 #define ACCESS_BCAST 0x400000u	    /* elements for COUNT of them, in turn */
 #define ACCESS_PACKED 0x800000u	    /* as many elements as K has bits set */
 #define ACCESS_K_SHIFT 12	    /* 4 bits */
-#define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits */
+#define ACCESS_ELEM_SHIFT 16	    /* log2 of an element's bytes, 2 bits;
+				     * without a mask 0: #AC by the size */
 #define ACCESS_COUNT_SHIFT 24	    /* 7 bits */
 #define ACCESS_LOCKED 0x80000000u   /* LOCK, or XCHG */
 /* A linear address that the paging mode allows (48 or 57 bits), whatever the
@@ -674,6 +680,7 @@ void soft_thunk_helper_fpu(void);
 void soft_thunk_helper_end(void);
 void soft_thunk_link(void);
 void soft_thunk_lookup(void);
+void soft_thunk_lookup_near(void);
 void soft_thunk_exit(void);
 void soft_thunk_fpu(void);
 

@@ -399,9 +399,10 @@ lint0(uint32_t lvt)
 	outb(0x21, 4);
 	outb(0x21, 1);
 	outb(0x21, 0xfe);
+	/* 27 ms: no NMI may come before wait() is ready for it. */
 	outb(0x43, 0x30);
 	outb(0x40, 0);
-	outb(0x40, 1);
+	outb(0x40, 0x80);
 	vec = wait();
 	wr(EOI, 0);
 	outb(0x21, 0xff);

@@ -82,6 +82,10 @@ others(struct t *t)
 	GO_AT(CODE("fxsave [rbx]\n"), 4, V_GP);
 	check(t, "SDM 2 FXSAVE: #AC may come for less");
 	GO_AT(CODE("fxsave [rbx]\n"), 1, V_AC);
+	check(t, "SDM 2 MASKMOVDQU: #AC unless a multiple of 8");
+	GO_AT(CODE("pcmpeqd xmm1, xmm1\nmaskmovdqu xmm0, xmm1\n"), 4, V_AC);
+	GO_AT(CODE("pcmpeqd xmm1, xmm1\nmaskmovdqu xmm0, xmm1\n" USTOP), 8,
+	    U_STOPPED);
 	check(t, "SDM 3A 6.9: #AC before #PF");
 	GO_AT(CODE("mov eax, [rbx]\n"), 0x100001, V_AC);
 	check(t, "SDM 3A 6.9: #GP of an address before #AC");
@@ -122,6 +126,9 @@ others(struct t *t)
 	    U_STOPPED);
 	check(t, "SDM 2 VADDPS: #AC");
 	GO_AT(CODE("vaddps xmm0, xmm1, [rbx]\n"), 8, V_AC);
+	check(t, "SDM 2 VMOVUPS: 32 bytes need 16");
+	GO_AT(CODE("vmovups ymm0, [rbx]\n" USTOP), 16, U_STOPPED);
+	GO_AT(CODE("vmovups [rbx], ymm0\n" USTOP), 8, V_AC);
 }
 
 const struct group_fn group[] = { { "widths", widths }, { "others", others },

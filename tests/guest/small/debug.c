@@ -306,6 +306,79 @@ steps(struct t *t)
 	IS(get(t, VM_REG_RAX), 0);
 }
 
+#define CODE16(text) CODE(".code16\n" text "\n.code64\n")
+
+/* Real mode: code at 8000:0, stack 7000:1000, data a000:0. */
+static void
+real(struct t *t, struct code c, uint64_t addr, uint64_t dr7)
+{
+	static const struct {
+		enum vm_segreg seg;
+		uint16_t sel;
+	} segs[] = { { VM_SEG_CS, 0x8000 }, { VM_SEG_SS, 0x7000 },
+		{ VM_SEG_DS, 0xa000 }, { VM_SEG_ES, 0xa000 } };
+	struct vm_seg idtr = { .base = 0, .limit = 0x3ff };
+
+	arm(t, c, 0, addr, dr7);
+	for (unsigned i = 0; i < 32; i++)
+		set_mem(t, 4 * i, 4, GVM_STUBS + 16 * i);
+	set(t, VM_REG_CR0, 0x30);
+	set(t, VM_REG_EFER, 0);
+	set(t, VM_REG_CR4, 8);
+	for (unsigned i = 0; i < 4; i++) {
+		struct vm_seg v = { .base = (uint64_t)segs[i].sel << 4,
+			.limit = 0xffff, .sel = segs[i].sel,
+			.access = i ? 0x93 : 0x9b };
+
+		(void)vcpu_set_seg(t->g->cpu, segs[i].seg, &v);
+	}
+	(void)vcpu_set_seg(t->g->cpu, VM_SEG_IDTR, &idtr);
+	set(t, VM_REG_RIP, 0);
+	set(t, VM_REG_RSP, 0x1000);
+	set(t, VM_REG_RBX, 0x100);
+}
+
+static void
+is_real_db(struct t *t, uint64_t dr6, uint64_t ip)
+{
+	GO(V_DB);
+	IS(get(t, VM_REG_DR6), DR6_RESET | dr6);
+	IS(mem(t, 0x70ffa, 2), ip);
+	IS(mem(t, 0x70ffc, 2), 0x8000);
+}
+
+static void
+real_mode(struct t *t)
+{
+	check(t, "SDM 3B 17.2.1: in real mode too, linear addresses");
+	real(t, CODE16("inc ax\ninc ax\n" STOP), T_CODE + 1, 1);
+	is_real_db(t, 1, 1);
+	check(t, "SDM 3B 17.2.1: a data breakpoint in real mode");
+	real(t, CODE16("mov [bx], al\ninc ax\n" STOP), D, BP(0, W, 1));
+	is_real_db(t, 1, 2);
+	check(t, "SDM 2 MOV DR: 32 bits outside 64-bit mode");
+	real(t, CODE16("mov dr1, eax\nmov dr6, eax\nmov ecx, dr1\n" STOP), 0,
+	    0);
+	set(t, VM_REG_RAX, ~0ull);
+	set(t, VM_REG_RCX, ~0ull);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_DR1), 0xffffffff);
+	IS(get(t, VM_REG_RCX), 0xffffffff);
+	IS(get(t, VM_REG_DR6), 0xffffefff);
+	check(t, "SDM 3B 17.3.1.1: RF by a 32-bit IRET in real mode");
+	real(t, CODE16("inc cx\ninc cx\n" STOP), T_CODE, 1);
+	/* The handler makes a frame of 32 bits with RF set. */
+	put(t, T_HAND, CODE16("inc dx\npop ax\npop si\npop di\n"
+			      "push 1\npush di\npush 0\npush si\npush 0\n"
+			      "push ax\niretd\n"));
+	set_mem(t, 4 * V_DB, 4, T_HAND / 16 << 16);
+	set(t, VM_REG_RDX, 0);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_RDX), 1);
+	IS(get(t, VM_REG_RCX), 2);
+}
+
 const struct group_fn group[] = { { "code", code }, { "data", data },
 	{ "data_forms", data_forms }, { "ports", ports },
-	{ "registers", registers }, { "steps", steps }, { NULL, NULL } };
+	{ "registers", registers }, { "steps", steps },
+	{ "real_mode", real_mode }, { NULL, NULL } };

@@ -120,23 +120,51 @@ simple(struct t *t)
 	    CODE("mov ecx, 0x12345\nrdpmc\n"), V_GP, 0, 5);
 }
 
-/* docs/quirks.md: the frame is that of a fetch at the target. */
+/* The branch faults, not the fetch behind it: RIP is its own, RSP as before. */
 static void
 near_targets(struct t *t)
 {
-	check(t, "SDM 2 JMP (#GP): non-canonical target");
-	kernel(t, CODE("jmp rbx\n"));
-	set(t, VM_REG_RBX, NONCANON);
-	GO(V_GP);
-	IS(t->f.error, 0);
-	check(t, "SDM 2 CALL (#GP): non-canonical target");
-	kernel(t, CODE("call rbx\n"));
-	GO(V_GP);
-	IS(t->f.error, 0);
-	check(t, "SDM 2 RET (#GP): non-canonical target");
-	kernel(t, CODE("push rbx\nret\n"));
-	GO(V_GP);
-	IS(t->f.error, 0);
+	static const char *const what[] = { "JMP", "JMP by memory", "CALL",
+		"CALL by memory", "RET", "RET n" };
+	struct code c = { NULL, 0 };
+
+	for (unsigned i = 0; i < 6; i++)
+		for (unsigned tf = 0; tf < 2; tf++) {
+			check(t, "SDM 2 %s (#GP): non-canonical target%s",
+			    what[i], tf ? ", TF" : "");
+			switch (i) {
+			case 0:
+				c = CODE("nop\njmp rbx\n");
+				break;
+			case 1:
+				c = CODE("nop\njmp [rsp]\n");
+				break;
+			case 2:
+				c = CODE("nop\ncall rbx\n");
+				break;
+			case 3:
+				c = CODE("nop\ncall [rsp]\n");
+				break;
+			case 4:
+				c = CODE("nop\nret\n");
+				break;
+			default:
+				c = CODE("nop\nret 0x18\n");
+				break;
+			}
+			kernel(t, c);
+			if (tf) {
+				handler(t, V_DB, CODE("iretq\n"));
+				set(t, VM_REG_RFLAGS, 2 | FL_TF);
+			}
+			set(t, VM_REG_RBX, NONCANON);
+			set(t, VM_REG_RSP, T_DATA + 0x800);
+			set_mem(t, T_DATA + 0x800, 8, NONCANON);
+			GO(V_GP);
+			is_frame(t, 0, T_CODE + 1, GVM_KCODE,
+			    0x10002u | (tf ? FL_TF : 0), T_DATA + 0x800,
+			    GVM_KDATA);
+		}
 }
 
 static void
