@@ -178,6 +178,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	cpuid_policy_init(&vm->cpuid, cfg->ncpus);
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
+	tr_isa_init(vm);
 	error = soft_cache_create(vm);
 	if (error != 0)
 		goto fail;

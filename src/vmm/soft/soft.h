@@ -350,6 +350,7 @@ struct soft_vm {
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
 	bool intel; /* vendor: they differ in a few instructions */
+	bool isa_off[192]; /* ZYDIS_ISA_SET_*: not announced, see isa.c */
 	unsigned ncpus;
 	struct soft_cpu **cpus;
 	_Atomic int suspend; /* enum vm_suspend_how, -1: none */
@@ -432,7 +433,10 @@ const void *soft_lookup(struct soft_cpu *cpu);
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
 void soft_jc_init(struct soft_cpu *cpu);
 
-/* ---- translation (translate.c) ---- */
+/* ---- translation (translate.c, isa.c) ---- */
+
+/* Fills vm->isa_off by vm->cpuid. */
+void tr_isa_init(struct soft_vm *vm);
 
 /* Translates the code at cpu->rip, whose first byte is at gpa. NULL when the
  * cache is full (nothing was added), or when *need is set to the address of

@@ -382,21 +382,13 @@ interrupt(struct tr *t, soft_helper *fn, uint64_t vector)
 	return (true);
 }
 
-/* A bit of CPUID: EBX, ECX, EDX are 1 to 3. */
-static bool
-offered(const struct tr *t, uint32_t leaf, unsigned reg, unsigned bit)
-{
-	const struct cpuid_dynamic dyn = { 0 };
-	uint32_t r[4];
-
-	cpuid_query(&t->vm->cpuid, &dyn, leaf, 0, r);
-	return ((r[reg] >> bit) & 1);
-}
-
 /* Instructions whose feature CPUID does not announce. */
 static bool
 not_offered(const struct tr *t)
 {
+	if (t->vm->isa_off[t->in.meta.isa_set] ||
+	    t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_XOP)
+		return (true);
 	switch (t->in.meta.isa_ext) {
 	case ZYDIS_ISA_EXT_CET: /* but for what is a NOP without it */
 		return (t->in.mnemonic != ZYDIS_MNEMONIC_ENDBR32 &&
@@ -436,13 +428,8 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_KNCV:
 	case ZYDIS_ISA_EXT_PADLOCK:
 	case ZYDIS_ISA_EXT_VMFUNC:
-	/* Encodings that emit_insn() does not know. */
-	case ZYDIS_ISA_EXT_AMD3DNOW:
-	case ZYDIS_ISA_EXT_XOP:
-	case ZYDIS_ISA_EXT_TBM:
+	case ZYDIS_ISA_EXT_AMD3DNOW: /* not known to emit_insn(), as XOP */
 		return (true);
-	case ZYDIS_ISA_EXT_CLZERO:
-		return (!offered(t, 0x80000008, 1, 0));
 	case ZYDIS_ISA_EXT_XSAVES:
 		return (!t->vm->cpuid.xsaves);
 	case ZYDIS_ISA_EXT_AVX512EVEX:
@@ -454,19 +441,9 @@ not_offered(const struct tr *t)
 		case ZYDIS_ISA_SET_AVX512_4FMAPS_SCALAR:
 		case ZYDIS_ISA_SET_AVX512_4VNNIW_512:
 			return (true);
-		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_128:
-		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_256:
-		case ZYDIS_ISA_SET_AVX512_VP2INTERSECT_512:
-			return (!offered(t, 7, 3, 8));
 		default:
 			return (false);
 		}
-	/* The host's #UD would do, but it comes after a fault of the memory
-	 * operand, and some of AMD's have FMA4 without saying so. */
-	case ZYDIS_ISA_EXT_SSE4A:
-		return (!offered(t, 0x80000001, 2, 6));
-	case ZYDIS_ISA_EXT_FMA4:
-		return (!offered(t, 0x80000001, 2, 16));
 	default:
 		return (false);
 	}
