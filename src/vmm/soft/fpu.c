@@ -139,7 +139,7 @@ soft_h_fxsave(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
 	(void)w;
 	check_usable(cpu, false);
 	check_fxsave_align(cpu, addr);
-	soft_probe_write(cpu, addr, len, cpu->flags & BF_MMU);
+	soft_probe_write(cpu, addr, 512, cpu->flags & BF_MMU);
 	soft_fpu_enter(cpu);
 	__asm__ volatile("fxsave64 %0" : "=m"(cpu->xbuf));
 	hide_pointers(cpu->xbuf);

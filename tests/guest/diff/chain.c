@@ -82,12 +82,11 @@ suitable(const struct insn *i)
 	case ZYDIS_MNEMONIC_LDMXCSR:
 	case ZYDIS_MNEMONIC_VLDMXCSR:
 	case ZYDIS_MNEMONIC_FLDCW:
-	case ZYDIS_MNEMONIC_FLDENV:
-	case ZYDIS_MNEMONIC_FRSTOR:
 		return (false);
 	default:
 		return (i->d.meta.category != ZYDIS_CATEGORY_STRINGOP &&
-		    !rare(i));
+		    i->d.mnemonic != ZYDIS_MNEMONIC_XGETBV &&
+		    !gen_is_area(i) && !rare(i));
 	}
 }
 

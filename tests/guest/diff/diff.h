@@ -55,6 +55,8 @@ struct diff_test {
 	uint32_t code_off;   /* in the code pages */
 	uint32_t code_len;   /* without what gen_stop() adds */
 	uint64_t undef;	     /* flags that are undefined at the end */
+	uint32_t skip_off, skip_len; /* memory that is not compared */
+	uint32_t max_access; /* bytes that an instruction may touch */
 	uint8_t code[DIFF_CODE_MAX + 16];
 	uint8_t mem[DIFF_MEM];
 };
@@ -135,6 +137,12 @@ void gen_single(const struct forms *fs, const struct diff_layout *lay,
     struct diff_test *t, uint32_t form, uint64_t seed);
 void gen_chain(const struct forms *fs, const struct diff_layout *lay,
     struct diff_test *t, uint64_t seed);
+/* Areas (area.c): is it one, where is operand n, what is in it. */
+bool gen_is_area(const struct insn *i);
+void gen_area_components(struct gen *g, const struct insn *i);
+uint64_t gen_area_target(struct gen *g, const struct insn *i, unsigned n);
+void gen_area_memory(
+    struct gen *g, const struct insn *i, unsigned n, uint64_t target);
 uint64_t gen_interesting(struct rng *r);
 uint64_t gen_target(struct gen *g, uint32_t size, bool safe);
 /* GPR number of a register of any width (AH: 0), or -1. */

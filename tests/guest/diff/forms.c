@@ -64,8 +64,6 @@ category_ok(ZydisInstructionCategory c)
 	case ZYDIS_CATEGORY_UNCOND_BR:
 	case ZYDIS_CATEGORY_VTX:
 	case ZYDIS_CATEGORY_WAITPKG:
-	case ZYDIS_CATEGORY_XSAVE:
-	case ZYDIS_CATEGORY_XSAVEOPT:
 		return (false);
 	default:
 		return (true);
@@ -76,14 +74,6 @@ static bool
 mnemonic_ok(ZydisMnemonic m)
 {
 	switch (m) {
-	/* Store the addresses of the last x87 instruction, which no
-	 * translator can make right; src/vmm/soft says so. */
-	case ZYDIS_MNEMONIC_FNSTENV:
-	case ZYDIS_MNEMONIC_FNSAVE:
-	case ZYDIS_MNEMONIC_FXSAVE:
-	case ZYDIS_MNEMONIC_FXSAVE64:
-	case ZYDIS_MNEMONIC_FXRSTOR:
-	case ZYDIS_MNEMONIC_FXRSTOR64:
 	/* TSX is not offered. */
 	case ZYDIS_MNEMONIC_XABORT:
 	case ZYDIS_MNEMONIC_XBEGIN:

@@ -287,6 +287,10 @@ set_special(struct gen *g, struct insn *i)
 	case ZYDIS_MNEMONIC_LEAVE:
 		assign(g, G_RBP, gen_target(g, 64, true));
 		return (true);
+	case ZYDIS_MNEMONIC_XGETBV:
+		/* Not what 1 says: processors differ in what they track. */
+		g->t->st.gpr[G_RCX] = rng_chance(r, 70) ? 0 : 2 + rng_next(r);
+		return (true);
 	case ZYDIS_MNEMONIC_XLAT:
 		assign(g, G_RAX, gen_interesting(r));
 		assign(g, G_RBX, gen_target(g, 1, true) -
@@ -316,6 +320,7 @@ set_special(struct gen *g, struct insn *i)
 			    0 : ~0ull;
 		return (true);
 	default:
+		gen_area_components(g, i);
 		return (true);
 	}
 }
@@ -403,8 +408,9 @@ place_operands(struct gen *g, struct insn *i, uint64_t pc)
 				continue;
 			if (op->mem.type == ZYDIS_MEMOP_TYPE_VSIB)
 				set_indices(g, i, op);
-			target = gen_target(g, op->size / 8, safe ||
-				op->mem.type == ZYDIS_MEMOP_TYPE_VSIB);
+			target = gen_is_area(i) ? gen_area_target(g, i, n) :
+				gen_target(g, op->size / 8, safe ||
+					op->mem.type == ZYDIS_MEMOP_TYPE_VSIB);
 			if (gen_gpr(op->mem.base) == G_RSP && hidden &&
 			    is_assigned(g, G_RSP))
 				target = g->t->st.gpr[G_RSP];
@@ -412,6 +418,8 @@ place_operands(struct gen *g, struct insn *i, uint64_t pc)
 				return (false);
 			set_compare(g, i, target);
 			set_memory(g, i, target);
+			if (gen_is_area(i))
+				gen_area_memory(g, i, n, target);
 		}
 	}
 	return (limit_bit_offset(g, i));

@@ -260,6 +260,8 @@ gen_state(struct gen *g)
 	t->st.gsbase = DIFF_DATA - rng_below(r, 0x100000);
 	gen_xsave(g);
 	random_data(r, t->mem, DIFF_MEM);
+	t->skip_len = 0;
+	t->max_access = 128;
 	g->assigned = 0;
 }
 
