@@ -121,7 +121,8 @@ gen_area_memory(
 {
 	struct diff_test *t = g->t;
 	struct rng *r = &g->r;
-	uint32_t size = area_size(g, i, n), off = (uint32_t)(target - DIFF_DATA);
+	uint32_t size = area_size(g, i, n);
+	uint32_t off = (uint32_t)(target - DIFF_DATA);
 	uint8_t *p = t->mem + off;
 	bool small = i->op[n].size / 8 == 14 || i->op[n].size / 8 == 94;
 
