@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The PCI functions that are the chipset's own: bridges with a header. */
+#include <errno.h>
 #include <stddef.h>
 
 #include "bus/pci.h"
@@ -32,6 +33,8 @@ hostbridge_init(struct pci_dev *dev, void *conf)
 {
 	const struct hostbridge_config *hc = conf;
 
+	if (pci_pcie_add(dev, PCIE_ROOT_PORT) < 0)
+		return (-ENOSPC);
 	if (hc == NULL)
 		return (0);
 	if (hc->vendor >= 0)
@@ -64,6 +67,7 @@ static const struct pci_device_ops pci_amd_hostbridge = {
     .device = 0x7432,
     .class = 0x06,
     .subclass = 0x00,
+    .init = hostbridge_init,
 };
 
 const struct pci_device_ops pci_lpc = {

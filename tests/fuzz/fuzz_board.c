@@ -89,6 +89,12 @@ static const struct pci_device_ops scratch = {
 };
 
 static void
+add_func(struct board *b, uint16_t bdf, const struct pci_device_ops *ops)
+{
+	FUZZ_CHECK(pci_add(b->pci, bdf, ops, NULL, NULL) == 0);
+}
+
+static void
 setup(struct board *b)
 {
 	struct chipset_config cfg = {.wall_time = 1700000000,
@@ -118,10 +124,10 @@ setup(struct board *b)
 	cfg.com[0] = b->com;
 	FUZZ_CHECK(chipset_create(&b->cs, &cfg) == 0);
 	FUZZ_CHECK(pci_bus_create(&b->pci, &pc) == 0);
-	FUZZ_CHECK(pci_add(b->pci, 0, 0, &pci_hostbridge, NULL, NULL) == 0);
-	FUZZ_CHECK(pci_add(b->pci, 31, 0, &pci_lpc, NULL, NULL) == 0);
-	FUZZ_CHECK(pci_add(b->pci, 3, 0, &scratch, NULL, NULL) == 0);
-	FUZZ_CHECK(pci_add(b->pci, 3, 1, &scratch, NULL, NULL) == 0);
+	add_func(b, PCI_BDF(0, 0, 0), &pci_hostbridge);
+	add_func(b, PCI_BDF(0, 31, 0), &pci_lpc);
+	add_func(b, PCI_BDF(0, 3, 0), &scratch);
+	add_func(b, PCI_BDF(0, 3, 1), &scratch);
 }
 
 static void

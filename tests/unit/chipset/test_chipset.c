@@ -307,8 +307,10 @@ test_pci(void **state)
 	assert_ptr_equal(
 	    pci_find(chipset_pci_devices, "hostbridge"), &pci_hostbridge);
 	assert_null(pci_find(chipset_pci_devices, "host"));
-	assert_int_equal(pci_add(bus, 0, 0, &pci_hostbridge, NULL, NULL), 0);
-	assert_int_equal(pci_add(bus, 31, 0, &pci_lpc, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 0, 0), &pci_hostbridge, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 31, 0), &pci_lpc, NULL, NULL), 0);
 	bus_write(b->ports, 0xcf8, 4, 0x8000f808);
 	bus_read(b->ports, 0xcfc, 4, &val);
 	assert_true(val == 0x06010000);
