@@ -16,6 +16,8 @@
 #define PCI_MEM64_ROUND (512ull << 20)
 /* Commands a guest can write: bhyve's, bits 0-6 and 8-10. */
 #define PCI_CMD_WRITABLE 0x077fu
+/* What went wrong (PCI 6.2.3). */
+#define PCI_STATUS_W1C 0xf900u
 
 uint32_t
 pci_cfg_get(const struct pci_dev *dev, unsigned off, unsigned size)
@@ -124,6 +126,7 @@ pci_cfg_read(
 	if (off >= PCI_CFG_SIZE)
 		return (dev->pcie ? 0 : (uint32_t)bus_ones(size));
 	pthread_mutex_lock(&bus->lock);
+	pci_intr_publish(dev);
 	val = pci_cfg_get(dev, off, size);
 	pthread_mutex_unlock(&bus->lock);
 	if (dev->ops->cfg_read != NULL)
@@ -150,7 +153,9 @@ pci_cfg_write(struct pci_bus *bus, struct pci_dev *dev, unsigned off,
 	}
 	if (off < PCIR_BAR0 + PCI_BARS * 4u)
 		pci_bar_update(dev);
+	pci_intr_config(dev);
 	pthread_mutex_unlock(&bus->lock);
+	pci_intr_settle(dev);
 	if (dev->ops->cfg_write != NULL)
 		dev->ops->cfg_write(dev, off, size, val);
 }
@@ -295,6 +300,7 @@ pci_dev_free(struct pci_dev *dev)
 	pci_bar_unmap(dev);
 	if (dev->ops->fini != NULL)
 		dev->ops->fini(dev);
+	pci_intr_fini(dev);
 	free(dev->priv);
 	free(dev);
 }
@@ -333,7 +339,9 @@ pci_bus_reset(struct pci_bus *bus)
 		pthread_mutex_lock(&bus->lock);
 		memcpy(dev->cfg, dev->power_on, sizeof(dev->cfg));
 		pci_bar_update(dev);
+		pci_intr_reset(dev);
 		pthread_mutex_unlock(&bus->lock);
+		pci_intr_settle(dev);
 		if (dev->ops->reset != NULL)
 			dev->ops->reset(dev);
 	}
@@ -420,6 +428,7 @@ pci_add(struct pci_bus *bus, uint16_t bdf, const struct pci_device_ops *ops,
 		free(dev);
 		return (-ENOMEM);
 	}
+	pci_intr_init(dev);
 	pci_cfg_set(dev, PCIR_VENDOR, 2, ops->vendor);
 	pci_cfg_set(dev, PCIR_DEVICE, 2, ops->device);
 	pci_cfg_set(dev, PCIR_REVID, 1, ops->revid);
@@ -429,6 +438,7 @@ pci_add(struct pci_bus *bus, uint16_t bdf, const struct pci_device_ops *ops,
 	pci_cfg_set(
 	    dev, PCIR_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
 	pci_cfg_writable(dev, PCIR_COMMAND, 2, PCI_CMD_WRITABLE);
+	pci_cfg_w1c(dev, PCIR_STATUS, 2, PCI_STATUS_W1C);
 	pci_cfg_set(dev, PCIR_INTLINE, 1, 0xff);
 	pci_cfg_writable(dev, PCIR_INTLINE, 1, 0xff);
 	error = ops->init != NULL ? ops->init(dev, conf) : 0;
@@ -443,6 +453,7 @@ pci_add(struct pci_bus *bus, uint16_t bdf, const struct pci_device_ops *ops,
 	bus->devs = dev;
 	pci_multifunc(root, bdf >> 3 & 0x1f);
 	pci_bar_update(dev);
+	pci_intr_config(dev);
 	pthread_mutex_unlock(&bus->lock);
 	if (out != NULL)
 		*out = dev;
@@ -463,10 +474,16 @@ pci_dump(struct pci_bus *bus, FILE *out)
 		fprintf(out, "%s.device = %s\n", node, dev->ops->name);
 		fprintf(out, "%s.cfg = ", node);
 		pthread_mutex_lock(&bus->lock);
+		pci_intr_publish(dev);
 		for (i = 0; i < PCI_CFG_SIZE; i++)
 			fprintf(out, "%02x", dev->cfg[i]);
-		pthread_mutex_unlock(&bus->lock);
 		fputc('\n', out);
+		pthread_mutex_lock(&dev->intr.lock);
+		state_dump(out, &pci_intr_state, &dev->intr);
+		for (i = 0; i < dev->intr.msix_vectors; i++)
+			state_dump(out, &pci_msix_state, &dev->intr.msix[i]);
+		pthread_mutex_unlock(&dev->intr.lock);
+		pthread_mutex_unlock(&bus->lock);
 		if (dev->ops->state != NULL)
 			state_dump(out, dev->ops->state, dev->priv);
 	}

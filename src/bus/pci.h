@@ -97,7 +97,11 @@ struct pci_config {
 	struct bus_space *ports, *mmio;
 	struct irq_lines *irqs;
 	struct msi_sink msi;
-	struct gmem *gmem;   /* for DMA; NULL: no DMA */
+	struct gmem *gmem; /* for DMA; NULL: no DMA */
+	/* The ISA IRQ behind a line of pci_intx_line(), for the interrupt line
+	 * register; 0xff: none. NULL: none of them has one. */
+	uint8_t (*intx_irq)(void *arg, unsigned line);
+	void *arg;
 	uint64_t ecam_base;  /* 0: none; else 256 MiB of mmio */
 	uint32_t mem32_base; /* window for 32-bit BARs */
 	uint32_t mem32_limit;
@@ -171,6 +175,55 @@ enum pcie_type { PCIE_ENDPOINT = 0, PCIE_ROOT_PORT = 4, PCIE_INTEGRATED = 9 };
 /* Adds one, version 2. With it the function has 4 KiB of configuration space,
  * without extended capabilities. Returns its offset or -ENOSPC. */
 int pci_pcie_add(struct pci_dev *dev, enum pcie_type type);
+
+/*
+ * Interrupts. A function adds in init what it has: a pin, MSI, MSI-X. It uses
+ * MSI-X if that is enabled, then MSI, then the pin; who raises what is off
+ * raises nothing. The pin is quiet while messages are enabled.
+ */
+
+/* The line of bus/irq.h that pin 1-4 (INTA#-INTD#) of a slot is wired to:
+ * 16-23, which are pins of the IOAPIC and PIRQA#-PIRQH#. bhyve's wiring. */
+static inline unsigned
+pci_intx_line(unsigned slot, unsigned pin)
+{
+	return (16 + (4 + slot + pin) % 8);
+}
+
+/* Gives the function the pin its slot uses least. 0 or -EBUSY. */
+int pci_intx_add(struct pci_dev *dev);
+/* The level that the function wants; Interrupt Status shows it. */
+void pci_intx_set(struct pci_dev *dev, bool level);
+
+/* Adds MSI with 64-bit addresses and 1, 2, 4, ... 32 messages, with or
+ * without mask bits for each. 0, -EINVAL, -EBUSY or -ENOSPC. */
+int pci_msi_add(struct pci_dev *dev, unsigned count, bool maskable);
+/* How many messages the guest has enabled; 0: MSI is off. */
+unsigned pci_msi_count(struct pci_dev *dev);
+/* Sends message n, or one that stands for it if fewer are enabled. */
+void pci_msi_raise(struct pci_dev *dev, unsigned n);
+
+#define PCI_MSIX_MAX 2048u
+/* Adds MSI-X, its table and pending bits at two offsets (multiples of 8) of a
+ * memory BAR that was added before; the device does not see accesses to
+ * them. 0, -EINVAL, -EBUSY, -ENOSPC or -ENOMEM. */
+int pci_msix_add(struct pci_dev *dev, unsigned vectors, unsigned bar,
+    uint32_t table, uint32_t pba);
+bool pci_msix_enabled(struct pci_dev *dev);
+/* Sends the vector, or marks it pending while it is masked. */
+void pci_msix_raise(struct pci_dev *dev, unsigned vector);
+
+/*
+ * DMA. Refused with -EPERM while the guest has not enabled bus mastering;
+ * -EFAULT and Received Master Abort if any byte is not memory. Reading takes
+ * ROM as well. Otherwise as gmem_read(), gmem_write() and gmem_map(); who
+ * wrote through the pointer of pci_dma_map() says so by pci_dma_wrote().
+ */
+int pci_dma_read(struct pci_dev *dev, uint64_t gpa, void *buf, size_t len);
+int pci_dma_write(
+    struct pci_dev *dev, uint64_t gpa, const void *buf, size_t len);
+void *pci_dma_map(struct pci_dev *dev, uint64_t gpa, uint64_t len);
+void pci_dma_wrote(struct pci_dev *dev, uint64_t gpa, uint64_t len);
 
 void pci_dump(struct pci_bus *bus, FILE *out);
 

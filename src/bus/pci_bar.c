@@ -17,22 +17,41 @@ static void
 pci_bar_read(void *arg, uint64_t offset, unsigned size, uint64_t *val)
 {
 	struct pci_bar *bar = arg;
+	const struct pci_device_ops *ops = bar->dev->ops;
+	uint64_t lo = UINT32_MAX, hi = UINT32_MAX;
 
-	if (bar->dev->ops->bar_read != NULL)
-		bar->dev->ops->bar_read(bar->dev, bar->idx, offset, size, val);
+	if (pci_msix_read(bar->dev, bar->idx, offset, size, val) ||
+	    ops->bar_read == NULL)
+		return;
+	if (size < 8) {
+		ops->bar_read(bar->dev, bar->idx, offset, size, val);
+		return;
+	}
+	ops->bar_read(bar->dev, bar->idx, offset, 4, &lo);
+	ops->bar_read(bar->dev, bar->idx, offset + 4, 4, &hi);
+	*val = hi << 32 | (lo & UINT32_MAX);
 }
 
 static void
 pci_bar_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
 {
 	struct pci_bar *bar = arg;
+	const struct pci_device_ops *ops = bar->dev->ops;
 
-	if (bar->dev->ops->bar_write != NULL)
-		bar->dev->ops->bar_write(bar->dev, bar->idx, offset, size, val);
+	if (pci_msix_write(bar->dev, bar->idx, offset, size, val) ||
+	    ops->bar_write == NULL)
+		return;
+	if (size < 8) {
+		ops->bar_write(bar->dev, bar->idx, offset, size, val);
+		return;
+	}
+	ops->bar_write(bar->dev, bar->idx, offset, 4, val & UINT32_MAX);
+	ops->bar_write(bar->dev, bar->idx, offset + 4, 4, val >> 32);
 }
 
+/* Quadwords for the table of MSI-X; devices get dwords. */
 static const struct bus_ops pci_bar_ops = {
-    .sizes = 1 | 2 | 4,
+    .sizes = 1 | 2 | 4 | 8,
     .read = pci_bar_read,
     .write = pci_bar_write,
 };

@@ -19,6 +19,35 @@ struct pci_bar {
 	bool upper;      /* high half of a MEM64 */
 };
 
+struct pci_msix_entry {
+	uint64_t addr;
+	uint32_t data;
+	uint8_t ctrl;    /* Vector Control: bit 0, masked */
+	uint8_t pending; /* its bit of the PBA */
+};
+
+/*
+ * A function's interrupts: what it wants, and what its header says, taken
+ * over by pci_intr_config(). Lock order: the bus, then this.
+ */
+struct pci_intr {
+	pthread_mutex_t lock;
+	bool master, intx_off;
+	bool intx_want;
+	struct irq_source line; /* no lines: no pin, or nobody to hear it */
+	uint8_t msi_cap;        /* offset; 0: none */
+	uint8_t msi_max, msi_count;
+	bool msi_pvm, msi_on;
+	uint32_t msi_data, msi_mask, msi_pending;
+	uint64_t msi_addr;
+	uint8_t msix_cap;
+	bool msix_on, msix_masked;
+	unsigned msix_vectors, msix_bar, msix_npending;
+	uint32_t msix_table, msix_pba;
+	struct pci_msix_entry *msix;
+};
+extern const struct state_table pci_intr_state, pci_msix_state;
+
 struct pci_dev {
 	struct pci_bus *bus;
 	struct pci_dev *next;
@@ -31,6 +60,7 @@ struct pci_dev {
 	uint8_t w1c[PCI_CFG_SIZE];
 	struct pci_bar bar[PCI_BARS];
 	unsigned cap_end, cap_last;
+	struct pci_intr intr;
 	void *priv;
 };
 
@@ -55,5 +85,29 @@ struct pci_bus {
 void pci_bar_update(struct pci_dev *dev);
 /* Takes all BARs out of the spaces. Lock held, or alone. */
 void pci_bar_unmap(struct pci_dev *dev);
+
+void pci_intr_init(struct pci_dev *dev);
+void pci_intr_fini(struct pci_dev *dev);
+/* Nothing wanted, nothing pending. The bus's lock held. */
+void pci_intr_reset(struct pci_dev *dev);
+/* Takes over what the header says. The bus's lock held; when it is dropped,
+ * pci_intr_settle() follows. */
+void pci_intr_config(struct pci_dev *dev);
+/* Brings what the guest reads into the header. The bus's lock held. */
+void pci_intr_publish(struct pci_dev *dev);
+/* Sends what can be sent, sets the line. No lock held. */
+void pci_intr_settle(struct pci_dev *dev);
+
+/* These with the function's lock held. */
+void pci_msix_clear(struct pci_intr *in);
+void pci_msix_config(struct pci_dev *dev);
+bool pci_msix_take(struct pci_intr *in, uint64_t *addr, uint32_t *data);
+
+void pci_msix_fini(struct pci_dev *dev);
+/* Accesses to a BAR, no lock held. False: to nothing of MSI-X. */
+bool pci_msix_read(struct pci_dev *dev, unsigned bar, uint64_t off,
+    unsigned size, uint64_t *val);
+bool pci_msix_write(struct pci_dev *dev, unsigned bar, uint64_t off,
+    unsigned size, uint64_t val);
 
 #endif

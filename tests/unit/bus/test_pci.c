@@ -30,7 +30,6 @@ scratch_init(struct pci_dev *dev, void *conf)
 		return (-EFAULT);
 	pci_cfg_set(
 	    dev, PCIR_STATUS, 2, pci_cfg_get(dev, PCIR_STATUS, 2) | 0x100);
-	pci_cfg_w1c(dev, PCIR_STATUS, 2, 0x100);
 	return (0);
 }
 
