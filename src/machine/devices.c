@@ -111,6 +111,8 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 	hc.subdevice = pcireg(ap->m, bdf, "subdevice");
 	if (ops == &pci_hostbridge)
 		conf = &hc;
+	if (ops == &pci_lpc)
+		conf = ap->m->chipset;
 	if (ops == &pci_lpc && bdf[0] != 0)
 		return (config_fail(ap->err,
 		    "pci slot %u:%u:%u: the LPC bridge belongs on bus 0; use "

@@ -97,7 +97,7 @@ static const struct pci_device_ops scratch = {
 static void
 add_func(struct board *b, uint16_t bdf, const struct pci_device_ops *ops)
 {
-	FUZZ_CHECK(pci_add(b->pci, bdf, ops, NULL, NULL) == 0);
+	FUZZ_CHECK(pci_add(b->pci, bdf, ops, b->cs, NULL) == 0);
 }
 
 static void
@@ -129,8 +129,10 @@ setup(struct board *b)
 	pc.irqs = cfg.irqs = b->irqs;
 	cfg.com[0] = b->com;
 	FUZZ_CHECK(chipset_create(&b->cs, &cfg) == 0);
+	pc.intx_irq = chipset_intx_irq;
+	pc.arg = b->cs;
 	FUZZ_CHECK(pci_bus_create(&b->pci, &pc) == 0);
-	add_func(b, PCI_BDF(0, 0, 0), &pci_hostbridge);
+	FUZZ_CHECK(pci_add(b->pci, 0, &pci_hostbridge, NULL, NULL) == 0);
 	add_func(b, PCI_BDF(0, 31, 0), &pci_lpc);
 	add_func(b, PCI_BDF(0, 3, 0), &scratch);
 	add_func(b, PCI_BDF(0, 3, 1), &scratch);
