@@ -357,6 +357,8 @@ machine_create(
 	if (error == 0)
 		error = machine_add_pci(m, err);
 	if (error == 0)
+		error = machine_load_tables(m);
+	if (error == 0)
 		error = machine_set_regs(m);
 	if (error != 0) {
 		if (err->msg[0] == '\0')
