@@ -86,6 +86,7 @@ struct hostbridge_config {
  * NULL-terminated. */
 extern const struct pci_device_ops pci_hostbridge;
 extern const struct pci_device_ops pci_lpc;
+extern const struct pci_device_ops pci_testdev; /* testdev.h */
 extern const struct pci_device_ops *const chipset_pci_devices[];
 
 #endif

@@ -125,5 +125,6 @@ const struct pci_device_ops *const chipset_pci_devices[] = {
     &pci_amd_hostbridge,
     &pci_hostbridge,
     &pci_lpc,
+    &pci_testdev,
     NULL,
 };
