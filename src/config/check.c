@@ -149,10 +149,6 @@ check_pci(struct check *c, const char *path, const char *value, char origin)
 		    bdf[0], bdf[1], bdf[2] != 0 ? ":" : "", bdf[2], emul));
 	if (strcmp(leaf, "device") != 0)
 		return (check_device_opt(c, dev, leaf, path, value, origin));
-	if (bdf[0] != 0)
-		return (config_fail(c->err,
-		    "pci slot %u:%u:%u: there is bus 0 only yet; use bus 0",
-		    bdf[0], bdf[1], bdf[2]));
 	return (0);
 }
 

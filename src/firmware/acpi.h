@@ -15,10 +15,23 @@ struct gmem;
 
 #define ACPI_COMS 4
 
-/* A PCI interrupt pin (0: INTA#) and the GSI that it is wired to. */
+/* A PCI interrupt pin (0: INTA#) and the GSI that it is wired to: from 16 on,
+ * where PIRQA# is 16. */
 struct acpi_prt {
 	uint8_t slot, pin;
 	uint32_t gsi;
+};
+#define ACPI_PIRQ_GSI 16u
+#define ACPI_PIRQS    8u
+
+/* A PCI bus: its windows, [base, limit), equal: none; and its pins. */
+struct acpi_root {
+	uint8_t bus;
+	uint32_t io_base, io_limit; /* those of bus 0 begin at 0 */
+	uint32_t mem32_base, mem32_limit;
+	uint64_t mem64_base, mem64_limit;
+	const struct acpi_prt *prt;
+	size_t nprt; /* at most 128 */
 };
 
 /* What the tables tell of the machine. */
@@ -42,11 +55,11 @@ struct acpi_config {
 	bool i8042;
 	bool com[ACPI_COMS];
 
-	/* Windows of PCI bus 0, [base, limit); equal: none. */
-	uint32_t mem32_base, mem32_limit;
-	uint64_t mem64_base, mem64_limit;
-	const struct acpi_prt *prt;
-	size_t nprt;
+	/* IRQs that the bridge's PIRQ router can have, as a mask. */
+	uint16_t pirq_irqs;
+
+	const struct acpi_root *roots; /* by rising number; bus 0 first */
+	size_t nroots;
 };
 
 /*

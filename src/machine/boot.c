@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the guest finds when it starts: tables, kernel, registers. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "firmware/acpi.h"
@@ -20,6 +21,9 @@
 #define MSR_MTRR_FIX4K     0x268u /* to 0x26f */
 #define MSR_MTRR_DEF_TYPE  0x2ffu
 #define MTRR_WB_ALL        0x0606060606060606ull
+
+/* Pins of a bus: four of each slot. */
+#define ROOT_PRT (PCI_SLOTS * 4u)
 
 /* The slot and function of the LPC bridge, if there is one. */
 static int
@@ -50,8 +54,76 @@ apic_id(const void *arg, unsigned cpu)
 	    cpu));
 }
 
+/* Whether the guest gets ACPI tables from us. */
+static bool
+want_tables(const struct machine *m)
+{
+	if (!config_bool(m->cfg, "acpi_tables", true))
+		return (false);
+	/* A BIOS that finds its way by fw_cfg lies where the tables would. */
+	return (
+	    gmem_rom(m->gmem) == 0 || config_get(m->cfg, "lpc.fwcfg") == NULL);
+}
+
+/* The pins of a bus that somebody has. */
+static size_t
+find_pins(struct machine *m, unsigned bus, struct acpi_prt prt[ROOT_PRT])
+{
+	unsigned slot, func, pin, seen;
+	const struct pci_dev *dev;
+	size_t n = 0;
+
+	for (slot = 0; slot < PCI_SLOTS; slot++) {
+		seen = 0;
+		for (func = 0; func < PCI_FUNCS; func++) {
+			dev = pci_at(m->pci, PCI_BDF(bus, slot, func));
+			pin =
+			    dev != NULL ? pci_cfg_get(dev, PCIR_INTPIN, 1) : 0;
+			if (pin == 0 || (seen >> pin & 1) != 0)
+				continue;
+			seen |= 1u << pin;
+			prt[n].slot = (uint8_t)slot;
+			prt[n].pin = (uint8_t)(pin - 1);
+			prt[n++].gsi = pci_intx_line(slot, pin);
+		}
+	}
+	return (n);
+}
+
+/* What the tables say of PCI. Each bus's routes are memory of their own. */
 static int
-build_tables(struct machine *m, uint64_t *rsdp)
+find_roots(struct machine *m, struct acpi_root *roots, size_t *nroots)
+{
+	struct acpi_prt prt[ROOT_PRT], *copy;
+	struct pci_windows w;
+	unsigned bus;
+	size_t n;
+
+	for (bus = 0; bus < PCI_BUSES; bus++) {
+		if (!pci_bus_windows(m->pci, bus, &w))
+			continue;
+		n = find_pins(m, bus, prt);
+		copy = calloc(n != 0 ? n : 1, sizeof(*copy));
+		if (copy == NULL)
+			return (-ENOMEM);
+		memcpy(copy, prt, n * sizeof(*copy));
+		roots[(*nroots)++] = (struct acpi_root){
+		    .bus = (uint8_t)bus,
+		    .io_base = w.io_base,
+		    .io_limit = w.io_limit,
+		    .mem32_base = w.mem32_base,
+		    .mem32_limit = w.mem32_limit,
+		    .mem64_base = w.mem64_base,
+		    .mem64_limit = w.mem64_limit,
+		    .prt = copy,
+		    .nprt = n,
+		};
+	}
+	return (0);
+}
+
+int
+machine_load_tables(struct machine *m)
 {
 	struct acpi_config ac = {
 	    .ncpus = m->ncpus,
@@ -64,26 +136,30 @@ build_tables(struct machine *m, uint64_t *rsdp)
 	    .gpe0 = true,
 	    .ecam_base = MACHINE_ECAM_BASE,
 	    .i8042 = true,
-	    .mem32_base = m->mem32_base,
-	    .mem32_limit = m->mem32_limit,
-	    .mem64_base = m->mem64_base,
-	    .mem64_limit = m->mem64_limit,
+	    .pirq_irqs = CHIPSET_PIRQ_IRQS,
 	};
+	struct acpi_root roots[PCI_BUSES];
 	char path[] = "lpc.com1.path";
+	uint64_t rsdp;
+	size_t n = 0;
 	unsigned i;
+	int error;
 
-	*rsdp = 0;
-	if (!config_bool(m->cfg, "acpi_tables", true))
-		return (0);
-	/* A BIOS that finds its way by fw_cfg lies where the tables would. */
-	if (gmem_rom(m->gmem) != 0 && config_get(m->cfg, "lpc.fwcfg") != NULL)
+	if (!want_tables(m))
 		return (0);
 	(void)config_walk(m->cfg, find_lpc, &ac);
 	for (i = 0; i < ACPI_COMS; i++) {
 		path[7] = (char)('1' + i);
 		ac.com[i] = config_get(m->cfg, path) != NULL;
 	}
-	return (acpi_install(m->gmem, &ac, rsdp));
+	error = find_roots(m, roots, &n);
+	ac.roots = roots;
+	ac.nroots = n;
+	if (error == 0)
+		error = acpi_install(m->gmem, &ac, &rsdp);
+	while (n > 0)
+		free((void *)(uintptr_t)roots[--n].prt);
+	return (error);
 }
 
 int
@@ -127,6 +203,8 @@ machine_load(struct machine *m, struct config_error *err)
 	    .initrd = config_get(m->cfg, "initrd"),
 	    .cmdline = config_get(m->cfg, "cmdline"),
 	    .ecam = MACHINE_ECAM_BASE,
+	    /* They are built when the devices are there. */
+	    .rsdp = want_tables(m) ? ACPI_BASE : 0,
 	};
 	struct fw_error fe = {""};
 	int error;
@@ -135,9 +213,8 @@ machine_load(struct machine *m, struct config_error *err)
 		return (config_fail(err,
 		    "virtual machine cannot be booted: give a boot ROM with "
 		    "-l bootrom,FILE or a kernel with -o kernel=FILE"));
-	error = build_tables(m, &bc.rsdp);
-	if (error != 0 || bc.kernel == NULL)
-		return (error);
+	if (bc.kernel == NULL)
+		return (0);
 	error = boot_load(m->gmem, &bc, &m->regs, &fe);
 	if (error != 0 && fe.msg[0] != '\0')
 		(void)config_fail(err, "%s", fe.msg);

@@ -254,6 +254,8 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .mmio = m->mmio,
 	    .irqs = m->irqs,
 	    .msi = {on_msi, m},
+	    .gmem = m->gmem,
+	    .intx_irq = chipset_intx_irq,
 	    .ecam_base = MACHINE_ECAM_BASE,
 	    .mem32_base = m->mem32_base,
 	    .mem32_limit = m->mem32_limit,
@@ -273,6 +275,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	error = machine_create_fwcfg(m, &cc.fwcfg, err);
 	if (error == 0)
 		error = chipset_create(&m->chipset, &cc);
+	pc.arg = m->chipset;
 	if (error == 0)
 		error = pci_bus_create(&m->pci, &pc);
 	return (error);
@@ -361,6 +364,8 @@ machine_create(
 		error = create_chipset(m, err);
 	if (error == 0)
 		error = machine_add_pci(m, err);
+	if (error == 0)
+		error = machine_load_tables(m);
 	if (error == 0)
 		error = machine_set_regs(m);
 	if (error != 0) {

@@ -76,6 +76,7 @@ int machine_add_pci(struct machine *m, struct config_error *err);
  * with. The ROM comes before the engine. */
 int machine_load_rom(struct machine *m, struct config_error *err);
 int machine_load(struct machine *m, struct config_error *err);
+int machine_load_tables(struct machine *m); /* with the PCI devices there */
 int machine_set_regs(struct machine *m);
 /* fwcfg.c: the device's items; *out is NULL if it is not configured. */
 int machine_create_fwcfg(

@@ -11,6 +11,7 @@
 #include "fuzz.h"
 
 #define PRT_MAX 64
+#define ROOTS_MAX 8
 #define CANARY 64
 
 static uint8_t
@@ -71,6 +72,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in in = { data, size };
 	struct acpi_config cfg = {0};
+	struct acpi_root roots[ROOTS_MAX];
 	struct acpi_prt prt[PRT_MAX];
 	uint8_t *buf, flags;
 	int len;
@@ -91,20 +93,26 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cfg.ecam_base = fuzz_u32(&in) & 0xf0000000u;
 	cfg.isa_slot = fuzz_u8(&in) & 31;
 	cfg.isa_func = fuzz_u8(&in) & 7;
-	cfg.mem32_base = fuzz_u32(&in) & ~0xfffu;
-	cfg.mem32_limit = fuzz_u32(&in) & ~0xfffu;
-	if (cfg.mem32_limit < cfg.mem32_base)
-		cfg.mem32_limit = cfg.mem32_base;
-	cfg.mem64_base = fuzz_u64(&in) & ~0xfffull;
-	cfg.mem64_limit = fuzz_u64(&in) & ~0xfffull;
-	if (cfg.mem64_limit < cfg.mem64_base)
-		cfg.mem64_limit = cfg.mem64_base;
-	for (cfg.nprt = 0; in.left > 0 && cfg.nprt < PRT_MAX; cfg.nprt++) {
-		prt[cfg.nprt].slot = fuzz_u8(&in) & 31;
-		prt[cfg.nprt].pin = fuzz_u8(&in) & 3;
-		prt[cfg.nprt].gsi = fuzz_u8(&in);
+	cfg.pirq_irqs = (uint16_t)fuzz_take(&in, 2);
+	cfg.nroots = 1 + fuzz_u8(&in) % ROOTS_MAX;
+	memset(roots, 0, sizeof(roots));
+	for (size_t i = 0; i < cfg.nroots; i++) {
+		roots[i].bus = (uint8_t)(i * fuzz_u8(&in));
+		roots[i].io_base = (uint32_t)fuzz_take(&in, 2);
+		roots[i].io_limit = (uint32_t)fuzz_take(&in, 2);
+		roots[i].mem32_base = fuzz_u32(&in) & ~0xfffu;
+		roots[i].mem32_limit = fuzz_u32(&in) & ~0xfffu;
+		roots[i].mem64_base = fuzz_u64(&in) & ~0xfffull;
+		roots[i].mem64_limit = fuzz_u64(&in) & ~0xfffull;
+		roots[i].prt = prt;
+		roots[i].nprt = fuzz_u8(&in) % PRT_MAX;
 	}
-	cfg.prt = prt;
+	for (unsigned i = 0; i < PRT_MAX; i++) {
+		prt[i].slot = fuzz_u8(&in) & 31;
+		prt[i].pin = fuzz_u8(&in) & 3;
+		prt[i].gsi = fuzz_u8(&in);
+	}
+	cfg.roots = roots;
 	buf = malloc(ACPI_SIZE + CANARY);
 	if (buf == NULL)
 		abort();

@@ -152,8 +152,6 @@ static const struct {
     {"-s 1:8,lpc vm0",
 	"-s 1:8,lpc: invalid PCI slot \"1:8\"; use [bus:]slot[:function] with "
 	"bus 0-255, slot 0-31, function 0-7"},
-    {"-s 1:0:0,hostbridge vm0",
-	"pci slot 1:0:0: there is bus 0 only yet; use bus 0"},
     {"-s 3,hostbridge -s 0:3:0,lpc vm0",
 	"-s 0:3:0,lpc: pci slot 0:3:0 already occupied by hostbridge; choose "
 	"another slot"},
