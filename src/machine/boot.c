@@ -40,7 +40,7 @@ find_lpc(void *arg, const char *path, const char *value, char origin)
 }
 
 static int
-build_tables(struct machine *m, uint64_t *rsdp)
+build_tables(struct machine *m, uint64_t *rsdp, struct config_error *err)
 {
 	struct acpi_config ac = {
 	    .ncpus = m->ncpus,
@@ -58,10 +58,9 @@ build_tables(struct machine *m, uint64_t *rsdp)
 	};
 	char path[] = "lpc.com1.path";
 	unsigned i;
+	int error;
 
 	*rsdp = 0;
-	if (!config_bool(m->cfg, "acpi_tables", true))
-		return (0);
 	/* A BIOS that finds its way by fw_cfg lies where the tables would. */
 	if (gmem_rom(m->gmem) != 0 && config_get(m->cfg, "lpc.fwcfg") != NULL)
 		return (0);
@@ -70,7 +69,12 @@ build_tables(struct machine *m, uint64_t *rsdp)
 		path[7] = (char)('1' + i);
 		ac.com[i] = config_get(m->cfg, path) != NULL;
 	}
-	return (acpi_install(m->gmem, &ac, rsdp));
+	error = machine_add_mptable(m, &ac);
+	if (error == 0)
+		error = machine_add_smbios(m, err);
+	if (error == 0 && config_bool(m->cfg, "acpi_tables", true))
+		error = acpi_install(m->gmem, &ac, rsdp);
+	return (error);
 }
 
 int
@@ -111,7 +115,7 @@ machine_load(struct machine *m, struct config_error *err)
 		return (config_fail(err,
 		    "virtual machine cannot be booted: give a boot ROM with "
 		    "-l bootrom,FILE or a kernel with -o kernel=FILE"));
-	error = build_tables(m, &bc.rsdp);
+	error = build_tables(m, &bc.rsdp, err);
 	if (error != 0 || bc.kernel == NULL)
 		return (error);
 	error = boot_load(m->gmem, &bc, &m->regs, &fe);

@@ -75,6 +75,10 @@ int machine_add_pci(struct machine *m, struct config_error *err);
 int machine_load_rom(struct machine *m, struct config_error *err);
 int machine_load(struct machine *m, struct config_error *err);
 int machine_set_regs(struct machine *m);
+/* tables.c: SMBIOS, and the MP table with the interrupts that ACPI tells. */
+struct acpi_config;
+int machine_add_smbios(struct machine *m, struct config_error *err);
+int machine_add_mptable(struct machine *m, const struct acpi_config *ac);
 /* fwcfg.c: the device's items; *out is NULL if it is not configured. */
 int machine_create_fwcfg(
     struct machine *m, struct fwcfg **out, struct config_error *err);
