@@ -15,7 +15,7 @@ struct gmem;
  * floating pointer is looked for.
  */
 #define MPTABLE_BASE 0xf0000u
-#define MPTABLE_SIZE 0x1000u
+#define MPTABLE_SIZE 0xff0u
 
 struct mptable_config {
 	unsigned ncpus;

@@ -99,9 +99,55 @@ machine_load_rom(struct machine *m, struct config_error *err)
 	return (error);
 }
 
+struct modules {
+	const struct config *cfg;
+	struct config_error *err;
+	struct boot_module mod[BOOT_MODULES_MAX];
+	char var[BOOT_MODULES_MAX][24];
+	unsigned n;
+};
+
+/* module.N.path and module.N.cmdline; N gives the order. */
+static int
+add_module(void *arg, const char *path, const char *value, char origin)
+{
+	struct modules *mods = arg;
+	char other[CONFIG_PATH_MAX];
+	const char *leaf;
+	size_t len;
+
+	(void)origin;
+	if (strncmp(path, "module.", 7) != 0)
+		return (0);
+	leaf = strrchr(path, '.') + 1;
+	len = (size_t)(leaf - path);
+	(void)snprintf(other, sizeof(other), "%.*s%s", (int)len, path,
+	    strcmp(leaf, "path") == 0 ? "cmdline" : "path");
+	if (strcmp(leaf, "path") != 0)
+		return (config_get(mods->cfg, other) != NULL ?
+			    0 :
+			    config_fail(mods->err,
+				"-o %.40s=%.80s: there is no such module; "
+				"set %.40s",
+				path, value, other));
+	if (mods->n == BOOT_MODULES_MAX || len > 16)
+		return (config_fail(mods->err,
+		    "-o %.40s=%.80s: too many modules; use at most %d", path,
+		    value, BOOT_MODULES_MAX));
+	(void)snprintf(mods->var[mods->n], sizeof(mods->var[0]), "%s", path);
+	mods->mod[mods->n] = (struct boot_module){
+	    .var = mods->var[mods->n],
+	    .path = value,
+	    .cmdline = config_get(mods->cfg, other),
+	};
+	mods->n++;
+	return (0);
+}
+
 int
 machine_load(struct machine *m, struct config_error *err)
 {
+	struct modules mods = {.cfg = m->cfg, .err = err};
 	struct boot_config bc = {
 	    .kernel = config_get(m->cfg, "kernel"),
 	    .initrd = config_get(m->cfg, "initrd"),
@@ -116,6 +162,10 @@ machine_load(struct machine *m, struct config_error *err)
 		    "virtual machine cannot be booted: give a boot ROM with "
 		    "-l bootrom,FILE or a kernel with -o kernel=FILE"));
 	error = build_tables(m, &bc.rsdp, err);
+	if (error == 0)
+		error = config_walk(m->cfg, add_module, &mods);
+	bc.modules = mods.mod;
+	bc.nmodules = mods.n;
 	if (error != 0 || bc.kernel == NULL)
 		return (error);
 	error = boot_load(m->gmem, &bc, &m->regs, &fe);
@@ -203,6 +253,7 @@ machine_set_regs(struct machine *m)
 	    {VM_REG_RIP, r->rip},
 	    {VM_REG_RSP, r->rsp},
 	    {VM_REG_RSI, r->rsi},
+	    {VM_REG_RAX, r->rax},
 	    {VM_REG_RBX, r->rbx},
 	    {VM_REG_RFLAGS, r->rflags},
 	};
