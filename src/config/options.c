@@ -18,6 +18,7 @@ struct options {
 
 static int parse_fwcfg(struct options *o, const char *arg);
 static int parse_help(struct options *o, const char *arg);
+static int parse_no_mptable(struct options *o, const char *arg);
 static int parse_topology(struct options *o, const char *arg);
 static int parse_lpc(struct options *o, const char *arg);
 static int parse_slot(struct options *o, const char *arg);
@@ -91,11 +92,18 @@ const struct option_desc option_table[] = {
 	       "The word\n.Cm help\nlists the devices."},
     {.letter = 'S'},
     {.letter = 'u'},
-    {.letter = 'U', .arg = "uuid"},
+    {.letter = 'U',
+	.arg = "uuid",
+	.var = "uuid",
+	.help = "UUID of the machine",
+	.man = "Where it is not given, it follows from the names of the\n"
+	       "host and of the machine, as with\n.Xr bhyve 8 ."},
     {.letter = 'w'},
     {.letter = 'W'},
     {.letter = 'x'},
-    {.letter = 'Y'},
+    {.letter = 'Y',
+	.parse = parse_no_mptable,
+	.help = "build no MP table"},
     {.letter = '\0'},
 };
 
@@ -153,6 +161,14 @@ parse_help(struct options *o, const char *arg)
 	(void)fprintf(o->out, "\n");
 	o->done = true;
 	return (0);
+}
+
+/* -Y */
+static int
+parse_no_mptable(struct options *o, const char *arg)
+{
+	(void)arg;
+	return (set_var(o, "x86.mptable", "false"));
 }
 
 /* "cpus=4,cores=2"; a bare number is cpus. */

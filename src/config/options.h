@@ -15,6 +15,8 @@ enum config_type {
 	CONFIG_UINT, /* min..max */
 	CONFIG_SIZE, /* of memory */
 	CONFIG_WORD, /* one of `words` */
+	CONFIG_TEXT, /* for people: no control characters, 1024 bytes */
+	CONFIG_UUID,
 };
 
 /* A variable that -o may set. */

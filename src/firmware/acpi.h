@@ -11,7 +11,9 @@ struct gmem;
 /* Where the tables lie, as in bhyve: the root pointer at the beginning, on
  * a multiple of 16 between 0xe0000 and 0xfffff, where it is looked for. */
 #define ACPI_BASE 0xf2400u
-#define ACPI_SIZE 0xdc00u
+#define ACPI_SIZE 0xbc00u
+/* Behind them a page of its own for the generation identifier. */
+#define ACPI_VMGENID 0xfe000u
 
 #define ACPI_COMS 4
 

@@ -54,13 +54,11 @@ apic_id(const void *arg, unsigned cpu)
 	    cpu));
 }
 
-/* Whether the guest gets ACPI tables from us. */
+/* A BIOS that finds its way by fw_cfg brings tables, and lies where ours
+ * would. */
 static bool
 want_tables(const struct machine *m)
 {
-	if (!config_bool(m->cfg, "acpi_tables", true))
-		return (false);
-	/* A BIOS that finds its way by fw_cfg lies where the tables would. */
 	return (
 	    gmem_rom(m->gmem) == 0 || config_get(m->cfg, "lpc.fwcfg") == NULL);
 }
@@ -123,7 +121,7 @@ find_roots(struct machine *m, struct acpi_root *roots, size_t *nroots)
 }
 
 int
-machine_load_tables(struct machine *m)
+machine_load_tables(struct machine *m, struct config_error *err)
 {
 	struct acpi_config ac = {
 	    .ncpus = m->ncpus,
@@ -140,7 +138,6 @@ machine_load_tables(struct machine *m)
 	};
 	struct acpi_root roots[PCI_BUSES];
 	char path[] = "lpc.com1.path";
-	uint64_t rsdp;
 	size_t n = 0;
 	unsigned i;
 	int error;
@@ -156,7 +153,11 @@ machine_load_tables(struct machine *m)
 	ac.roots = roots;
 	ac.nroots = n;
 	if (error == 0)
-		error = acpi_install(m->gmem, &ac, &rsdp);
+		error = machine_add_mptable(m, &ac);
+	if (error == 0)
+		error = machine_add_smbios(m, err);
+	if (error == 0 && config_bool(m->cfg, "acpi_tables", true))
+		error = acpi_install(m->gmem, &ac, &m->rsdp);
 	while (n > 0)
 		free((void *)(uintptr_t)roots[--n].prt);
 	return (error);
@@ -195,16 +196,61 @@ machine_load_rom(struct machine *m, struct config_error *err)
 	return (error);
 }
 
+struct modules {
+	const struct config *cfg;
+	struct config_error *err;
+	struct boot_module mod[BOOT_MODULES_MAX];
+	char var[BOOT_MODULES_MAX][24];
+	unsigned n;
+};
+
+/* module.N.path and module.N.cmdline; N gives the order. */
+static int
+add_module(void *arg, const char *path, const char *value, char origin)
+{
+	struct modules *mods = arg;
+	char other[CONFIG_PATH_MAX];
+	const char *leaf;
+	size_t len;
+
+	(void)origin;
+	if (strncmp(path, "module.", 7) != 0)
+		return (0);
+	leaf = strrchr(path, '.') + 1;
+	len = (size_t)(leaf - path);
+	(void)snprintf(other, sizeof(other), "%.*s%s", (int)len, path,
+	    strcmp(leaf, "path") == 0 ? "cmdline" : "path");
+	if (strcmp(leaf, "path") != 0)
+		return (config_get(mods->cfg, other) != NULL ?
+			    0 :
+			    config_fail(mods->err,
+				"-o %.40s=%.80s: there is no such module; "
+				"set %.40s",
+				path, value, other));
+	if (mods->n == BOOT_MODULES_MAX || len > 16)
+		return (config_fail(mods->err,
+		    "-o %.40s=%.80s: too many modules; use at most %d", path,
+		    value, BOOT_MODULES_MAX));
+	(void)snprintf(mods->var[mods->n], sizeof(mods->var[0]), "%s", path);
+	mods->mod[mods->n] = (struct boot_module){
+	    .var = mods->var[mods->n],
+	    .path = value,
+	    .cmdline = config_get(mods->cfg, other),
+	};
+	mods->n++;
+	return (0);
+}
+
 int
 machine_load(struct machine *m, struct config_error *err)
 {
+	struct modules mods = {.cfg = m->cfg, .err = err};
 	struct boot_config bc = {
 	    .kernel = config_get(m->cfg, "kernel"),
 	    .initrd = config_get(m->cfg, "initrd"),
 	    .cmdline = config_get(m->cfg, "cmdline"),
 	    .ecam = MACHINE_ECAM_BASE,
-	    /* They are built when the devices are there. */
-	    .rsdp = want_tables(m) ? ACPI_BASE : 0,
+	    .rsdp = m->rsdp,
 	};
 	struct fw_error fe = {""};
 	int error;
@@ -213,8 +259,11 @@ machine_load(struct machine *m, struct config_error *err)
 		return (config_fail(err,
 		    "virtual machine cannot be booted: give a boot ROM with "
 		    "-l bootrom,FILE or a kernel with -o kernel=FILE"));
-	if (bc.kernel == NULL)
-		return (0);
+	error = config_walk(m->cfg, add_module, &mods);
+	bc.modules = mods.mod;
+	bc.nmodules = mods.n;
+	if (error != 0 || bc.kernel == NULL)
+		return (error);
 	error = boot_load(m->gmem, &bc, &m->regs, &fe);
 	if (error != 0 && fe.msg[0] != '\0')
 		(void)config_fail(err, "%s", fe.msg);
@@ -300,6 +349,7 @@ machine_set_regs(struct machine *m)
 	    {VM_REG_RIP, r->rip},
 	    {VM_REG_RSP, r->rsp},
 	    {VM_REG_RSI, r->rsi},
+	    {VM_REG_RAX, r->rax},
 	    {VM_REG_RBX, r->rbx},
 	    {VM_REG_RFLAGS, r->rflags},
 	};

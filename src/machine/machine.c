@@ -355,9 +355,6 @@ machine_create(
 		error = machine_load_rom(m, err);
 	if (error == 0)
 		error = create_vm(m, err);
-	/* Files first: the terminal becomes raw when all else is right. */
-	if (error == 0)
-		error = machine_load(m, err);
 	if (error == 0)
 		error = machine_add_coms(m, err);
 	if (error == 0)
@@ -365,7 +362,9 @@ machine_create(
 	if (error == 0)
 		error = machine_add_pci(m, err);
 	if (error == 0)
-		error = machine_load_tables(m);
+		error = machine_load_tables(m, err);
+	if (error == 0)
+		error = machine_load(m, err);
 	if (error == 0)
 		error = machine_set_regs(m);
 	if (error != 0) {

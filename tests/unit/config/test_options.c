@@ -76,7 +76,17 @@ static const struct {
     /* bhyve's, not there yet */
     {"-u vm0", "-u: not there yet; leave it out"},
     {"-G 1234 vm0", "-G 1234: not there yet; leave it out"},
-    {"-U x vm0", "-U x: not there yet; leave it out"},
+    {"-U x vm0",
+	"-U x: not a UUID; use 8-4-4-4-12 hexadecimal digits with \"-\" "
+	"between"},
+    {"-o uuid=00010203-0405-0607-0809-0a0b0c0d0e0g vm0",
+	"-o uuid=00010203-0405-0607-0809-0a0b0c0d0e0g: not a UUID; use "
+	"8-4-4-4-12 hexadecimal digits with \"-\" between"},
+    {"-o system.serial_number=a\tb vm0",
+	"-o system.serial_number=a\tb: not one line of up to 1024 bytes; "
+	"shorten it or leave control characters out"},
+    {"-o x86.mptable=maybe vm0",
+	"-o x86.mptable=maybe: not a boolean; use true or false"},
     {"-AHPwu vm0", "-w: not there yet; leave it out"},
     /* memory */
     {"-m 1 vm0",
