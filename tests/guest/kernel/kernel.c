@@ -579,6 +579,7 @@ kmain(void)
 	selfmod();
 	apic();
 	idents();
+	debug();
 	done();
 	print("kernel: %u checks, %u failed\n", now.nchecks, now.nfailed);
 	end_machine();

@@ -210,5 +210,6 @@ void strings(void);
 void selfmod(void);
 void apic(void);
 void idents(void);
+void debug(void);
 
 #endif
