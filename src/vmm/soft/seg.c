@@ -15,18 +15,28 @@ uint64_t
 soft_read_desc(
     struct soft_cpu *cpu, uint16_t sel, unsigned vector, uint64_t *hi)
 {
+	return (soft_read_desc_ext(cpu, sel, vector, 0, hi));
+}
+
+uint64_t
+soft_read_desc_ext(struct soft_cpu *cpu, uint16_t sel, unsigned vector,
+    uint32_t ext, uint64_t *hi)
+{
 	const struct vm_seg *t = table_of(cpu, sel);
 	unsigned off = sel & ~7u;
 	uint64_t desc;
 	bool lma = (cpu->efer & EFER_LMA) != 0;
 
 	if (off + 7 > t->limit || (t->access & VM_SEG_UNUSABLE))
-		soft_raise_err(cpu, vector, sel & ~3u);
+		soft_raise_err(cpu, vector, (sel & ~3u) | ext);
 	desc = soft_ld(cpu, t->base + off, 8, MMU_KERNEL);
 	*hi = 0;
 	/* System descriptors are twice as long in IA-32e mode. */
-	if (lma && !((desc >> 44) & 1) && off + 15 <= t->limit)
+	if (lma && !((desc >> 44) & 1)) {
+		if (off + 15 > t->limit)
+			soft_raise_err(cpu, vector, (sel & ~3u) | ext);
 		*hi = soft_ld(cpu, t->base + off + 8, 8, MMU_KERNEL);
+	}
 	return (desc);
 }
 
@@ -41,21 +51,71 @@ soft_set_accessed(struct soft_cpu *cpu, uint16_t sel, uint64_t desc)
 	soft_st(cpu, addr, 1, MMU_KERNEL, ((desc >> 40) & 0xff) | 1);
 }
 
+struct vm_seg
+soft_desc_seg(uint16_t sel, uint64_t desc)
+{
+	uint32_t limit = (uint32_t)((desc & 0xffff) | ((desc >> 32) & 0xf0000));
+	struct vm_seg s = { .sel = sel };
+
+	s.base = ((desc >> 16) & 0xffffff) | ((desc >> 32) & 0xff000000);
+	s.access = (uint32_t)((desc >> 40) & 0xff) |
+	    (uint32_t)((desc >> 52) & 0xf) << 12;
+	/* What a loaded code or data segment always is: accessed. */
+	if (s.access & VM_SEG_S)
+		s.access |= 1;
+	s.limit = s.access & VM_SEG_G ? limit << 12 | 0xfff : limit;
+	return (s);
+}
+
 void
 soft_set_seg_raw(
     struct soft_cpu *cpu, unsigned seg, uint16_t sel, uint64_t desc)
 {
-	struct vm_seg *s = &cpu->seg[seg];
-	uint32_t limit = (uint32_t)((desc & 0xffff) | ((desc >> 32) & 0xf0000));
+	cpu->seg[seg] = soft_desc_seg(sel, desc);
+}
 
-	s->sel = sel;
-	s->base = ((desc >> 16) & 0xffffff) | ((desc >> 32) & 0xff000000);
-	s->access = (uint32_t)((desc >> 40) & 0xff) |
-	    (uint32_t)((desc >> 52) & 0xf) << 12;
-	/* What a loaded code or data segment always is: accessed. */
-	if (s->access & VM_SEG_S)
-		s->access |= 1;
-	s->limit = s->access & VM_SEG_G ? limit << 12 | 0xfff : limit;
+bool
+soft_seg_fits(const struct soft_cpu *cpu, const struct vm_seg *s,
+    uint64_t off, unsigned size, bool write)
+{
+	/* Real mode looks at limits only. */
+	bool real = !(cpu->cr0 & CR0_PE) || (cpu->rflags & FL_VM);
+	bool code = (s->access & 8) != 0;
+	uint64_t end = off + size - 1;
+
+	if (s->access & VM_SEG_UNUSABLE)
+		return (false);
+	if (!real &&
+	    (write ? code || !(s->access & 2) : code && !(s->access & 2)))
+		return (false);
+	if (!code && (s->access & 4)) /* expands down */
+		return (off > s->limit &&
+		    end <= (s->access & VM_SEG_DB ? 0xffffffff : 0xffff));
+	/* Whether 4 GiB wrap is left to the processor: they do. */
+	return (end <= s->limit || s->limit == 0xffffffff);
+}
+
+uint64_t
+soft_linear(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size,
+    bool write)
+{
+	const struct vm_seg *s = &cpu->seg[seg];
+
+	if (cpu->flags & BF_CODE64)
+		return (seg >= VM_SEG_FS ? off + s->base : off);
+	if (!soft_seg_fits(cpu, s, off, size, write))
+		soft_raise_err(cpu, seg == VM_SEG_SS ? EXC_SS : EXC_GP, 0);
+	return ((uint32_t)(off + s->base));
+}
+
+void
+soft_check_target(
+    struct soft_cpu *cpu, uint64_t rip, uint64_t desc, uint32_t error)
+{
+	bool l = (desc >> 53) & 1 && (cpu->efer & EFER_LMA);
+
+	if (l ? !soft_canonical(cpu, rip) : rip > soft_desc_seg(0, desc).limit)
+		soft_raise_err(cpu, EXC_GP, error);
 }
 
 void

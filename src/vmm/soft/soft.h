@@ -582,7 +582,57 @@ void soft_set_seg_raw(
 /* Reads a GDT/LDT descriptor; raises #GP(sel) (or vector) if out of limit. */
 uint64_t soft_read_desc(struct soft_cpu *cpu, uint16_t sel, unsigned vector,
     uint64_t *hi);
+/* The same with bit 0 (EXT) of the error code. */
+uint64_t soft_read_desc_ext(struct soft_cpu *cpu, uint16_t sel,
+    unsigned vector, uint32_t ext, uint64_t *hi);
 void soft_set_accessed(struct soft_cpu *cpu, uint16_t sel, uint64_t desc);
+/* A segment register in virtual-8086 mode. */
+void soft_load_v86_seg(struct soft_cpu *cpu, unsigned seg, uint64_t sel);
+/* The hidden part that a descriptor gives, accessed. */
+struct vm_seg soft_desc_seg(uint16_t sel, uint64_t desc);
+/* SDM volume 3, 5.3 to 5.5: whether all of [off, off+size) may be read, or
+ * written, through the segment. Not for 64-bit mode, which does not ask. */
+bool soft_seg_fits(const struct soft_cpu *cpu, const struct vm_seg *s,
+    uint64_t off, unsigned size, bool write);
+/* Linear address for an access by the code that runs now; #GP(0), or #SS(0)
+ * for SS, if its segment does not allow it. */
+uint64_t soft_linear(struct soft_cpu *cpu, unsigned seg, uint64_t off,
+    unsigned size, bool write);
+/* #GP(error) unless a segment made of desc has code at rip. */
+void soft_check_target(
+    struct soft_cpu *cpu, uint64_t rip, uint64_t desc, uint32_t error);
+
+/* ---- stacks of other levels, call gates (gate.c) ---- */
+
+/* A stack to push to before it is the current one. */
+struct soft_stack {
+	uint64_t sp, mask; /* which bits of rSP count */
+	struct vm_seg seg;
+	uint64_t desc;	/* of seg, not in IA-32e mode */
+	uint32_t error; /* of #SS when it is full */
+	unsigned m;	/* MMU_* of the accesses */
+};
+void soft_stack_init(const struct soft_cpu *cpu, struct soft_stack *s,
+    uint64_t sp, unsigned cpl, uint32_t error);
+/* The stack for level cpl from the TSS (ist: or from there), checked. ext is
+ * bit 0 of error codes. */
+void soft_inner_stack(struct soft_cpu *cpu, struct soft_stack *s,
+    unsigned cpl, unsigned ist, uint32_t ext);
+void soft_push(
+    struct soft_cpu *cpu, struct soft_stack *s, unsigned size, uint64_t v);
+/* SS and rSP become those of s, for level cpl. */
+void soft_enter_stack(
+    struct soft_cpu *cpu, const struct soft_stack *s, unsigned cpl);
+/* A far CALL or JMP whose selector is that of a system descriptor. */
+void soft_far_system(struct soft_cpu *cpu, uint16_t sel, uint64_t desc,
+    uint64_t hi, bool call, uint64_t next);
+
+/* ---- task switches (task.c) ---- */
+enum task_how { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
+/* Reads and checks a TSS descriptor for a switch (SDM volume 3, table 7-1);
+ * goes there. */
+void soft_task_switch(struct soft_cpu *cpu, uint16_t sel, enum task_how how,
+    uint32_t ext, bool has_error, uint32_t error, uint64_t next);
 
 /* ---- FPU (fpu.c) ---- */
 void soft_fpu_enter(struct soft_cpu *cpu); /* memory -> registers */
@@ -646,6 +696,8 @@ soft_helper soft_h_xgetbv, soft_h_xsetbv, soft_h_xsave, soft_h_xrstor,
 uint64_t soft_flags_mask(const struct soft_cpu *cpu, unsigned size);
 /* After a change of IF: an interrupt that waited is looked at soon. */
 void soft_flags_changed(struct soft_cpu *cpu);
+/* Returning outwards: unloads data segments that the new CPL may not have. */
+void soft_drop_segs(struct soft_cpu *cpu);
 /* #GP(0) unless CPL is 0. */
 void soft_need_cpl0(struct soft_cpu *cpu);
 /* Checks IOPL and the TSS's bitmap; #GP(0) if the port is not allowed. */
@@ -655,7 +707,8 @@ void soft_port_out(
     struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v);
 void soft_set_zf(struct soft_cpu *cpu, bool zf);
 /* The stack of code outside 64-bit mode as well as inside. */
-uint64_t soft_stack_linear(struct soft_cpu *cpu, uint64_t sp);
+uint64_t soft_stack_linear(
+    struct soft_cpu *cpu, uint64_t sp, unsigned size, bool write);
 void soft_set_sp(struct soft_cpu *cpu, uint64_t sp);
 
 /* ---- entry.S ---- */

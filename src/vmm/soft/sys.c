@@ -413,7 +413,7 @@ soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size)
 		cpu->cpl <= ((cpu->rflags >> 12) & 3)))
 		return;
 	/* SDM volume 1, 19.5.2: I/O permission bit map. */
-	if (tr->limit < 103)
+	if (tr->limit < 103 || !(tr->access & 8)) /* one of 16 bits has none */
 		soft_raise_err(cpu, EXC_GP, 0);
 	map = soft_ld(cpu, tr->base + 102, 2, MMU_KERNEL) + port / 8;
 	if (map + 1 > tr->limit)
