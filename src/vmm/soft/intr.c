@@ -100,6 +100,7 @@ void
 soft_update_mode(struct soft_cpu *cpu)
 {
 	uint32_t f = 0;
+	uint64_t cs_base = 0;
 	unsigned m;
 	bool lma = (cpu->efer & EFER_LMA) != 0;
 
@@ -118,17 +119,12 @@ soft_update_mode(struct soft_cpu *cpu)
 	 * interrupts leave different things there. */
 	if (!(f & BF_CODE64) && (cpu->seg[VM_SEG_SS].access & VM_SEG_DB))
 		f |= BF_STACK32;
-	if (!(f & BF_CODE64))
-		for (unsigned i = VM_SEG_ES; i <= VM_SEG_DS; i++) {
-			const struct vm_seg *s = &cpu->seg[i];
-
-			if (s->base != 0 ||
-			    (s->limit != 0xffffffff &&
-				!(s->access & VM_SEG_UNUSABLE)))
-				f |= BF_SEGMENTED;
-		}
 	if (!(cpu->cr0 & CR0_PE) || (cpu->rflags & FL_VM))
 		f |= BF_REAL;
+	if (!(f & BF_CODE64)) {
+		f = soft_seg_flags(cpu, f);
+		cs_base = cpu->seg[VM_SEG_CS].base;
+	}
 	if (cpu->cr0 & CR0_TS)
 		f |= BF_TS;
 	if (cpu->cr0 & CR0_EM)
@@ -149,9 +145,12 @@ soft_update_mode(struct soft_cpu *cpu)
 	if (m == MMU_USER && (cpu->rflags & FL_AC) && (cpu->cr0 & CR0_AM))
 		f |= BF_AC;
 	cpu->flags = f;
-	if (cpu->jc_flags[m] != f || (f & BF_SEGMENTED)) {
+	if (cpu->jc_flags[m] != f || cpu->jc_cs_base[m] != cs_base ||
+	    cpu->jc_cs_limit[m] != soft_cs_limit(cpu)) {
 		soft_jc_flush(cpu, m);
 		cpu->jc_flags[m] = f;
+		cpu->jc_cs_base[m] = cs_base;
+		cpu->jc_cs_limit[m] = soft_cs_limit(cpu);
 	}
 }
 

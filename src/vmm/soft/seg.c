@@ -103,9 +103,53 @@ soft_linear(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size,
 
 	if (cpu->flags & BF_CODE64)
 		return (seg >= VM_SEG_FS ? off + s->base : off);
-	if (!soft_seg_fits(cpu, s, off, size, write))
-		soft_raise_err(cpu, seg == VM_SEG_SS ? EXC_SS : EXC_GP, 0);
+	if ((cpu->flags & BF_CHECK(seg)) || seg == VM_SEG_CS)
+		soft_h_seg_check(cpu, off,
+		    seg | (write ? 0x100u : 0) | (uint64_t)size << 16);
 	return ((uint32_t)(off + s->base));
+}
+
+/* T0: offset. T1: segment | write << 8 | bytes << 16. */
+void
+soft_h_seg_check(struct soft_cpu *cpu, uint64_t off, uint64_t t1)
+{
+	unsigned seg = t1 & 0xff;
+
+	if (!soft_seg_fits(cpu, &cpu->seg[seg], off, (unsigned)(t1 >> 16),
+		(t1 & 0x100) != 0))
+		soft_raise_err(cpu, seg == VM_SEG_SS ? EXC_SS : EXC_GP, 0);
+}
+
+uint32_t
+soft_seg_flags(struct soft_cpu *cpu, uint32_t f)
+{
+	bool real = (f & BF_REAL) != 0;
+
+	f |= BF_SEG64K;
+	for (unsigned i = VM_SEG_ES; i <= VM_SEG_GS; i++) {
+		const struct vm_seg *s = &cpu->seg[i];
+		bool code = (s->access & 8) != 0, rw = (s->access & 2) != 0;
+		int64_t *lim = cpu->seg_lim[i];
+
+		if (s->base != 0 && i <= VM_SEG_DS)
+			f |= BF_SEGMENTED;
+		lim[0] = lim[1] = -1;
+		if (!(s->access & VM_SEG_UNUSABLE) &&
+		    (code || !(s->access & 4))) {
+			if (real || !code || rw)
+				lim[0] = s->limit;
+			if (real || (!code && rw))
+				lim[1] = s->limit;
+		}
+		/* Who writes to CS knows: tr_add_seg(). */
+		if (i == VM_SEG_CS)
+			lim[1] = real ? s->limit : lim[0];
+		if (lim[0] != 0xffffffff || lim[1] != 0xffffffff)
+			f |= BF_CHECK(i);
+		if (lim[0] < 0xffff || lim[1] < 0xffff)
+			f &= ~BF_SEG64K;
+	}
+	return (f);
 }
 
 void
@@ -128,10 +172,14 @@ soft_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel)
 	if (cpu->flags & BF_REAL) {
 		s->sel = sel;
 		s->base = (uint64_t)sel << 4;
-		/* Real mode keeps limit and rights ("unreal mode"). */
+		/* Real mode keeps limit and rights ("unreal mode"), if there
+		 * are any. */
 		if (cpu->rflags & FL_VM) {
 			s->limit = 0xffff;
 			s->access = 0xf3;
+		} else if (s->access & VM_SEG_UNUSABLE) {
+			s->limit = 0xffff;
+			s->access = 0x93;
 		}
 		return;
 	}

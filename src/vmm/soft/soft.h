@@ -94,7 +94,7 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_CODE64 0x4u
 #define BF_CODE32 0x8u	  /* neither: 16-bit */
 #define BF_STACK32 0x10u
-#define BF_SEGMENTED 0x20u /* some base is not 0 or limit not 4 GiB */
+#define BF_SEGMENTED 0x20u /* some base is not 0 */
 #define BF_REAL 0x40u	  /* no protection: real or virtual-8086 mode */
 #define BF_TS 0x80u
 #define BF_EM 0x100u
@@ -105,6 +105,10 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_ONE 0x2000u	  /* one instruction a block, as asked for */
 #define BF_STEP 0x4000u	  /* the same, left after it: see debug.c */
 #define BF_AC 0x8000u	  /* alignment is checked */
+/* Outside 64-bit mode: accesses through a segment may fail by its limit or
+ * type; of CS, reads of data and jumps. */
+#define BF_CHECK(seg) (0x1000000u << (seg))
+#define BF_SEG64K 0x40000000u /* but only if they end behind 0xffff */
 
 struct tlb_entry {
 	uint64_t ntag[3]; /* minus the page's address, for R, W, X */
@@ -165,6 +169,13 @@ struct soft_cpu {
 	struct soft_vm *vm;
 	struct vcpu *vcpu;
 	unsigned id;
+
+	/* Largest offset to read and to write through ES to GS without more
+	 * checks, -1: none. What the BF_CHECK bits are about. */
+	int64_t seg_lim[6][2];
+	/* CS that the jump caches are for. */
+	uint64_t jc_cs_base[MMU_MODES];
+	uint32_t jc_cs_limit[MMU_MODES];
 
 	/* An exception on its way, and the one being delivered. */
 	struct {
@@ -314,6 +325,7 @@ struct block {
 	uint64_t gpa;  /* of its first byte */
 	uint64_t gpa2; /* of the second page's first byte, or GPA_NONE */
 	uint32_t flags;
+	uint32_t cs_limit; /* 0xffffffff in 64-bit mode */
 	uint16_t len;  /* guest bytes */
 	bool dead;
 	uint32_t code_len;
@@ -590,6 +602,15 @@ void soft_set_accessed(struct soft_cpu *cpu, uint16_t sel, uint64_t desc);
 void soft_load_v86_seg(struct soft_cpu *cpu, unsigned seg, uint64_t sel);
 /* The hidden part that a descriptor gives, accessed. */
 struct vm_seg soft_desc_seg(uint16_t sel, uint64_t desc);
+/* Puts the BF_* bits about segments into f, and cpu->seg_lim. */
+uint32_t soft_seg_flags(struct soft_cpu *cpu, uint32_t f);
+/* The limit that the code fetched now has. */
+static inline uint32_t
+soft_cs_limit(const struct soft_cpu *cpu)
+{
+	return (cpu->flags & BF_CODE64 ? 0xffffffff :
+					 cpu->seg[VM_SEG_CS].limit);
+}
 /* SDM volume 3, 5.3 to 5.5: whether all of [off, off+size) may be read, or
  * written, through the segment. Not for 64-bit mode, which does not ask. */
 bool soft_seg_fits(const struct soft_cpu *cpu, const struct vm_seg *s,
@@ -669,7 +690,7 @@ soft_helper soft_h_syscall, soft_h_sysret, soft_h_sysenter, soft_h_sysexit,
 soft_helper soft_h_mov_to_seg, soft_h_lldt, soft_h_ltr, soft_h_sldt,
     soft_h_str, soft_h_lar, soft_h_lsl, soft_h_verr, soft_h_verw,
     soft_h_swapgs, soft_h_rdbase, soft_h_wrbase, soft_h_lgdt, soft_h_lidt,
-    soft_h_sgdt, soft_h_sidt, soft_h_lxs, soft_h_arpl;
+    soft_h_sgdt, soft_h_sidt, soft_h_lxs, soft_h_arpl, soft_h_seg_check;
 /* debug.c */
 soft_helper soft_h_mov_to_dr, soft_h_mov_from_dr;
 /* bcd.c */

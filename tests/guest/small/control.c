@@ -199,6 +199,15 @@ iret_to(struct t *t, uint64_t rip, uint64_t cs, uint64_t fl, uint64_t rsp,
 	    &(struct vm_seg){ .base = GVM_GDT, .limit = 0xfff });
 }
 
+/* DS that stays in ring 3. */
+static void
+user_ds(struct t *t)
+{
+	(void)vcpu_set_seg(t->g->cpu, VM_SEG_DS,
+	    &(struct vm_seg){ .limit = 0xffffffff, .access = 0xc0f3,
+		.sel = GVM_UDATA });
+}
+
 static void
 iret_good(struct t *t)
 {
@@ -364,6 +373,7 @@ compat(struct t *t)
 		"int 0x55\n.code64\n"));
 	set_mem(t, upage(t, T_UDATA), 4, 0x12345678);
 	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
+	user_ds(t);
 	set(t, VM_REG_RBX, 0xfffffff0ull + T_UDATA);
 	GO(0x55);
 	IS(get(t, VM_REG_RAX), 0x12345678);
@@ -390,6 +400,7 @@ compat_only(struct t *t)
 	put(t, upage(t, T_UCODE), CODE(".code32\nbound eax, [ebx]\n.code64\n"));
 	set_mem(t, upage(t, T_UDATA), 8, 0x0000000500000002);
 	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
+	user_ds(t);
 	set(t, VM_REG_RBX, T_UDATA);
 	set(t, VM_REG_RAX, 6);
 	GO(V_BR);
