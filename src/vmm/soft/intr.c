@@ -388,8 +388,9 @@ soft_h_int(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
 {
 	/* INT n is IOPL-sensitive in virtual-8086 mode, unlike INT3 and INTO
 	 * (SDM volume 3, 20.2.7). */
-	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
-		soft_raise_err(cpu, EXC_GP, 0);
+	if ((cpu->rflags & FL_VM) &&
+	    soft_v86_int(cpu, (unsigned)vector, next))
+		return;
 	soft_h_int3(cpu, vector, next);
 }
 
@@ -486,6 +487,7 @@ iret_to_v86(
 	cpu->nmi_blocked = false;
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);
+	soft_check_vip(cpu);
 }
 
 /* IRET in real mode, and in virtual-8086 mode with IOPL 3. */
@@ -495,15 +497,21 @@ real_iret(struct soft_cpu *cpu, unsigned size)
 	uint64_t rip, cs, fl;
 	uint64_t mask = soft_flags_mask(cpu, size) | (size == 4 ? FL_RF : 0);
 
-	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
+	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL &&
+	    (size != 2 || !soft_vme(cpu)))
 		soft_raise_err(cpu, EXC_GP, 0);
 	rip = stack_at(cpu, 0, size);
 	cs = stack_at(cpu, 1, size) & 0xffff;
 	fl = stack_at(cpu, 2, size);
 	if (rip > cpu->seg[VM_SEG_CS].limit)
 		soft_raise_err(cpu, EXC_GP, 0);
+	if (soft_vme(cpu)) {
+		soft_vme_check(cpu, fl);
+		soft_vme_set_flags(cpu, fl);
+	} else
+		soft_set_rflags(
+		    cpu, (soft_get_rflags(cpu) & ~mask) | (fl & mask));
 	soft_set_sp(cpu, cpu->gpr[R_SP] + 3 * size);
-	soft_set_rflags(cpu, (soft_get_rflags(cpu) & ~mask) | (fl & mask));
 	cpu->seg[VM_SEG_CS].sel = (uint16_t)cs;
 	cpu->seg[VM_SEG_CS].base = cs << 4;
 	cpu->rip = rip;
@@ -571,7 +579,8 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 		}
 	}
 	soft_check_target(cpu, rip, desc, 0);
-	mask = soft_flags_mask(cpu, size) | (size == 2 ? 0 : FL_RF);
+	mask = soft_flags_mask(cpu, size) | (size == 2 ? 0 : FL_RF) |
+	    (size != 2 && cpl == 0 ? FL_VIF | FL_VIP : 0);
 	soft_set_accessed(cpu, cs, desc);
 	soft_set_seg_raw(cpu, VM_SEG_CS, cs, desc);
 	if (n == 5) {
@@ -606,4 +615,5 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	}
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);
+	soft_check_vip(cpu);
 }

@@ -648,6 +648,22 @@ void soft_enter_stack(
 void soft_far_system(struct soft_cpu *cpu, uint16_t sel, uint64_t desc,
     uint64_t hi, bool call, uint64_t next);
 
+/* ---- virtual interrupts (vme.c) ---- */
+
+/* Virtual-8086 mode where VIF stands for IF: VME and IOPL below 3. */
+bool soft_vme(const struct soft_cpu *cpu);
+/* CLI and STI are about VIF: the same, and its like in protected mode. */
+bool soft_virtual_if(const struct soft_cpu *cpu);
+/* FLAGS as PUSHF shows them in soft_vme(). */
+uint16_t soft_vme_flags(const struct soft_cpu *cpu);
+/* #GP(0) if POPF or IRET must not load fl; then what they do. */
+void soft_vme_check(struct soft_cpu *cpu, uint64_t fl);
+void soft_vme_set_flags(struct soft_cpu *cpu, uint64_t fl);
+/* #GP(0) at cpu->rip if an interrupt waits that may come. */
+void soft_check_vip(struct soft_cpu *cpu);
+/* INT n in virtual-8086 mode: true if the program's own handler has it. */
+bool soft_v86_int(struct soft_cpu *cpu, unsigned vector, uint64_t next);
+
 /* ---- task switches (task.c) ---- */
 enum task_how { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
 /* Reads and checks a TSS descriptor for a switch (SDM volume 3, table 7-1);

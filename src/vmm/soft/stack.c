@@ -29,9 +29,10 @@ soft_set_sp(struct soft_cpu *cpu, uint64_t sp)
 
 /* PUSHF and POPF are IOPL-sensitive there (SDM volume 3, 20.2.7). */
 static void
-v86_flags(struct soft_cpu *cpu)
+v86_flags(struct soft_cpu *cpu, unsigned size)
 {
-	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
+	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL &&
+	    (size != 2 || !soft_vme(cpu)))
 		soft_raise_err(cpu, EXC_GP, 0);
 }
 
@@ -42,11 +43,12 @@ soft_h_pushf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 	unsigned n = (unsigned)size;
 
 	(void)next;
-	v86_flags(cpu);
+	v86_flags(cpu, n);
 	lin = soft_stack_linear(cpu, sp, n, true);
 	soft_check_canonical(cpu, lin, n, true);
 	soft_st(cpu, lin, n, cpu->flags & BF_MMU,
-	    soft_get_rflags(cpu) & ~(FL_RF | FL_VM));
+	    soft_vme(cpu) ? soft_vme_flags(cpu) :
+			    soft_get_rflags(cpu) & ~(FL_RF | FL_VM));
 	soft_set_sp(cpu, sp);
 }
 
@@ -57,13 +59,18 @@ soft_h_popf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 	unsigned n = (unsigned)size;
 	uint64_t mask = soft_flags_mask(cpu, n), v;
 
-	v86_flags(cpu);
+	v86_flags(cpu, n);
 	lin = soft_stack_linear(cpu, sp, n, false);
 	soft_check_canonical(cpu, lin, n, true);
 	v = soft_ld(cpu, lin, n, cpu->flags & BF_MMU);
+	if (soft_vme(cpu)) {
+		soft_vme_check(cpu, v);
+		soft_vme_set_flags(cpu, v);
+		cpu->rflags &= ~FL_RF;
+	} else
+		soft_set_rflags(cpu,
+		    ((soft_get_rflags(cpu) & ~mask) | (v & mask)) & ~FL_RF);
 	soft_set_sp(cpu, sp + size);
-	soft_set_rflags(cpu,
-	    ((soft_get_rflags(cpu) & ~mask) | (v & mask)) & ~FL_RF);
 	cpu->rip = next;
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);

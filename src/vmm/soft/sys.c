@@ -350,6 +350,10 @@ soft_h_cli(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 {
 	(void)t0;
 	(void)t1;
+	if (soft_virtual_if(cpu)) {
+		cpu->rflags &= ~FL_VIF;
+		return;
+	}
 	need_iopl(cpu);
 	cpu->rflags &= ~FL_IF;
 }
@@ -360,6 +364,12 @@ soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 {
 	(void)t0;
 	(void)t1;
+	if (soft_virtual_if(cpu)) {
+		if (cpu->rflags & FL_VIP)
+			soft_raise_err(cpu, EXC_GP, 0);
+		cpu->rflags |= FL_VIF;
+		return;
+	}
 	need_iopl(cpu);
 	/* The dispatcher's business if it comes in between. */
 	if ((cpu->flags & BF_STEP) && !(cpu->rflags & FL_IF))
