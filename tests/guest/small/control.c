@@ -845,7 +845,30 @@ msrs(struct t *t)
 	IS(get(t, VM_REG_RDX), 5);
 }
 
-const struct group_fn group[] = { { "syscall_64", syscall_64 },
+/* What remembers jumps must not take one address for another. */
+static void
+far_away(struct t *t)
+{
+	check(t, "SDM 1 3.3.7.1: 65535 addresses that differ in bits 63:48");
+	kernel(t, CODE(""));
+	put(t, T_CODE + 64, CODE("mov rax, rbx\njmp rax\n"));
+	handler(t, V_GP, CODE("inc rcx\nmov rdx, 0x1000000000000\n"
+			      "sub rbx, rdx\ncmp bx, [rsp]\n"
+			      "add rsp, 8\ncmp rcx, 0xffff\nje 1f\n"
+			      "mov qword ptr [rsp], 0x80040\niretq\n1:" STOP));
+	for (unsigned i = 0; i < 2; i++) {
+		set(t, VM_REG_RIP, T_CODE + 64);
+		set(t, VM_REG_RSP, GVM_STACK_TOP);
+		set(t, VM_REG_RCX, 0);
+		/* An entry that is empty, and one that was filled. */
+		set(t, VM_REG_RBX, i == 0 ? 0xffff000000000000 :
+					    T_CODE + 64 + 0xffff000000000000);
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RCX), 0xffff);
+	}
+}
+
+const struct group_fn group[] = { { "far_away", far_away }, { "syscall_64", syscall_64 },
 	{ "sysenter", sysenter }, { "iret_good", iret_good },
 	{ "iret_bad", iret_bad }, { "far_64", far_64 }, { "compat", compat },
 	{ "compat_only", compat_only },
