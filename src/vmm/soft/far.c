@@ -147,6 +147,22 @@ soft_h_sysexit(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	soft_update_mode(cpu);
 }
 
+/*
+ * A near indirect branch of 64-bit code that the jump cache does not know, on
+ * its way to cpu->rip. Intel's processors check the target at the branch (SDM
+ * volume 2, JMP), before rSP moves: T1 is what moves it back.
+ */
+void
+soft_h_near_miss(struct soft_cpu *cpu, uint64_t t0, uint64_t undo)
+{
+	(void)t0;
+	if (soft_canonical(cpu, cpu->rip))
+		return;
+	soft_sync_rip(cpu);
+	cpu->gpr[R_SP] += undo;
+	soft_raise_err(cpu, EXC_GP, 0);
+}
+
 /* Checks the target of a far jump or call. False: it went through a system
  * descriptor, and all is done. */
 static bool

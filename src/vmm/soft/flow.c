@@ -348,19 +348,28 @@ branch_target(const struct tr *t, const ZydisDecodedOperand *op)
 	return (t->in.operand_width == 16 ? (uint16_t)pc : (uint32_t)pc);
 }
 
+/* A constant target where a branch faults rather than goes. 64-bit code of
+ * AMD's processors faults there, at the target. */
+static bool
+no_target(const struct tr *t, uint64_t to)
+{
+	return (t->code64 ? t->vm->intel && !soft_canonical(t->cpu, to) :
+			    to > t->cs_limit);
+}
+
 static bool
 jmp(struct tr *t)
 {
 	const ZydisDecodedOperand *op = &t->op[0];
 
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-		if (branch_target(t, op) > t->cs_limit)
+		if (no_target(t, branch_target(t, op)))
 			tr_exception(t, EXC_GP, true);
 		else
 			tr_goto(t, branch_target(t, op));
 	} else {
 		target(t, op, stack_opsize(t));
-		tr_goto_t0(t);
+		tr_goto_t0(t, 0);
 	}
 	t->end = true;
 	return (true);
@@ -373,7 +382,7 @@ call(struct tr *t)
 	unsigned size = stack_opsize(t);
 
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
-	    branch_target(t, op) > t->cs_limit)
+	    no_target(t, branch_target(t, op)))
 		tr_exception(t, EXC_GP, true);
 	else if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 		push_imm(t, t->next, size, ACCESS_FLOW);
@@ -383,7 +392,7 @@ call(struct tr *t)
 		e_st_env(t, 1, CPU_TMP, T0);
 		push_imm(t, t->next, size, ACCESS_FLOW);
 		e_ld_env(t, 1, T0, CPU_TMP);
-		tr_goto_t0(t);
+		tr_goto_t0(t, (int)size);
 	}
 	t->end = true;
 	return (true);
@@ -405,7 +414,7 @@ ret(struct tr *t)
 	limit_check(t, size);
 	stack_move(t, n);
 	tr_access_end(t, &a);
-	tr_goto_t0(t);
+	tr_goto_t0(t, -n);
 	t->end = true;
 	return (true);
 }
@@ -417,7 +426,7 @@ jcc(struct tr *t)
 	uint8_t *over;
 	struct ool *o;
 
-	if (to > t->cs_limit) {
+	if (no_target(t, to)) {
 		e1(t, 0x70u | ((t->in.opcode & 15u) ^ 1)); /* the opposite */
 		e1(t, 0);
 		over = t->p;
@@ -469,7 +478,7 @@ loop(struct tr *t)
 			not = t->p;
 		}
 	}
-	if (to > t->cs_limit) {
+	if (no_target(t, to)) {
 		if (not != NULL || mn == ZYDIS_MNEMONIC_LOOP)
 			set_width(t, aw, H_R9, H_R9, 1); /* as it was */
 		emit_gp(t);

@@ -701,7 +701,7 @@ soft_helper soft_h_exc, soft_h_int, soft_h_int3, soft_h_int1, soft_h_into,
     soft_h_unsupported;
 /* far.c */
 soft_helper soft_h_syscall, soft_h_sysret, soft_h_sysenter, soft_h_sysexit,
-    soft_h_far_jmp, soft_h_far_call, soft_h_far_ret;
+    soft_h_far_jmp, soft_h_far_call, soft_h_far_ret, soft_h_near_miss;
 /* seg.c */
 soft_helper soft_h_mov_to_seg, soft_h_lldt, soft_h_ltr, soft_h_sldt,
     soft_h_str, soft_h_lar, soft_h_lsl, soft_h_verr, soft_h_verw,

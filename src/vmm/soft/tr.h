@@ -243,8 +243,8 @@ void tr_call_end(struct tr *t, soft_helper *fn);
 void tr_exception(struct tr *t, unsigned vector, bool has_error);
 /* Goes to a constant pc; ends what is emitted, not the block. */
 void tr_goto(struct tr *t, uint64_t pc);
-/* Goes to the pc in T0. */
-void tr_goto_t0(struct tr *t);
+/* Goes to the pc in T0. If it faults at once, rSP moves back by `undo`. */
+void tr_goto_t0(struct tr *t, int undo);
 
 enum unit { UNIT_INT, UNIT_X87, UNIT_MMX, UNIT_SSE, UNIT_AVX, UNIT_AVX512 };
 /* Which state the instruction uses, for CR0.EM/TS, OSFXSR and XCR0. */

@@ -407,7 +407,7 @@ jc_disp(struct tr *t)
 }
 
 void
-tr_goto_t0(struct tr *t)
+tr_goto_t0(struct tr *t, int undo)
 {
 	int32_t jc = jc_disp(t);
 	uint8_t *over;
@@ -424,7 +424,11 @@ tr_goto_t0(struct tr *t)
 	e_lea(t, 1, T2, T2, T0, 0, 0);
 	e_jrcxz(t, 0);
 	over = t->p;
-	e_jmp_thunk(t, THUNK_LOOKUP);
+	if (t->code64 && t->vm->intel) {
+		e_mov_imm(t, T1, (uint64_t)(int64_t)undo);
+		tr_call_end(t, soft_h_near_miss);
+	} else
+		e_jmp_thunk(t, THUNK_LOOKUP);
 	over[-1] = (uint8_t)(t->p - over);
 	e_rex(t, 0, 0, T1, H_ENV);
 	e1(t, 0xff);

@@ -120,23 +120,50 @@ simple(struct t *t)
 	    CODE("mov ecx, 0x12345\nrdpmc\n"), V_GP, 0, 5);
 }
 
-/* docs/quirks.md: the frame is that of a fetch at the target. */
+/* Intel's processors fault at the branch, `at` bytes on, AMD's at its target,
+ * RSP moved. */
+static void
+near_target(struct t *t, const char *what, struct code c, uint64_t base,
+    unsigned at, uint64_t to, int moved)
+{
+	static const uint64_t last = 0x7ffffffff000;
+	bool here = intel(t);
+
+	check(t, "SDM 2 %s (#GP): target not canonical", what);
+	gvm_map(t->g, last, 0x9f000, PTE_P | PTE_W);
+	kernel(t, CODE("nop\n"));
+	put(t, base == last ? 0x9f000 + 0xf00 : T_CODE, c);
+	base = base == last ? last + 0xf00 : T_CODE;
+	set(t, VM_REG_RIP, base);
+	set(t, VM_REG_RBX, NONCANON);
+	set(t, VM_REG_RSI, T_DATA);
+	set_mem(t, T_DATA, 8, NONCANON);
+	set_mem(t, GVM_STACK_TOP - 64, 8, NONCANON);
+	set(t, VM_REG_RSP, GVM_STACK_TOP - 64);
+	GO(V_GP);
+	IS(t->f.error, 0);
+	IS(t->f.rip, here ? base + at : to);
+	IS(t->f.rsp, GVM_STACK_TOP - 64 + (here ? 0 : moved));
+}
+#define NEAR(insn, ...)                                                        \
+	near_target(t, insn, CODE("nop\n" insn "\n"), __VA_ARGS__)
+
 static void
 near_targets(struct t *t)
 {
-	check(t, "SDM 2 JMP (#GP): non-canonical target");
-	kernel(t, CODE("jmp rbx\n"));
-	set(t, VM_REG_RBX, NONCANON);
-	GO(V_GP);
-	IS(t->f.error, 0);
-	check(t, "SDM 2 CALL (#GP): non-canonical target");
-	kernel(t, CODE("call rbx\n"));
-	GO(V_GP);
-	IS(t->f.error, 0);
-	check(t, "SDM 2 RET (#GP): non-canonical target");
-	kernel(t, CODE("push rbx\nret\n"));
-	GO(V_GP);
-	IS(t->f.error, 0);
+	const uint64_t end = 0x800000000000, low = end - 4096;
+
+	NEAR("jmp rbx", 0, 1, NONCANON, 0);
+	NEAR("jmp [rsi]", 0, 1, NONCANON, 0);
+	NEAR("call rbx", 0, 1, NONCANON, -8);
+	NEAR("call [rsi]", 0, 1, NONCANON, -8);
+	NEAR("ret", 0, 1, NONCANON, 8);
+	NEAR("ret 24", 0, 1, NONCANON, 32);
+	NEAR("jmp .+0xfff", low, 1, end - 256 + 1 + 0xfff, 0);
+	NEAR("call .+0xfff", low, 1, end - 256 + 1 + 0xfff, -8);
+	NEAR("test eax, eax\njns .+0xfff", low, 3, end - 256 + 3 + 0xfff, 0);
+	NEAR("mov ecx, 2\n.skip 200, 0x90\nloop .+0x7f", low, 206,
+	    end - 256 + 206 + 0x7f, 0);
 }
 
 static void
