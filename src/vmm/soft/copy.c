@@ -659,12 +659,14 @@ tr_copy(struct tr *t)
 		    !x87_no_wait(t->in.mnemonic))
 			e1(t, 0x9b);
 		what = access_kind(t, p.mem, unit);
+		t->masked = what & (ACCESS_MASKED | ACCESS_VMASK) ? what : 0;
 		tr_ea(t, p.mem,
 		    EA_SEG | (what & ACCESS_SIZE) |
 			(p.mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ?
 				EA_WRITE :
 				0),
 		    0);
+		t->masked = 0;
 		tr_access(t, what, &a);
 		f.mem = true;
 	} else {

@@ -226,19 +226,22 @@ maskmov(struct tr *t)
 	e_mov(t, w, T0, H_DI);
 	if (t->in.address_width == 16)
 		wrap16(t);
+	what = (mmx ? 8u : 16u) | ACCESS_READ | ACCESS_WRITE;
+	/* A byte that is not selected faults with AMD's processors and not
+	 * with Intel's; the manual allows both. */
+	if (!mmx && t->vm->intel) {
+		what |= ACCESS_VMASK |
+		    (uint32_t)ZydisRegisterGetId(t->op[1].reg.value)
+			<< ACCESS_K_SHIFT;
+		t->masked = what;
+	}
 	for (unsigned i = 0; i < t->in.operand_count; i++)
 		if (t->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
 			tr_add_seg(t,
 			    (unsigned)(t->op[i].mem.segment -
 				ZYDIS_REGISTER_ES),
 			    EA_W(mmx ? 8u : 16u), t->in.address_width);
-	what = (mmx ? 8u : 16u) | ACCESS_READ | ACCESS_WRITE;
-	/* A byte that is not selected faults with AMD's processors and not
-	 * with Intel's; the manual allows both. */
-	if (!mmx && t->vm->intel)
-		what |= ACCESS_VMASK |
-		    (uint32_t)ZydisRegisterGetId(t->op[1].reg.value)
-			<< ACCESS_K_SHIFT;
+	t->masked = 0;
 	tr_access(t, what, &a);
 	e_mov(t, 1, T2, H_DI);
 	e_lea(t, 1, H_DI, T0, T1, 0, 0);

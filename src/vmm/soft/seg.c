@@ -109,14 +109,24 @@ soft_linear(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size,
 	return ((uint32_t)(off + s->base));
 }
 
-/* T0: offset. T1: segment | write << 8 | bytes << 16. */
+/* T0: offset. T1: segment | write << 8 | bytes << 16 | ACCESS_* << 32 with a
+ * mask in it: only what it selects must be there. */
 void
 soft_h_seg_check(struct soft_cpu *cpu, uint64_t off, uint64_t t1)
 {
-	unsigned seg = t1 & 0xff;
+	unsigned seg = t1 & 0xff, size = (t1 >> 16) & 0xffff;
+	uint64_t mask;
 
-	if (!soft_seg_fits(cpu, &cpu->seg[seg], off, (unsigned)(t1 >> 16),
-		(t1 & 0x100) != 0))
+	if (t1 >> 32 != 0) {
+		mask = soft_byte_mask((uint32_t)(t1 >> 32));
+		if (mask == 0)
+			return;
+		size = 64 - (unsigned)__builtin_clzll(mask) -
+		    (unsigned)__builtin_ctzll(mask);
+		off = (uint32_t)(off + (unsigned)__builtin_ctzll(mask));
+	}
+	if (!soft_seg_fits(
+		cpu, &cpu->seg[seg], off, size, (t1 & 0x100) != 0))
 		soft_raise_err(cpu, seg == VM_SEG_SS ? EXC_SS : EXC_GP, 0);
 }
 

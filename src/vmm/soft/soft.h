@@ -528,6 +528,8 @@ bool soft_load_pdptes(struct soft_cpu *cpu, uint64_t cr0, uint64_t cr3,
 void soft_check_canonical(
     struct soft_cpu *cpu, uint64_t va, unsigned len, bool stack);
 void soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+/* The bytes that an access, perhaps under a mask, is really to. */
+uint64_t soft_byte_mask(uint32_t what);
 void soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
 
 /* ---- several vcpus (smp.c) ---- */

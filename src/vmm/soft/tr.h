@@ -60,6 +60,7 @@ struct tr {
 	bool code64;
 	bool fpu_in;	/* FPU state is known to be in registers here */
 	bool end;	/* the block is complete */
+	uint32_t masked; /* ACCESS_* of an operand under a mask, for tr_ea() */
 	bool clipped;	/* bytes end at the limit of CS */
 	bool last_next; /* end after one more instruction (STI, MOV SS) */
 

@@ -152,7 +152,9 @@ seg_check(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
 		e_jrcxz(t, 0);
 		over = t->p;
 	}
-	e_mov_imm(t, T1, seg | (write ? 0x100u : 0) | (uint64_t)size << 16);
+	e_mov_imm(t, T1,
+	    seg | (write ? 0x100u : 0) | (uint64_t)size << 16 |
+		(uint64_t)t->masked << 32);
 	tr_call(t, soft_h_seg_check); /* T0 stays */
 	if (over != NULL)
 		over[-1] = (uint8_t)(t->p - over);
@@ -667,6 +669,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	t->need = need;
 	t->vm = vm;
 	t->nool = t->nmap = t->ninsns = t->nlinks = 0;
+	t->masked = 0;
 	t->fpu_in = t->end = t->last_next = false;
 	t->flags = cpu->flags;
 	t->m = cpu->flags & BF_MMU;

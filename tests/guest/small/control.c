@@ -868,8 +868,9 @@ far_away(struct t *t)
 	}
 }
 
-const struct group_fn group[] = { { "far_away", far_away }, { "syscall_64", syscall_64 },
-	{ "sysenter", sysenter }, { "iret_good", iret_good },
+const struct group_fn group[] = { { "far_away", far_away },
+	{ "syscall_64", syscall_64 }, { "sysenter", sysenter },
+	{ "iret_good", iret_good },
 	{ "iret_bad", iret_bad }, { "far_64", far_64 }, { "compat", compat },
 	{ "compat_only", compat_only },
 	{ "descriptors", descriptors }, { "segment_faults", segment_faults },

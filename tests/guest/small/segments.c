@@ -187,6 +187,55 @@ strings(struct t *t)
 	GO(GO_STOP);
 }
 
+/* Elements that the mask does not select need not be there. */
+static void
+masked(struct t *t, const char *what, struct code c, bool avx, uint32_t off,
+    int want)
+{
+	check(t, "SDM 2 %s, EDI %#x, limit fff", what, off);
+	ring3(t, c);
+	if (avx) {
+		set(t, VM_REG_CR4, 0x40600);
+		set(t, VM_REG_XCR0, 7);
+	}
+	load(t, VM_SEG_DS, 0xa3, D_BASE, 0xfff, RW);
+	set(t, VM_REG_RDI, off);
+	set(t, VM_REG_RAX, 0x80);
+	if (want == GO_STOP)
+		GO(want);
+	else {
+		GO(want);
+		IS(mem(t, P_ESP0 - 24, 4), 0);
+		IS(mem(t, P_ESP0 - 8, 4), 0xb000);
+	}
+}
+#define M(insn, ...) masked(t, insn, CODE32(insn "\n"), __VA_ARGS__)
+
+static void
+masks(struct t *t)
+{
+	bool all = !intel(t); /* AMD's processors touch all of it */
+
+	M("pxor xmm1, xmm1\nmaskmovdqu xmm0, xmm1", false, 0x2000,
+	    all ? V_GP : GO_STOP);
+	M("movd xmm1, eax\nmaskmovdqu xmm0, xmm1", false, 0xfff,
+	    all ? V_GP : GO_STOP);
+	M("movd xmm1, eax\nmaskmovdqu xmm0, xmm1", false, 0x1000, V_GP);
+	M("movd xmm1, eax\nmaskmovdqu xmm0, xmm1", false, 0xff0, GO_STOP);
+	if (!has(t, 1, 2, 28))
+		return;
+	M("vpxor xmm1, xmm1, xmm1\nvmaskmovps xmm0, xmm1, [edi]", true, 0x2000,
+	    GO_STOP);
+	M("mov eax, -1\nvmovd xmm1, eax\nvmaskmovps [edi], xmm1, xmm0", true,
+	    0xffc, GO_STOP);
+	M("mov eax, -1\nvmovd xmm1, eax\nvmaskmovps [edi], xmm1, xmm0", true,
+	    0xffd, V_GP);
+	M("mov eax, -1\nvmovd xmm1, eax\nvpslldq xmm1, xmm1, 4\n"
+	  "vmaskmovps xmm0, xmm1, [edi]", true, 0xff8, GO_STOP);
+	M("mov eax, -1\nvmovd xmm1, eax\nvpslldq xmm1, xmm1, 4\n"
+	  "vmaskmovps xmm0, xmm1, [edi]", true, 0xffc, V_GP);
+}
+
 static void
 stack(struct t *t)
 {
@@ -517,6 +566,7 @@ real_code(struct t *t)
 }
 
 const struct group_fn group[] = { { "data", data }, { "strings", strings },
-	{ "stack", stack }, { "pushes", pushes }, { "code", code },
+	{ "masks", masks }, { "stack", stack }, { "pushes", pushes },
+	{ "code", code },
 	{ "real_data", real_data }, { "real_code", real_code },
 	{ NULL, NULL } };
