@@ -248,6 +248,7 @@ soft_task_switch(struct soft_cpu *cpu, uint16_t sel, enum task_how how,
 	}
 	if (cpu->rip > cpu->seg[VM_SEG_CS].limit)
 		soft_raise_err(cpu, EXC_GP, ext);
+	cpu->delivering = -1; /* what comes now is the new task's own */
 	soft_check_vip(cpu);
 	if (l->width == 4 && (image[TSS_TRAP] & 1)) {
 		/* SDM volume 3, 17.3.1.5: before the first instruction. */
@@ -255,7 +256,6 @@ soft_task_switch(struct soft_cpu *cpu, uint16_t sel, enum task_how how,
 		cpu->exc.pending = true;
 		cpu->exc.vector = EXC_DB;
 		cpu->exc.has_error = false;
-		cpu->delivering = -1;
 		soft_unwind(cpu);
 	}
 }
