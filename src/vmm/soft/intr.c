@@ -592,12 +592,15 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 			soft_set_accessed(cpu, ss, ss_desc);
 			soft_set_seg_raw(cpu, VM_SEG_SS, ss, ss_desc);
 		}
-		if (size == 8)
+		/* What of rSP is loaded is for the new stack to say: Linux
+		 * has its espfix for this. */
+		if (l)
 			cpu->gpr[R_SP] = sp;
-		else if (size == 4)
+		else if (cpu->seg[VM_SEG_SS].access & VM_SEG_DB)
 			cpu->gpr[R_SP] = (uint32_t)sp;
 		else
-			cpu->gpr[R_SP] = (cpu->gpr[R_SP] & ~0xffffull) | sp;
+			cpu->gpr[R_SP] = (cpu->gpr[R_SP] & ~0xffffull) |
+			    (sp & 0xffff);
 	} else if (cpu->flags & BF_STACK32)
 		cpu->gpr[R_SP] = (uint32_t)(cpu->gpr[R_SP] + 3 * size);
 	else

@@ -348,6 +348,37 @@ far_64(struct t *t)
 static void
 compat(struct t *t)
 {
+	static const struct {
+		uint64_t insn;
+		unsigned size;
+		uint16_t ss;
+		uint64_t rsp;
+	} irets[] = { { 0xcf66, 2, GVM_UDATA, 0x8000 },
+		{ 0xcf, 4, GVM_UDATA, 0x11228000 },
+		{ 0xcf48, 8, GVM_UDATA, 0x11228000 },
+		{ 0xcf66, 2, 0x4b, T_DATA + 0x8000 },
+		{ 0xcf, 4, 0x4b, T_DATA + 0x8000 },
+		{ 0xcf48, 8, 0x4b, T_DATA + 0x8000 } };
+
+	for (unsigned i = 0; i < sizeof(irets) / sizeof(irets[0]); i++) {
+		const uint64_t v[5] = { 0x10, 0x43, 0x202, 0x11228000,
+			irets[i].ss };
+
+		check(t, "SDM 2 IRET: %u bytes, SP for SS %#x",
+		    irets[i].size, irets[i].ss);
+		kernel(t, CODE("nop\n"));
+		set_mem(t, T_CODE, 8, irets[i].insn);
+		set_gdt(t, 0x40, 0x0040fb400000ffff); /* code at T_UCODE */
+		set_gdt(t, 0x48, 0x0000f3000000ffff);
+		put(t, upage(t, T_UCODE) + 0x10, CODE("int 0x55\n"));
+		for (unsigned n = 0; n < 5; n++)
+			set_mem(t, T_DATA + 0x100 + n * irets[i].size,
+			    irets[i].size, v[n]);
+		set(t, VM_REG_RSP, T_DATA + 0x100);
+		GO(0x55);
+		IS(t->f.rsp, irets[i].rsp);
+		IS(t->f.ss, irets[i].ss);
+	}
 	check(t, "SDM 2 JMP, CALL, RET: far in compatibility mode");
 	put(t, upage(t, T_UCODE), CODE(".code32\n"
 		"call 0x1b:0x400020\nmov edx, 5\nint 0x55\n"
