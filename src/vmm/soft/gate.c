@@ -72,6 +72,9 @@ soft_inner_stack(struct soft_cpu *cpu, struct soft_stack *s, unsigned cpl,
 		soft_raise_err(cpu, EXC_TS, (sel & ~3u) | ext);
 	if (!(s->seg.access & VM_SEG_P))
 		soft_raise_err(cpu, EXC_SS, (sel & ~3u) | ext);
+	/* As IRET does, it loads what the new stack has of rSP. */
+	if (!(s->seg.access & VM_SEG_DB))
+		sp = (cpu->gpr[R_SP] & ~0xffffull) | (sp & 0xffff);
 	soft_stack_init(cpu, s, sp, cpl, (sel & ~3u) | ext);
 }
 

@@ -169,7 +169,8 @@ load_regs(struct soft_cpu *cpu, const struct layout *l, const uint8_t *tss,
 	soft_set_rflags(cpu, fl);
 	cpu->rip = field(tss, l->ip, l->width);
 	for (unsigned i = 0; i < 8; i++)
-		cpu->gpr[i] = field(tss, L_REG(l, i), l->width);
+		cpu->gpr[i] = field(tss, L_REG(l, i), l->width) |
+		    (l->width == 2 ? 0xffff0000 : 0);
 	for (unsigned i = VM_SEG_ES; i <= VM_SEG_GS; i++)
 		cpu->seg[i] = (struct vm_seg){ .access = VM_SEG_UNUSABLE,
 			.sel = i < l->nsegs ?

@@ -147,8 +147,9 @@ inner(struct t *t)
 	usr(t, CODE32(LCALL(0x80)), CODE32(STOP));
 	set_gdt(t, G_SS, 0x000093070000ffff);
 	set_mem(t, P_TSS + 4, 4, 0x55550008);
+	set(t, VM_REG_RSP, 0x12000);
 	GO(GO_STOP);
-	IS(get(t, VM_REG_RSP), 0x5555fff8);
+	IS(get(t, VM_REG_RSP), 0x1fff8);
 	IS(mem(t, 0x70004, 2), G_UDATA | 3);
 	IS(mem(t, 0x7fffc, 2), G_UCODE | 3);
 	check(t, "SDM 3 5.8.3: conforming code keeps the level");

@@ -15,6 +15,7 @@
 #define K_LDT 0xa0
 #define K_UCODE 0xa8
 #define K_UDATA 0xb0
+#define K_SS16 0xb8
 #define FL_NT 0x4000u
 #define ESP_A (P_ESP0 - 0x100)
 #define GATE_TO(sel) ((uint64_t)(sel) << 16 | 0xe5ull << 40)
@@ -57,6 +58,7 @@ two(struct t *t, struct code a, struct code b)
 		set_gdt(t, K_CODE, DESC(0x9b));
 	put(t, T_HAND, b);
 	set_gdt(t, K_DATA, DESC(0x93));
+	set_gdt(t, K_SS16, 0x000093000000ffff);
 	set_gdt(t, K_UCODE, DESC(0xfb));
 	set_gdt(t, K_UDATA, DESC(0xf3));
 	set_gdt(t, K_LDT, 0x0000820a80000017); /* at 0xa8000 */
@@ -74,9 +76,10 @@ two(struct t *t, struct code a, struct code b)
 	set_b(t, F_REGS, 4, B_ESP);
 	for (unsigned i = 0; i < (b16 ? 4 : 6); i++)
 		set_b(t, F_SEGS, i, segs[i]);
-	if (b16)
+	if (b16) {
+		set_b(t, F_SEGS, SEG_SS, K_SS16);
 		set_mem(t, B_TSS + 2, 4, B_ESP0 | K_DATA << 16);
-	else {
+	} else {
 		set_mem(t, B_TSS + 4, 4, B_ESP0);
 		set_mem(t, B_TSS + 8, 4, K_DATA);
 	}
@@ -113,13 +116,13 @@ in_b(struct t *t)
 {
 	static const enum vm_reg regs[] = { VM_REG_RAX, VM_REG_RCX, VM_REG_RDX,
 		VM_REG_RBX, VM_REG_RSP, VM_REG_RBP, VM_REG_RSI, VM_REG_RDI };
-	uint64_t mask = b16 ? 0xffff : 0xffffffff;
+	uint64_t hi = b16 ? 0xffff0000 : 0;
 
 	for (unsigned i = 0; i < 8; i++)
-		is(t, "loaded register", get(t, regs[i]) & mask,
-		    (i == 4 ? B_ESP : 0xb0001100 + i) & mask);
+		is(t, "loaded register", get(t, regs[i]),
+		    (i == 4 ? B_ESP : 0xb0001100 + i) | hi);
 	IS(sel(t, VM_SEG_CS), K_CODE);
-	IS(sel(t, VM_SEG_SS), K_DATA);
+	IS(sel(t, VM_SEG_SS), b16 ? K_SS16 : K_DATA);
 	IS(sel(t, VM_SEG_DS), K_DATA);
 	IS(sel(t, VM_SEG_ES), K_DATA);
 	IS(sel(t, VM_SEG_FS), b16 ? 0 : K_DATA);
