@@ -446,7 +446,8 @@ search(struct soft_cpu *cpu, uint64_t gpa, uint64_t *gpa2)
 	for (b = cpu->vm->hash[block_hash(cpu->rip, gpa, cpu->flags)];
 	     b != NULL; b = b->hash_next) {
 		if (b->pc != cpu->rip || b->gpa != gpa ||
-		    b->flags != cpu->flags)
+		    b->flags != cpu->flags ||
+		    b->cs_limit != soft_cs_limit(cpu))
 			continue;
 		if (b->gpa2 == GPA_NONE || b->gpa2 == *gpa2)
 			return (b);
@@ -499,6 +500,8 @@ find_locked(struct soft_cpu *cpu)
 	struct block *b;
 
 	cpu->stat.lookups++;
+	if (cpu->rip > soft_cs_limit(cpu) && !(cpu->flags & BF_CODE64))
+		soft_raise_err(cpu, EXC_GP, 0);
 	lin = cpu->rip;
 	if (!(cpu->flags & BF_CODE64))
 		lin = (uint32_t)(lin + cpu->seg[VM_SEG_CS].base);
@@ -621,6 +624,7 @@ soft_link(struct soft_cpu *cpu, struct link *l)
 	 */
 	if (flushes == vm->flushes && !from->dead &&
 	    l->to == NULL && b->gpa2 == GPA_NONE && b->flags == from->flags &&
+	    b->cs_limit == from->cs_limit &&
 	    (b->gpa >> 12) == (from->gpa >> 12)) {
 		l->to = b;
 		l->next_in = b->incoming;

@@ -628,6 +628,7 @@ tr_copy(struct tr *t)
 	int scratch[3];
 	bool cx_in, cx_out;
 	struct access a;
+	uint32_t what;
 	enum unit unit = tr_unit(t);
 
 	/* Not XOP, nor 3DNow!, whose opcode comes last. */
@@ -657,8 +658,16 @@ tr_copy(struct tr *t)
 		if ((unit == UNIT_X87 || unit == UNIT_MMX) &&
 		    !x87_no_wait(t->in.mnemonic))
 			e1(t, 0x9b);
-		tr_ea(t, p.mem, true, 0);
-		tr_access(t, access_kind(t, p.mem, unit), &a);
+		what = access_kind(t, p.mem, unit);
+		t->masked = what & (ACCESS_MASKED | ACCESS_VMASK) ? what : 0;
+		tr_ea(t, p.mem,
+		    EA_SEG | (what & ACCESS_SIZE) |
+			(p.mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ?
+				EA_WRITE :
+				0),
+		    0);
+		t->masked = 0;
+		tr_access(t, what, &a);
 		f.mem = true;
 	} else {
 		scratch[nscratch++] = T0;
