@@ -569,6 +569,7 @@ kmain(void)
 	print("kernel: begins\n");
 	modes();
 	segments();
+	tasks();
 	paging();
 	exceptions();
 	interrupts();

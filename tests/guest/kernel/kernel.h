@@ -200,6 +200,7 @@ bool loses_tcg(void);
 
 void modes(void);
 void segments(void);
+void tasks(void);
 void paging(void);
 void exceptions(void);
 void interrupts(void);
