@@ -428,10 +428,7 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_KNCV:
 	case ZYDIS_ISA_EXT_PADLOCK:
 	case ZYDIS_ISA_EXT_VMFUNC:
-	/* Encodings that emit_insn() does not know. */
-	case ZYDIS_ISA_EXT_AMD3DNOW:
-	case ZYDIS_ISA_EXT_XOP:
-	case ZYDIS_ISA_EXT_TBM:
+	case ZYDIS_ISA_EXT_AMD3DNOW: /* not known to emit_insn(), as XOP */
 		return (true);
 	case ZYDIS_ISA_EXT_XSAVES:
 		return (!t->vm->cpuid.xsaves);
