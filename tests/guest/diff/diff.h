@@ -131,6 +131,8 @@ struct gen {
 void gen_state(struct gen *g);
 /* Ends the code: OUT, which is #GP to a user, and a jump to itself. */
 void gen_stop(struct diff_test *t);
+/* Flags that the engine may leave otherwise than the processor. */
+uint64_t gen_undefined(const ZydisDecodedInstruction *d);
 /* Leaves in registers what a narrower mode has of them. */
 void gen_narrow(struct diff_test *t);
 void gen_single(const struct forms *fs, const struct diff_layout *lay,

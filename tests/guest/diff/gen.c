@@ -445,7 +445,7 @@ try_single(struct gen *g, const struct form *f)
 	t->code_len = i.d.length;
 	memcpy(t->code, i.bytes, i.d.length);
 	gen_stop(t);
-	t->undef = i.d.cpu_flags != NULL ? i.d.cpu_flags->undefined : 0;
+	t->undef = gen_undefined(&i.d);
 	gen_narrow(t);
 	return (true);
 }

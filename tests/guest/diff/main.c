@@ -43,7 +43,8 @@ usage(void)
 	    "  --only N: test number N of the seed alone\n"
 	    "  --mode 32: code in compatibility mode\n"
 	    "  --self: the processor against itself, no engine\n"
-	    "  --strict: also what diff_tolerable() lets pass\n");
+	    "  --strict: also what diff_tolerable() lets pass, and flags\n"
+	    "            that are undefined\n");
 	exit(2);
 }
 
@@ -225,7 +226,7 @@ narrow(struct session *s, const struct diff_test *whole)
 		memcpy(t->code, whole->code, off);
 		t->code_len = off;
 		gen_stop(t);
-		t->undef = d.info.cpu_flags ? d.info.cpu_flags->undefined : 0;
+		t->undef = gen_undefined(&d.info);
 		if (native_run(s->native, 1) != 0)
 			return;
 		(void)guest_run(s->guest, t, &s->got[0]);
@@ -305,8 +306,11 @@ run_batch(struct session *s, uint64_t first, unsigned n)
 {
 	int error;
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		make_test(s, i, first + i);
+		if (s->opt.strict)
+			s->tests[i].undef = 0;
+	}
 	error = native_run(s->native, n);
 	if (error == 0)
 		error = run_guest(s, n);
