@@ -38,10 +38,10 @@ usage(void)
 	fprintf(stderr,
 	    "usage: diff [--seed N] [--count N] [--seconds N] [--chain]\n"
 	    "            [--only N] [--name MNEMONIC] [--forms] [--self]\n"
-	    "            [--max-print N] [--stop] [--mode 64|32]\n"
+	    "            [--max-print N] [--stop] [--mode 64|32|16]\n"
 	    "            [--strict] [--no-link] [--no-tlb] [--one-insn]\n"
 	    "  --only N: test number N of the seed alone\n"
-	    "  --mode 32: code in compatibility mode\n"
+	    "  --mode 32: code in compatibility mode; 16: with segments\n"
 	    "  --self: the processor against itself, no engine\n"
 	    "  --strict: also what diff_tolerable() lets pass, and flags\n"
 	    "            that are undefined\n");
@@ -111,7 +111,7 @@ parse(struct options *o, int argc, char **argv)
 			break;
 		case 'M':
 			o->mode = (unsigned)strtoul(arg, NULL, 0);
-			if (o->mode != 64 && o->mode != 32)
+			if (o->mode != 64 && o->mode != 32 && o->mode != 16)
 				return (-EINVAL);
 			break;
 		default:
@@ -136,6 +136,8 @@ session_init(struct session *s)
 {
 	int error;
 
+	if (s->opt.chain && s->opt.mode == 16)
+		return (-EOPNOTSUPP);
 	error = forms_init(&s->fs, s->opt.mode);
 	if (error != 0)
 		return (error);
@@ -261,7 +263,9 @@ report(struct session *s, unsigned slot, uint64_t n)
 		    (unsigned long long)s->want[slot].st.rip);
 	diff_compare(&s->lay, t, &s->want[slot], &s->got[slot], stdout);
 	printf("  again: diff%s%s%s%s --seed %#llx --only %llu",
-	    s->opt.mode == 64 ? "" : " --mode 32",
+	    s->opt.mode == 64     ? "" :
+		s->opt.mode == 32 ? " --mode 32" :
+				    " --mode 16",
 	    s->opt.chain ? " --chain" : "", s->opt.name ? " --name " : "",
 	    s->opt.name ? s->opt.name : "", (unsigned long long)s->opt.seed,
 	    (unsigned long long)n);

@@ -293,6 +293,12 @@ gen_undefined(const ZydisDecodedInstruction *d)
 	}
 }
 
+uint64_t
+gen_rip(const struct diff_test *t)
+{
+	return (t->code_off + (t->mode == 16 ? 0 : DIFF_CODE));
+}
+
 void
 gen_narrow(struct diff_test *t)
 {
