@@ -88,10 +88,10 @@
  */
 #define L72_EDX_ON BIT(4)
 
-/* 0x80000001 ECX: LAHF CR8_LEGACY LZCNT SSE4A MISALIGNSSE 3DNOWPREFETCH FMA4.
- * Not XOP, TBM and 3DNow!, which no processor has any more. */
-#define X1_ECX_HOST                                                            \
-	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(16))
+/* 0x80000001 ECX: LAHF LZCNT SSE4A 3DNOWPREFETCH FMA4. Not XOP, TBM and
+ * 3DNow!, which no processor has any more; not LOCK MOV CR0 (CR8_LEGACY) and
+ * MXCSR.MM (MISALIGNSSE), which nobody misses. */
+#define X1_ECX_HOST (BIT(0) | BIT(5) | BIT(6) | BIT(8) | BIT(16))
 #define X1_ECX_AVX BIT(16)
 #define X1_ECX_CMP_LEGACY BIT(1)
 #define X1_ECX_TOPOEXT BIT(22)

@@ -399,9 +399,10 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 {
 	uint32_t what = op->size / 8u | tr_stack(op) | tr_locked(t);
 
-	/* With a 16-bit operand it is MOV: the processor reads no more. */
+	/* With a 16-bit operand it is MOV: Intel's processors read no more,
+	 * AMD's do. */
 	if (t->in.mnemonic == ZYDIS_MNEMONIC_MOVSXD &&
-	    t->in.operand_width == 16)
+	    t->in.operand_width == 16 && t->vm->intel)
 		what = 2 | tr_stack(op);
 	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
 		what |= ACCESS_READ;

@@ -23,6 +23,21 @@ stack_opsize(const struct tr *t)
 	return (t->in.operand_width == 16 ? 2 : 4);
 }
 
+/*
+ * The same for near jumps, calls and returns. In 64-bit mode Intel's
+ * processors ignore an operand-size prefix; AMD's obey it, and RIP loses all
+ * but 16 bits (APM volume 3, "Near Branches in 64-Bit Mode").
+ */
+static unsigned
+near_opsize(const struct tr *t)
+{
+	if (t->code64 && !t->vm->intel && !t->in.raw.rex.W)
+		for (unsigned i = 0; i < t->in.raw.prefix_count; i++)
+			if (t->in.raw.prefixes[i].value == 0x66)
+				return (2);
+	return (stack_opsize(t));
+}
+
 /* dst := src + n, `w` bits wide; 16 bits merge and T1 is lost. */
 static void
 set_width(struct tr *t, unsigned w, int dst, int src, int n)
@@ -343,9 +358,9 @@ branch_target(const struct tr *t, const ZydisDecodedOperand *op)
 {
 	uint64_t pc = t->next + op->imm.value.u;
 
-	if (t->code64)
-		return (pc);
-	return (t->in.operand_width == 16 ? (uint16_t)pc : (uint32_t)pc);
+	if (near_opsize(t) == 2)
+		return ((uint16_t)pc);
+	return (t->code64 ? pc : (uint32_t)pc);
 }
 
 /* A constant target where a branch faults rather than goes. */
@@ -367,7 +382,7 @@ jmp(struct tr *t)
 		else
 			tr_goto(t, branch_target(t, op));
 	} else {
-		target(t, op, stack_opsize(t));
+		target(t, op, near_opsize(t));
 		tr_goto_t0(t, 0);
 	}
 	t->end = true;
@@ -378,7 +393,7 @@ static bool
 call(struct tr *t)
 {
 	const ZydisDecodedOperand *op = &t->op[0];
-	unsigned size = stack_opsize(t);
+	unsigned size = near_opsize(t);
 
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
 	    no_target(t, branch_target(t, op)))
@@ -400,7 +415,7 @@ call(struct tr *t)
 static bool
 ret(struct tr *t)
 {
-	unsigned size = stack_opsize(t);
+	unsigned size = near_opsize(t);
 	int n = (int)size;
 	struct access a;
 

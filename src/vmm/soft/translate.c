@@ -688,6 +688,8 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	    t->code64		 ? ZYDIS_STACK_WIDTH_64 :
 	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
 				   ZYDIS_STACK_WIDTH_16);
+	ZydisDecoderEnableMode(
+	    &t->dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, !vm->intel);
 	t->b = arena_alloc(vm, sizeof(*t->b));
 	memset(t->b, 0, sizeof(*t->b));
 	t->b->pc = t->pc;

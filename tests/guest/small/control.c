@@ -123,6 +123,25 @@ amd_long(struct t *t)
 	user(t, CODE(".byte 0x0f, 0x0d, 0xc8\n"));
 	GO(V_UD);
 	IS(t->f.rip, T_UCODE);
+	check(t, "APM 3 JMP, Jcc, LOOP: 16 bits of RIP with a prefix");
+	user(t, CODE(".byte 0x66, 0xe9, 0x10, 0\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x14);
+	user(t, CODE("stc\n.byte 0x66, 0x72, 0x10\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x14);
+	user(t, CODE("mov ecx, 2\n.byte 0x66, 0xe2, 0x10\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x18);
+	check(t, "APM 3 CALL, RET: 16 bits on the stack with a prefix");
+	user(t, CODE("mov eax, 0x12345678\n.byte 0x66, 0xff, 0xd0\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x5678);
+	IS(t->f.rsp, T_USTACK - 2);
+	user(t, CODE("push 0x1234\n.byte 0x66, 0xc3\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x1234);
+	IS(t->f.rsp, T_USTACK - 6);
 	check(t, "APM 3 XCHG: F3 90 with REX.B is not PAUSE");
 	user(t, CODE("xor eax, eax\nmov r8d, 7\n.byte 0xf3, 0x41, 0x90\n"
 		     USTOP));
