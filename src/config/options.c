@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,6 +20,7 @@ struct options {
 static int parse_fwcfg(struct options *o, const char *arg);
 static int parse_help(struct options *o, const char *arg);
 static int parse_no_mptable(struct options *o, const char *arg);
+static int parse_numa(struct options *o, const char *arg);
 static int parse_topology(struct options *o, const char *arg);
 static int parse_lpc(struct options *o, const char *arg);
 static int parse_slot(struct options *o, const char *arg);
@@ -72,7 +74,14 @@ const struct option_desc option_table[] = {
 	.man = "A bare number below 1048576 counts MiB,\n"
 	       "a larger one bytes."},
     {.letter = 'M'},
-    {.letter = 'n', .arg = "id,size,cpus[,policy]"},
+    {.letter = 'n',
+	.arg = "id=n,size=size,cpus=list",
+	.parse = parse_numa,
+	.help = "NUMA domain of memory and processors",
+	.man = "One for each domain, numbered from 0 to 7; every processor\n"
+	       "is in one.\n"
+	       "The sum of the sizes is the memory of the machine; if one\n"
+	       "has no size, all share it equally."},
     {.letter = 'o',
 	.arg = "variable=value",
 	.parse = parse_var,
@@ -169,6 +178,12 @@ parse_no_mptable(struct options *o, const char *arg)
 {
 	(void)arg;
 	return (set_var(o, "x86.mptable", "false"));
+}
+
+static int
+parse_numa(struct options *o, const char *arg)
+{
+	return (config_numa_option(o->cfg, arg, o->err));
 }
 
 /* "cpus=4,cores=2"; a bare number is cpus. */
@@ -583,6 +598,31 @@ set_defaults(struct options *o)
 	return (error);
 }
 
+/* bhyve: the sizes of the domains override -m. */
+static int
+domains_memory(struct options *o)
+{
+	struct config_topology topology;
+	struct config_numa numa;
+	char size[32];
+	int error;
+
+	error = config_topology(o->cfg, &topology, o->err);
+	if (error == 0)
+		error = config_numa(o->cfg, topology.cpus, &numa, o->err);
+	if (error != 0 || numa.ndomains == 0)
+		return (error);
+	if (numa.total < CONFIG_MEMORY_MIN || numa.total > CONFIG_MEMORY_MAX)
+		return (config_fail(o->err,
+		    "-n: all domains have %" PRIu64 " KiB of memory; give "
+		    "between %" PRIu64 "M and %" PRIu64 "T",
+		    numa.total >> 10, CONFIG_MEMORY_MIN >> 20,
+		    CONFIG_MEMORY_MAX >> 40));
+	(void)snprintf(size, sizeof(size), "%" PRIu64, numa.total);
+	o->letter = 'n';
+	return (set_var(o, "memory.size", size));
+}
+
 int
 options_parse(struct config *cfg, int argc, char *const argv[],
     const struct config_devices *devs, FILE *out, struct config_error *err)
@@ -610,7 +650,9 @@ options_parse(struct config *cfg, int argc, char *const argv[],
 			return (error);
 	}
 	error = config_expand(cfg, err);
-	if (error != 0)
-		return (error);
-	return (config_check(cfg, devs, err));
+	if (error == 0)
+		error = config_check(cfg, devs, err);
+	if (error == 0)
+		error = domains_memory(&o);
+	return (error);
 }

@@ -34,6 +34,10 @@ const struct config_var config_vars[] = {
 	.dflt = "256M",
 	.help = "memory; below 1048576 in MiB, else bytes, or with "
 		"suffix K, M, G, T"},
+    {.name = "domains.#.size", .help = "memory of a NUMA domain, as by -n"},
+    {.name = "domains.#.cpus", .help = "its processors, like 0-3 or 0,2"},
+    {.name = "domains.#.domain_policy",
+	.help = "where its memory lies on the host (not there yet)"},
     {.name = "acpi_tables",
 	.type = CONFIG_BOOL,
 	.dflt = "true",

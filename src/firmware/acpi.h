@@ -36,13 +36,19 @@ struct acpi_root {
 	size_t nprt; /* at most 128 */
 };
 
+/* Memory of a domain, and how many domains there are at most. */
+struct acpi_memory {
+	unsigned domain;
+	uint64_t base, len;
+};
+#define ACPI_DOMAINS_MAX 8
+
 /* What the tables tell of the machine. */
 struct acpi_config {
 	unsigned ncpus;
 	/* APIC id of a processor; NULL: its number. */
 	uint32_t (*apic_id)(const void *arg, unsigned cpu);
 	const void *apic_id_arg;
-	bool x2apic;          /* local APICs start in x2APIC mode */
 	uint32_t ioapic_base; /* its first GSI is 0 */
 	uint8_t sci_irq;
 	bool gpe0;          /* there are GPE0 registers */
@@ -50,6 +56,16 @@ struct acpi_config {
 	uint32_t hpet_id;   /* Event Timer Block ID */
 
 	uint32_t ecam_base; /* of buses 0-255; 0: none */
+
+	/* A page that begins with the generation identifier; 0: none. Needs
+	 * GPE0, whose event 0 says that it changed. */
+	uint64_t vmgenid;
+
+	/* Non-uniform memory; ndomains 0: none. */
+	unsigned ndomains;         /* up to ACPI_DOMAINS_MAX */
+	const uint8_t *cpu_domain; /* of each processor */
+	const struct acpi_memory *memory;
+	size_t nmemory;
 
 	/* The ISA bridge and what is behind it. */
 	bool isa;

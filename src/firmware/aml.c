@@ -37,6 +37,7 @@ enum {
 	OP_AND = 0x7b,
 	OP_FIND_SET_RIGHT = 0x82,
 	OP_CREATE_WORD = 0x8b,
+	OP_NOTIFY = 0x86,
 	OP_LEQUAL = 0x93,
 	OP_IF = 0xa0,
 	OP_ELSE = 0xa1,
@@ -538,4 +539,10 @@ aml_field_unit(struct aml *a, const char *name, unsigned n)
 {
 	aml_path(a, name);
 	bits(a, n);
+}
+
+void
+aml_notify(struct aml *a)
+{
+	byte(a, OP_NOTIFY);
 }

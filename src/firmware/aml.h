@@ -86,6 +86,7 @@ void aml_region(struct aml *a, const char *path, enum aml_space space,
 void aml_field(struct aml *a, const char *region);
 void aml_field_gap(struct aml *a, unsigned bits);
 void aml_field_unit(struct aml *a, const char *name, unsigned bits);
+void aml_notify(struct aml *a); /* the device, then the value come next */
 
 /* Resource descriptors (ACPI 6.4, section 6.4). */
 void aml_res_io(struct aml *a, uint16_t base, uint8_t len);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The DSDT: what is on the board and does not say so itself. */
+#include <stdio.h>
+
 #include "firmware/acpi_priv.h"
 #include "firmware/aml.h"
 
@@ -145,10 +147,67 @@ root(struct aml *a, const struct acpi_config *cfg, const struct acpi_root *r)
 	aml_name_eisaid(a, "_HID", "PNP0A03");
 	aml_name_int(a, "_UID", r->bus);
 	aml_name_int(a, "_BBN", r->bus);
+	/* 6.2.15: as near to one domain as to another; this is the first. */
+	if (cfg->ndomains != 0)
+		aml_name_int(a, "_PXM", 0);
 	root_windows(a, r);
 	acpi_routing(a, cfg, r);
 	if (cfg->isa && r->bus == 0)
 		isa_bridge(a, cfg);
+	aml_end(a);
+}
+
+/* 8.4: the MADT names the processors by their UIDs. */
+static void
+processors(struct aml *a, unsigned n)
+{
+	char name[8];
+	unsigned i;
+
+	/* Past that it will not fit whatever comes. */
+	for (i = 0; i < n && a->len <= ACPI_SIZE; i++) {
+		(void)snprintf(name, sizeof(name), "C%03X", i & 0xfff);
+		aml_device(a, name);
+		aml_name_string(a, "_HID", "ACPI0007");
+		aml_name_int(a, "_UID", i);
+		aml_end(a);
+	}
+}
+
+/*
+ * Microsoft, "Virtual Machine Generation ID", 2012. Guests go by the
+ * compatible ids; the second is a later one, which keeps to the form that
+ * ACPI has for them. bhyve's own id, "Bhyve_V_Gen_Counter_V1", does not.
+ */
+static void
+generation(struct aml *a, uint64_t gpa)
+{
+	aml_device(a, "GENC");
+	aml_name_string(a, "_HID", "BHYV0001");
+	aml_name(a, "_CID");
+	aml_package(a, 2);
+	aml_string(a, "VM_Gen_Counter");
+	aml_string(a, "VMGENCTR");
+	aml_end(a);
+	aml_name_string(a, "_DDN", "VM_Gen_Counter");
+	aml_name(a, "ADDR");
+	aml_package(a, 2);
+	aml_int(a, (uint32_t)gpa);
+	aml_int(a, gpa >> 32);
+	aml_end(a);
+	aml_end(a);
+}
+
+/* 5.6.4.1.1: general-purpose event 0, edge-triggered. */
+static void
+events(struct aml *a)
+{
+	aml_scope(a, "\\_GPE");
+	aml_method(a, "_E00", 0, false);
+	aml_notify(a);
+	aml_path(a, "\\_SB.GENC");
+	aml_int(a, 0x80);
+	aml_end(a);
 	aml_end(a);
 }
 
@@ -178,5 +237,10 @@ acpi_dsdt(struct aml *a, const struct acpi_config *cfg)
 	if (cfg->hpet_base != 0)
 		hpet(a, cfg);
 	reserved(a, cfg);
+	processors(a, cfg->ncpus);
+	if (cfg->vmgenid != 0)
+		generation(a, cfg->vmgenid);
 	aml_end(a);
+	if (cfg->vmgenid != 0)
+		events(a);
 }

@@ -80,7 +80,8 @@ add_cpus(struct builder *b, const struct mptable_config *cfg)
 	uint8_t *p;
 
 	for (i = 0; i < cfg->ncpus && b->error == 0; i++) {
-		id = cfg->apic_ids != NULL ? cfg->apic_ids[i] : i;
+		id = cfg->apic_id != NULL ? cfg->apic_id(cfg->apic_id_arg, i) :
+					    i;
 		if (id >= 0xff)
 			continue;
 		p = entry(b, ENTRY_CPU);

@@ -19,7 +19,9 @@ struct gmem;
 
 struct mptable_config {
 	unsigned ncpus;
-	const uint32_t *apic_ids; /* of the processors; NULL: 0, 1, ... */
+	/* APIC id of a processor; NULL: its number. */
+	uint32_t (*apic_id)(const void *arg, unsigned cpu);
+	const void *apic_id_arg;
 	uint32_t lapic_version;	  /* of its version register, bits 0-7 */
 	uint32_t cpu_signature;	  /* CPUID.1:EAX */
 	uint32_t cpu_features;	  /* CPUID.1:EDX */

@@ -123,6 +123,7 @@ find_roots(struct machine *m, struct acpi_root *roots, size_t *nroots)
 int
 machine_load_tables(struct machine *m, struct config_error *err)
 {
+	struct acpi_memory memory[ACPI_DOMAINS_MAX + 1];
 	struct acpi_config ac = {
 	    .ncpus = m->ncpus,
 	    .apic_id = apic_id,
@@ -133,6 +134,10 @@ machine_load_tables(struct machine *m, struct config_error *err)
 	    .hpet_id = CHIPSET_HPET_ID,
 	    .gpe0 = true,
 	    .ecam_base = MACHINE_ECAM_BASE,
+	    .vmgenid = ACPI_VMGENID,
+	    .ndomains = m->numa.ndomains,
+	    .cpu_domain = m->numa.cpu_domain,
+	    .memory = memory,
 	    .i8042 = true,
 	    .pirq_irqs = CHIPSET_PIRQ_IRQS,
 	};
@@ -156,8 +161,12 @@ machine_load_tables(struct machine *m, struct config_error *err)
 		error = machine_add_mptable(m, &ac);
 	if (error == 0)
 		error = machine_add_smbios(m, err);
-	if (error == 0 && config_bool(m->cfg, "acpi_tables", true))
-		error = acpi_install(m->gmem, &ac, &m->rsdp);
+	if (error == 0 && config_bool(m->cfg, "acpi_tables", true)) {
+		machine_domains(m, memory, &ac.nmemory);
+		error = machine_add_vmgenid(m);
+		if (error == 0)
+			error = acpi_install(m->gmem, &ac, &m->rsdp);
+	}
 	while (n > 0)
 		free((void *)(uintptr_t)roots[--n].prt);
 	return (error);

@@ -337,6 +337,8 @@ machine_create(
 		error = config_topology(cfg, &m->topology, err);
 	m->ncpus = m->topology.cpus;
 	if (error == 0)
+		error = config_numa(cfg, m->ncpus, &m->numa, err);
+	if (error == 0)
 		error = create_memory(m, err);
 	if (error == 0)
 		error = mevent_loop_create(&m->loop);

@@ -53,6 +53,7 @@ struct machine {
 
 	struct machine_cpu *cpus;
 	struct config_topology topology;
+	struct config_numa numa;
 	unsigned ncpus;
 	atomic_uint running; /* vcpu threads */
 	atomic_int status;   /* -1: not ended yet; the first reason wins */
@@ -84,6 +85,12 @@ int machine_set_regs(struct machine *m);
 struct acpi_config;
 int machine_add_smbios(struct machine *m, struct config_error *err);
 int machine_add_mptable(struct machine *m, const struct acpi_config *ac);
+/* The domains' memory as it lies in the guest; *n is set. */
+struct acpi_memory;
+void machine_domains(
+    const struct machine *m, struct acpi_memory *mem, size_t *n);
+/* A fresh generation identifier at ACPI_VMGENID. */
+int machine_add_vmgenid(struct machine *m);
 /* fwcfg.c: the device's items; *out is NULL if it is not configured. */
 int machine_create_fwcfg(
     struct machine *m, struct fwcfg **out, struct config_error *err);

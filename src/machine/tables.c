@@ -2,6 +2,7 @@
 /* Tables by which the guest knows the machine: SMBIOS and the MP table. */
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "firmware/mptable.h"
@@ -92,26 +93,58 @@ machine_add_smbios(struct machine *m, struct config_error *err)
 int
 machine_add_mptable(struct machine *m, const struct acpi_config *ac)
 {
-	uint32_t ids[CONFIG_MAX_CPUS];
 	uint64_t id = cpu_id(m);
 	struct mptable_config mc = {
 	    .ncpus = m->ncpus,
+	    .apic_id = ac->apic_id,
+	    .apic_id_arg = ac->apic_id_arg,
 	    .lapic_version = LAPIC_VERSION,
 	    .cpu_signature = (uint32_t)id,
 	    .cpu_features = (uint32_t)(id >> 32),
 	    .ioapic_base = ac->ioapic_base,
 	    .sci_irq = ac->sci_irq,
-	    .apic_ids = ids,
 	};
 
 	if (!config_bool(m->cfg, "x86.mptable", true))
 		return (0);
-	for (unsigned i = 0; i < m->ncpus; i++)
-		ids[i] = ac->apic_id(ac->apic_id_arg, i);
 	for (size_t i = 0; i < ac->nroots; i++)
 		if (ac->roots[i].bus == 0) {
 			mc.prt = ac->roots[i].prt;
 			mc.nprt = ac->roots[i].nprt;
 		}
 	return (mptable_install(m->gmem, &mc));
+}
+
+/*
+ * One domain after the other, below 4 GiB and then above; a domain that the
+ * hole for devices divides has two pieces.
+ */
+void
+machine_domains(const struct machine *m, struct acpi_memory *mem, size_t *n)
+{
+	uint64_t lowmem = gmem_lowmem(m->gmem), at = 0, left, len;
+	unsigned i;
+
+	*n = 0;
+	for (i = 0; i < m->numa.ndomains; i++) {
+		for (left = m->numa.size[i]; left > 0; left -= len) {
+			if (at == lowmem)
+				at = GMEM_HIGHMEM_BASE;
+			len = at < lowmem && left > lowmem - at ? lowmem - at :
+								  left;
+			mem[(*n)++] = (struct acpi_memory){i, at, len};
+			at += len;
+		}
+	}
+}
+
+/* A machine that starts is a new one to whoever has saved an older one. */
+int
+machine_add_vmgenid(struct machine *m)
+{
+	uint8_t guid[16];
+
+	if (getrandom(guid, sizeof(guid), 0) != sizeof(guid))
+		return (-EIO);
+	return (gmem_write(m->gmem, ACPI_VMGENID, guid, sizeof(guid)));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A kernel's file, bzImage, ELF or Multiboot image. The first four bytes say how much memory
- * there is, how long the command line is, and whether there is an initrd;
- * the rest is the file.
+ * A kernel's file: bzImage, ELF or Multiboot image. The first four bytes say
+ * how much memory there is, how long the command line is, and whether there
+ * is an initrd or a module; the rest is the file.
  */
 #include <string.h>
 #include <sys/mman.h>

@@ -55,6 +55,15 @@ def test_panic_resets(machine):
     assert m.restored()
 
 
+def test_reset_by_the_bios(machine):
+    """Real mode, and a jump to where a BIOS would begin."""
+    m = machine(cmdline="reboot=b")
+    m.boot()
+    m.send("reboot -f\r")
+    assert m.wait() == 0
+    assert m.restored()
+
+
 def test_triple_fault(machine):
     m = machine(cmdline="reboot=t")
     m.boot()

@@ -112,19 +112,28 @@ test_interrupts(void **state)
 	assert_memory_equal(find(buf, 4, 1), "\4\1\0\0\1\0\xff\1", 8);
 }
 
+static uint32_t
+large_id(const void *arg, unsigned cpu)
+{
+	const uint32_t *ids = arg;
+
+	return (ids[cpu]);
+}
+
 /* Ids that 8 bits do not hold are for ACPI to tell. */
 static void
 test_large_ids(void **state)
 {
 	static const uint32_t ids[] = {0, 254, 255, 256};
-	struct mptable_config cfg = {.ncpus = 4, .apic_ids = ids};
+	struct mptable_config cfg = {
+	    .ncpus = 4, .apic_id = large_id, .apic_id_arg = ids};
 	uint8_t buf[MPTABLE_SIZE];
 
 	(void)state;
 	assert_true(mptable_build(&cfg, buf) > 0);
 	assert_int_equal(find(buf, 0, 1)[1], 254);
 	assert_null(find(buf, 0, 2));
-	cfg.apic_ids = NULL;
+	cfg.apic_id = NULL;
 	cfg.ncpus = 255;
 	assert_int_equal(mptable_build(&cfg, buf), -ENOSPC);
 }
