@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A kernel's file: bzImage, ELF or Multiboot image. The first four bytes say
+ * A kernel's file, bzImage, ELF or Multiboot image. The first four bytes say
  * how much memory there is, how long the command line is, and whether there
  * is an initrd or a module; the rest is the file.
  */
