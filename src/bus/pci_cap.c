@@ -43,14 +43,14 @@ static const struct {
 	uint32_t value, writable, w1c;
 } pcie_regs[] = {
     {0x04, 4, false, 0x00008000, 0, 0},  /* device: role-based errors */
-    {0x08, 2, false, 0x2810, 0x7fff, 0}, /* control: 512 B requests */
+    {0x08, 2, false, 0x2810, 0x78ff, 0}, /* control: 512 B requests */
     {0x0a, 2, false, 0, 0, 0x000f},
     {0x0c, 4, true, 0x00000011, 0, 0}, /* link: x1, 2.5 GT/s */
     {0x10, 2, true, 0, 0x00c8, 0},
     {0x12, 2, true, 0x0011, 0, 0},
     {0x1c, 2, true, 0, 0x001f, 0}, /* root control */
     {0x20, 4, true, 0, 0, 0x00010000},
-    {0x28, 2, false, 0, 0x001f, 0},    /* device control 2: time-outs */
+    {0x28, 2, false, 0, 0, 0}, /* device control 2: no options */
     {0x2c, 4, true, 0x00000002, 0, 0}, /* link 2: 2.5 GT/s */
     {0x30, 2, true, 0x0001, 0x000f, 0},
 };
