@@ -264,7 +264,9 @@ pci_bus_create(struct pci_bus **out, const struct pci_config *cfg)
 		return (-ENOMEM);
 	bus->cfg = *cfg;
 	pthread_mutex_init(&bus->lock, NULL);
-	bus->next_io = PCI_IO_BASE;
+	if (bus->cfg.io_base == 0)
+		bus->cfg.io_base = PCI_IO_BASE;
+	bus->next_io = bus->cfg.io_base;
 	bus->next_mem32 = cfg->mem32_base;
 	bus->next_mem64 = cfg->mem64_base;
 	error =
@@ -392,7 +394,7 @@ pci_bus_windows(struct pci_bus *bus, unsigned num, struct pci_windows *w)
 		return (false);
 	for (i = num + 1; i < PCI_BUSES && next == NULL; i++)
 		next = bus->root[i];
-	w->io_base = root != NULL ? (uint32_t)root->base_io : PCI_IO_BASE;
+	w->io_base = root != NULL ? (uint32_t)root->base_io : bus->cfg.io_base;
 	w->mem32_base =
 	    root != NULL ? (uint32_t)root->base_mem32 : bus->cfg.mem32_base;
 	w->mem64_base = root != NULL ? root->base_mem64 : bus->cfg.mem64_base;

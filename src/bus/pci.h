@@ -103,6 +103,7 @@ struct pci_config {
 	uint8_t (*intx_irq)(void *arg, unsigned line);
 	void *arg;
 	uint64_t ecam_base;  /* 0: none; else 256 MiB of mmio */
+	uint32_t io_base;    /* where I/O BARs begin; 0: bhyve's 0x2000 */
 	uint32_t mem32_base; /* window for 32-bit BARs */
 	uint32_t mem32_limit;
 	uint64_t mem64_base; /* window for large 64-bit BARs; 0: none */

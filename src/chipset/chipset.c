@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "chipset/chipset.h"
+#include "chipset/debug.h"
 #include "chipset/fwcfg.h"
 #include "chipset/hpet.h"
 #include "chipset/i8042.h"
@@ -28,6 +29,9 @@ struct chipset {
 	struct i8042_dev *i8042;
 	struct uart_dev *uart[CHIPSET_UARTS];
 	struct fwcfg_dev *fwcfg;
+	struct bvm_dev *bvmcons, *dbgport;
+	struct pctest_dev *pctest;
+	struct exit_dev *debug_exit;
 	struct bootvars_dev *vars;
 	atomic_bool hpet_legacy; /* the HPET has IRQ0 and IRQ8 */
 };
@@ -113,6 +117,27 @@ chipset_create_uarts(struct chipset *cs)
 	return (error);
 }
 
+static int
+chipset_create_debug(struct chipset *cs)
+{
+	const struct chipset_config *cfg = &cs->cfg;
+	int error = 0;
+
+	if (cfg->bvmcons != NULL)
+		error = bvm_dev_create(&cs->bvmcons, "bvmcons", cfg->ports,
+		    BVMCONS_PORT, BVMCONS_SIG, cfg->bvmcons);
+	if (error == 0 && cfg->dbgport != NULL)
+		error = bvm_dev_create(&cs->dbgport, "dbgport", cfg->ports,
+		    DBGPORT_PORT, DBGPORT_SIG, cfg->dbgport);
+	if (error == 0 && cfg->pc_testdev)
+		error = pctest_dev_create(&cs->pctest, cfg->ports, cfg->mmio,
+		    cfg->irqs, cfg->end, cfg->arg);
+	if (error == 0 && cfg->debug_exit != 0)
+		error = exit_dev_create(&cs->debug_exit, cfg->ports,
+		    cfg->debug_exit, cfg->end, cfg->arg);
+	return (error);
+}
+
 int
 chipset_create(struct chipset **out, const struct chipset_config *cfg)
 {
@@ -164,6 +189,8 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 		    &cs->i8042, cfg->ports, cfg->irqs, cfg->reset, cfg->arg);
 	if (error == 0)
 		error = chipset_create_uarts(cs);
+	if (error == 0)
+		error = chipset_create_debug(cs);
 	if (error != 0) {
 		chipset_destroy(cs);
 		return (error);
@@ -182,6 +209,10 @@ chipset_destroy(struct chipset *cs)
 	/* Whoever drives lines before whoever listens to them. */
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		uart_dev_destroy(cs->uart[i]);
+	exit_dev_destroy(cs->debug_exit);
+	pctest_dev_destroy(cs->pctest);
+	bvm_dev_destroy(cs->dbgport);
+	bvm_dev_destroy(cs->bvmcons);
 	fwcfg_dev_destroy(cs->fwcfg);
 	bootvars_dev_destroy(cs->vars);
 	i8042_dev_destroy(cs->i8042);
@@ -206,6 +237,8 @@ chipset_reset(struct chipset *cs)
 			uart_dev_reset(cs->uart[i]);
 	if (cs->fwcfg != NULL)
 		fwcfg_dev_reset(cs->fwcfg);
+	if (cs->pctest != NULL)
+		pctest_dev_reset(cs->pctest);
 	if (cs->vars != NULL)
 		bootvars_dev_reset(cs->vars);
 	i8042_dev_reset(cs->i8042);
@@ -273,6 +306,8 @@ chipset_dump(struct chipset *cs, FILE *out)
 	i8042_dev_dump(cs->i8042, out);
 	if (cs->fwcfg != NULL)
 		fwcfg_dev_dump(cs->fwcfg, out);
+	if (cs->pctest != NULL)
+		pctest_dev_dump(cs->pctest, out);
 	if (cs->vars != NULL)
 		bootvars_dev_dump(cs->vars, out);
 	for (i = 0; i < CHIPSET_UARTS; i++)

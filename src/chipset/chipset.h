@@ -47,6 +47,12 @@ struct chipset_config {
 	struct gmem *gmem;
 	struct bootvars_config vars; /* size 0: not there */
 
+	/* Oddities, see debug.h. The chardevs are not owned; NULL: not there.
+	 * Port 0: no exit port. */
+	struct chardev *bvmcons, *dbgport;
+	bool pc_testdev;
+	uint16_t debug_exit;
+
 	/* The world outside. Called from any thread with no lock held that
 	 * the chipset takes on the way in, but may not call back into it. */
 	void *arg;
@@ -54,6 +60,7 @@ struct chipset_config {
 	void (*msi)(void *arg, uint64_t addr, uint32_t data); /* vm_msi() */
 	void (*reset)(void *arg);    /* vm_suspend(VM_SUSPEND_RESET) */
 	void (*poweroff)(void *arg); /* vm_suspend(VM_SUSPEND_POWEROFF) */
+	void (*end)(void *arg, int status); /* exit with that status */
 };
 
 /* 0 or -errno; the configuration is copied. */

@@ -34,7 +34,9 @@ const struct option_desc option_table[] = {
 	.var = "acpi_tables",
 	.help = "build ACPI tables (they are always built)",
 	.man = "Turn them off with\n.Fl o Cm acpi_tables=false ."},
-    {.letter = 'b'},
+    {.letter = 'b',
+	.var = "bvmcons",
+	.help = "bhyve's console at port 0x220, on stdio"},
     {.letter = 'c',
 	.arg = "[[cpus=]n][,sockets=n][,cores=n][,threads=n]",
 	.parse = parse_topology,
@@ -349,6 +351,8 @@ parse_lpc(struct options *o, const char *arg)
 		    "-l %.80s: %s needs a %s; use -l %s,%s", arg, dev->name,
 		    what, dev->name, what));
 	}
+	if (dev->vars != NULL && arg[len] == '\0')
+		return (set_var(o, dev->vars[0], dev->dflt));
 	if (dev->vars != NULL)
 		return (parse_values(o, arg, dev, arg + len + 1));
 	(void)snprintf(node, sizeof(node), "lpc.%s", dev->name);

@@ -39,6 +39,7 @@ struct config_device {
 	/* Or: whole names of variables that the items of its configuration
 	 * set in turn, the last of them optional; ends with NULL. */
 	const char *const *vars;
+	const char *dflt; /* of the first of `vars`, without configuration */
 	bool needs_conf; /* the first of these must be given */
 	bool single;     /* one a machine */
 };

@@ -25,6 +25,9 @@ static const char *const fwcfg_vars[] = {"lpc.fwcfg", NULL};
 static const char *const bootrom_vars[] = {
     "lpc.bootrom", "lpc.bootvars", NULL};
 
+static const char *const exit_vars[] = {"lpc.isa-debug-exit", NULL};
+static const char *const pctest_vars[] = {"lpc.pc-testdev", NULL};
+
 static const struct config_device lpc_devices[] = {
     {.name = "bootrom",
 	.help = "boot ROM: the file, and one with its variables or none",
@@ -50,6 +53,14 @@ static const struct config_device lpc_devices[] = {
 	.help = "what a firmware asks about the machine: qemu",
 	.vars = fwcfg_vars,
 	.needs_conf = true},
+    {.name = "isa-debug-exit",
+	.help = "port (0x501): a write of V ends lhyve with status 2V+1",
+	.vars = exit_vars,
+	.dflt = "0x501"},
+    {.name = "pc-testdev",
+	.help = "what kvm-unit-tests use: exit port, scratch, interrupts",
+	.vars = pctest_vars,
+	.dflt = "true"},
     {.name = NULL},
 };
 

@@ -14,8 +14,7 @@ on_quit(void *arg)
 }
 
 static int
-add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
-    struct config_error *err)
+add_stdio(struct machine *m, struct chardev **out)
 {
 	struct chardev_stdio_config sc = {
 	    .loop = m->loop,
@@ -25,6 +24,14 @@ add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
 	    .quit = on_quit,
 	    .arg = m,
 	};
+
+	return (chardev_stdio_create(out, &sc));
+}
+
+static int
+add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
+    struct config_error *err)
+{
 	int error;
 
 	if (strcmp(path, "null") == 0)
@@ -38,7 +45,7 @@ add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
 		return (config_fail(err,
 		    "-l com%u,stdio: another port has stdio; use null", n + 1));
 	*stdio = true;
-	error = chardev_stdio_create(&m->com[n], &sc);
+	error = add_stdio(m, &m->com[n]);
 	if (error != 0)
 		(void)config_fail(err,
 		    "-l com%u,stdio: cannot be opened: %s; use null", n + 1,
@@ -64,7 +71,16 @@ machine_add_coms(struct machine *m, struct config_error *err)
 		if (error != 0)
 			return (error);
 	}
-	return (0);
+	if (!config_bool(m->cfg, "bvmcons", false))
+		return (0);
+	if (stdio)
+		return (config_fail(err,
+		    "-b: a serial port has stdio; use null for that"));
+	error = add_stdio(m, &m->bvmcons);
+	if (error != 0)
+		(void)config_fail(
+		    err, "-b: stdio cannot be opened: %s", strerror(-error));
+	return (error);
 }
 
 /* The identity that pcireg.* gives to a slot's device. */

@@ -127,6 +127,12 @@ on_poweroff(void *arg)
 	machine_end(arg, MACHINE_POWEROFF);
 }
 
+static void
+on_end(void *arg, int status)
+{
+	machine_end(arg, status);
+}
+
 static int
 create_memory(struct machine *m, struct config_error *err)
 {
@@ -248,6 +254,9 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .msi = on_msi,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff,
+	    .end = on_end,
+	    .bvmcons = m->bvmcons,
+	    .pc_testdev = config_bool(m->cfg, "lpc.pc-testdev", false),
 	};
 	struct pci_config pc = {
 	    .ports = m->ports,
@@ -262,11 +271,19 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .mem64_base = m->mem64_base,
 	    .mem64_limit = m->mem64_limit,
 	};
+	uint64_t port;
 	unsigned i;
 	int error;
 
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		cc.com[i] = m->com[i];
+	if (config_get(m->cfg, "lpc.isa-debug-exit") != NULL &&
+	    config_parse_uint(
+		config_get(m->cfg, "lpc.isa-debug-exit"), &port) == 0)
+		cc.debug_exit = (uint16_t)port;
+	/* The test device has the ports from 0x2000 on. */
+	if (cc.pc_testdev)
+		pc.io_base = 0x2000 + IRQ_LINES;
 	if (m->vars != NULL) {
 		cc.vars.size = m->vars_file.size;
 		cc.vars.base = GMEM_HIGHMEM_BASE - gmem_rom(m->gmem) -
@@ -395,6 +412,8 @@ machine_destroy(struct machine *m)
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		if (m->com[i] != NULL)
 			chardev_destroy(m->com[i]);
+	if (m->bvmcons != NULL)
+		chardev_destroy(m->bvmcons);
 	if (m->vm != NULL)
 		vm_destroy(m->vm);
 	if (m->irqs != NULL)

@@ -38,9 +38,10 @@ int machine_create(
  * each processor, until it ends. Call once. SIGINT, SIGHUP and SIGQUIT, which
  * the caller has blocked in all threads with SIGTERM, end it like power-off.
  * SIGTERM presses the power button, once, if the guest has enabled ACPI, and
- * is like the others otherwise. A failure is reported to stderr.
+ * is like the others otherwise. A failure is reported to stderr. Returns the
+ * exit status: enum machine_status, or what the guest told an exit port.
  */
-enum machine_status machine_run(struct machine *m);
+int machine_run(struct machine *m);
 /* Restores the terminal; takes a half-built machine, or NULL. */
 void machine_destroy(struct machine *m);
 

@@ -42,6 +42,7 @@ struct machine {
 	struct irq_lines *irqs;
 	struct vm *vm;
 	struct chardev *com[CHIPSET_UARTS]; /* owned */
+	struct chardev *bvmcons; /* owned; NULL: none */
 	struct chipset *chipset;
 	struct pci_bus *pci;
 	struct fw_file vars_file; /* of the boot ROM; open if vars is set */
@@ -64,14 +65,15 @@ struct machine {
 	struct mevent *sigev;
 };
 
-/* Ends the machine; any thread. The first status wins. */
-void machine_end(struct machine *m, enum machine_status status);
+/* Ends the machine; any thread. The first status wins. It is one of enum
+ * machine_status, or what an exit port was told. */
+void machine_end(struct machine *m, int status);
 
 /* The same on the user's behalf, in the event loop's thread. */
 void machine_stop(struct machine *m);
 void machine_grace(void *arg); /* the timer's */
 
-/* devices.c: COM ports and PCI slots as configured. */
+/* devices.c: COM ports, bvmcons and PCI slots as configured. */
 int machine_add_coms(struct machine *m, struct config_error *err);
 int machine_add_pci(struct machine *m, struct config_error *err);
 /* boot.c: ROM, tables and kernel into memory, and the registers to begin

@@ -12,16 +12,16 @@
 #define GRACE_NS UINT64_C(1000000000)
 
 void
-machine_end(struct machine *m, enum machine_status status)
+machine_end(struct machine *m, int status)
 {
 	int none = -1;
 
-	if (!atomic_compare_exchange_strong(&m->status, &none, (int)status))
+	if (!atomic_compare_exchange_strong(&m->status, &none, status))
 		return;
-	/* An error has no counterpart among the guest's own reasons. */
-	(void)vm_suspend(m->vm, status == MACHINE_ERROR
-				    ? VM_SUSPEND_POWEROFF
-				    : (enum vm_suspend_how)status);
+	/* Others have no counterpart among the guest's own reasons. */
+	(void)vm_suspend(m->vm,
+	    status > MACHINE_TRIPLE_FAULT ? VM_SUSPEND_POWEROFF
+					  : (enum vm_suspend_how)status);
 }
 
 /*
@@ -37,6 +37,8 @@ machine_grace(void *arg)
 	for (i = 0; i < CHIPSET_UARTS; i++)
 		if (m->com[i] != NULL)
 			chardev_hangup(m->com[i]);
+	if (m->bvmcons != NULL)
+		chardev_hangup(m->bvmcons);
 }
 
 void
@@ -86,7 +88,7 @@ watch_signals(struct machine *m)
 	    m->loop, m->sigfd, MEVENT_READ, on_signal, m, &m->sigev));
 }
 
-enum machine_status
+int
 machine_run(struct machine *m)
 {
 	int error;
@@ -105,5 +107,5 @@ machine_run(struct machine *m)
 		mevent_remove(m->sigev);
 	m->sigev = NULL;
 	chardev_stdio_restore();
-	return ((enum machine_status)atomic_load(&m->status));
+	return (atomic_load(&m->status));
 }
