@@ -21,6 +21,8 @@
 #define OUT_OBF         0x10u
 #define OUT_OBF_AUX     0x20u
 #define CODE_BREAK      0xf0u
+#define TEST_KBD_CLOCK  0x01u
+#define TEST_AUX_CLOCK  0x02u
 
 #define K_ARRAY(m) STATE_ARRAY(struct i8042, m, 1)
 #define K_FIELD(m) STATE_FIELD(struct i8042, m, 1)
@@ -38,11 +40,13 @@ static const struct state_field i8042_fields[] = {
     K_FIELD(kbd.count),
     K_FIELD(kbd.command),
     K_FIELD(kbd.enabled),
+    K_FIELD(kbd.last),
     K_ARRAY(aux.queue),
     K_FIELD(aux.head),
     K_FIELD(aux.count),
     K_FIELD(aux.command),
     K_FIELD(aux.enabled),
+    K_FIELD(aux.last),
     K_ARRAY(reply),
     K_FIELD(reply_aux),
     K_FIELD(nreplies),
@@ -87,6 +91,7 @@ ps2_get(struct ps2 *p)
 
 	p->head = (uint8_t)((p->head + 1) % PS2_QUEUE);
 	p->count--;
+	p->last = byte;
 	return (byte);
 }
 
@@ -267,9 +272,22 @@ i8042_write_command(struct i8042 *k, uint8_t val)
 	case 0xd4:
 		k->command = val;
 		return (0);
-	case 0xfe: /* pulse output bit 0 */
-		return (I8042_RESET);
+	case 0xdd: /* A20 off and on, for clones that have these */
+	case 0xdf:
+		k->outport = (uint8_t)(val == 0xdf ? k->outport | OUT_A20
+						   : k->outport & ~OUT_A20);
+		break;
+	case 0xe0: /* test inputs: both clocks are high unless held */
+		i8042_reply(k,
+		    (uint8_t)((k->ram[0] & CTR_DIS_KBD ? 0 : TEST_KBD_CLOCK) |
+			      (k->ram[0] & CTR_DIS_AUX ? 0 : TEST_AUX_CLOCK)),
+		    false);
+		break;
 	default:
+		/* 0xf0-0xff pulse the output bits that are clear: bit 0 is
+		 * the reset line. */
+		if (val >= 0xf0 && !(val & OUT_RESET_N))
+			return (I8042_RESET);
 		break;
 	}
 	return (i8042_fill(k));

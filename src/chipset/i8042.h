@@ -19,6 +19,7 @@ struct ps2 {
 	uint8_t head, count;
 	uint8_t command; /* 0: none */
 	bool enabled;    /* scanning, reporting */
+	uint8_t last;    /* byte that was sent, for Resend */
 };
 
 /* The 8042 keyboard controller with an AT keyboard and a PS/2 mouse. Pure

@@ -109,6 +109,9 @@ ps2_kbd_write(struct i8042 *k, uint8_t val)
 		p->enabled = val != 0xf5;
 		ps2_put(p, PS2_ACK);
 		break;
+	case 0xfe: /* Resend */
+		ps2_put(p, p->last);
+		break;
 	case 0xff:
 		ps2_kbd_reset(k);
 		ps2_put(p, PS2_ACK);
@@ -154,6 +157,12 @@ ps2_aux_write(struct i8042 *k, uint8_t val)
 	struct ps2 *p = &k->aux;
 	uint8_t cmd = p->command;
 
+	/* Resend: the byte that was sent last, and no ACK. */
+	if (val == 0xfe && !k->mouse_wrap) {
+		ps2_clear(p);
+		ps2_put(p, p->last);
+		return;
+	}
 	p->command = 0;
 	/* A new command makes what was queued void. */
 	ps2_clear(p);

@@ -165,6 +165,52 @@ test_mouse(void **state)
 	nothing();
 }
 
+/* The rarer commands of the controller, and Resend. */
+static void
+test_odd_commands(void **state)
+{
+	unsigned cmd;
+
+	(void)state;
+	i8042_reset(&k);
+	i8042_write_command(&k, 0xe0);
+	assert_int_equal(data(), 3);
+	i8042_write_command(&k, 0xa7);
+	i8042_write_command(&k, 0xe0);
+	assert_int_equal(data(), 1);
+	i8042_write_command(&k, 0xad);
+	i8042_write_command(&k, 0xe0);
+	assert_int_equal(data(), 0);
+	i8042_write_command(&k, 0xdd);
+	i8042_write_command(&k, 0xd0);
+	assert_int_equal(data() & 3, 1);
+	i8042_write_command(&k, 0xdf);
+	i8042_write_command(&k, 0xd0);
+	assert_int_equal(data() & 3, 3);
+	/* Pulses: those with bit 0 clear pull the reset line. */
+	for (cmd = 0xf0; cmd <= 0xff; cmd++)
+		assert_int_equal(i8042_write_command(&k, (uint8_t)cmd),
+		    cmd & 1 ? 0 : I8042_RESET);
+	/* Resend: the last byte again. */
+	i8042_reset(&k);
+	i8042_write_command(&k, 0x60);
+	i8042_write_data(&k, 0x04); /* no translation */
+	i8042_write_data(&k, 0xf2);
+	assert_int_equal(data(), 0xfa);
+	assert_int_equal(data(), 0xab);
+	assert_int_equal(data(), 0x83);
+	i8042_write_data(&k, 0xfe);
+	assert_int_equal(data(), 0x83);
+	nothing();
+	i8042_write_command(&k, 0xd4);
+	i8042_write_data(&k, 0xf4);
+	assert_int_equal(data(), 0xfa);
+	i8042_write_command(&k, 0xd4);
+	i8042_write_data(&k, 0xfe);
+	assert_int_equal(data(), 0xfa);
+	nothing();
+}
+
 int
 main(void)
 {
@@ -172,6 +218,7 @@ main(void)
 	    cmocka_unit_test(test_controller),
 	    cmocka_unit_test(test_keyboard),
 	    cmocka_unit_test(test_mouse),
+	    cmocka_unit_test(test_odd_commands),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
