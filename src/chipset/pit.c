@@ -18,6 +18,9 @@ static const struct state_field pit_fields[] = {
     STATE_ARRAY(struct pit, start, 1),
     STATE_ARRAY(struct pit, held, 1),
     STATE_ARRAY(struct pit, reload, 1),
+    STATE_ARRAY(struct pit, next, 1),
+    STATE_ARRAY(struct pit, next_at, 1),
+    STATE_ARRAY(struct pit, next_low, 1),
     STATE_ARRAY(struct pit, latch, 1),
     STATE_ARRAY(struct pit, latched, 1),
     STATE_ARRAY(struct pit, status, 1),
@@ -67,15 +70,42 @@ pit_ticks(const struct pit *p, unsigned ch, uint64_t now)
 	return ((uint64_t)((unsigned __int128)ns * PIT_HZ / NS_PER_S));
 }
 
-/* The first ns at which pit_ticks() is n. */
+/* ns until n CLK pulses have come. */
+static unsigned __int128
+pit_ns(uint64_t n)
+{
+	return (((unsigned __int128)n * NS_PER_S + PIT_HZ - 1) / PIT_HZ);
+}
+
+/* The first ns at which pit_ticks() is n. The start may lie before time 0:
+ * the difference counts. */
 static uint64_t
 pit_tick_time(const struct pit *p, unsigned ch, uint64_t n)
 {
-	unsigned __int128 ns;
+	unsigned __int128 ns = pit_ns(n);
 
-	ns = ((unsigned __int128)n * NS_PER_S + PIT_HZ - 1) / PIT_HZ;
-	ns += p->start[ch];
-	return (ns >= PIT_NEVER ? PIT_NEVER : (uint64_t)ns);
+	return (ns >= PIT_NEVER / 2 ? PIT_NEVER : p->start[ch] + (uint64_t)ns);
+}
+
+/* The new count of a periodic mode takes over. */
+static void
+pit_switch(struct pit *p, unsigned ch)
+{
+	uint64_t n = p->next[ch];
+
+	p->reload[ch] = (uint32_t)n;
+	p->start[ch] = p->next_at[ch];
+	if (p->next_low[ch])
+		p->start[ch] -= (uint64_t)pit_ns((n + 1) / 2);
+	p->next[ch] = 0;
+	p->null_count[ch] = false;
+}
+
+static void
+pit_advance(struct pit *p, unsigned ch, uint64_t now)
+{
+	if (p->next[ch] != 0 && now >= p->next_at[ch])
+		pit_switch(p, ch);
 }
 
 /* CLK pulses since the counting element took the count, which happens one
@@ -89,10 +119,12 @@ pit_counted(const struct pit *p, unsigned ch, uint64_t now)
 }
 
 bool
-pit_out(const struct pit *p, unsigned ch, uint64_t now)
+pit_out(struct pit *p, unsigned ch, uint64_t now)
 {
-	uint64_t n = p->reload[ch], t;
+	uint64_t n, t;
 
+	pit_advance(p, ch, now);
+	n = p->reload[ch];
 	if (!p->armed[ch])
 		return (p->mode[ch] != 0);
 	t = pit_ticks(p, ch, now);
@@ -110,13 +142,22 @@ pit_out(const struct pit *p, unsigned ch, uint64_t now)
 }
 
 uint64_t
-pit_next_edge(const struct pit *p, unsigned ch, uint64_t now)
+pit_next_edge(struct pit *p, unsigned ch, uint64_t now)
 {
-	uint64_t n = p->reload[ch], t, edge;
+	uint64_t n, t, edge;
+	struct pit later;
 
+	pit_advance(p, ch, now);
+	n = p->reload[ch];
 	if (!p->armed[ch] ||
 	    (!p->gate[ch] && p->mode[ch] != 1 && p->mode[ch] != 5))
 		return (PIT_NEVER);
+	/* OUT falls first, and stays low for half of the new period. */
+	if (p->next[ch] != 0 && p->next_low[ch]) {
+		later = *p;
+		pit_switch(&later, ch);
+		return (pit_next_edge(&later, ch, p->next_at[ch]));
+	}
 	t = pit_ticks(p, ch, now);
 	switch (p->mode[ch]) {
 	case 0:
@@ -217,9 +258,23 @@ pit_control(struct pit *p, uint8_t val, uint64_t now)
 	p->bcd[ch] = val & 1;
 	p->null_count[ch] = true;
 	p->armed[ch] = false;
+	p->next[ch] = 0;
 	p->latched[ch] = 0;
 	p->status_latched[ch] = false;
 	p->write_msb_next[ch] = p->read_msb_next[ch] = false;
+}
+
+static void
+pit_later(struct pit *p, unsigned ch, uint32_t n, uint64_t now)
+{
+	uint64_t old = p->reload[ch], t = pit_ticks(p, ch, now), half;
+
+	half = p->mode[ch] == 3 ? (old + 1) / 2 : old;
+	p->next_low[ch] = t % old < half && half < old;
+	p->next[ch] = n;
+	p->next_at[ch] = pit_tick_time(
+	    p, ch, t / old * old + (p->next_low[ch] ? half : old));
+	p->null_count[ch] = true;
 }
 
 static void
@@ -239,10 +294,15 @@ pit_load(struct pit *p, unsigned ch, uint16_t val, uint64_t now)
 	 * of interrupts. */
 	if (n == 1 && (p->mode[ch] == 2 || p->mode[ch] == 3))
 		n = 2;
+	/* Modes 2 and 3 finish the period that runs, or its half. */
+	if ((p->mode[ch] == 2 || p->mode[ch] == 3) && p->armed[ch] &&
+	    p->gate[ch]) {
+		pit_later(p, ch, n, now);
+		return;
+	}
 	p->reload[ch] = n;
 	p->null_count[ch] = false;
-	/* Modes 1 and 5 wait for the gate. A new count for modes 2 and 3
-	 * takes effect at once here, not after the current cycle. */
+	/* Modes 1 and 5 wait for the gate. */
 	if (p->mode[ch] != 1 && p->mode[ch] != 5) {
 		p->start[ch] = now;
 		p->held[ch] = 0;
@@ -253,6 +313,10 @@ pit_load(struct pit *p, unsigned ch, uint16_t val, uint64_t now)
 void
 pit_write(struct pit *p, unsigned ch, uint8_t val, uint64_t now)
 {
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		pit_advance(p, i, now);
 	if (ch > 2) {
 		pit_control(p, val, now);
 		return;
@@ -288,6 +352,7 @@ pit_read(struct pit *p, unsigned ch, uint64_t now)
 
 	if (ch > 2)
 		return (0xff);
+	pit_advance(p, ch, now);
 	/* Status first, if both were latched. */
 	if (p->status_latched[ch]) {
 		p->status_latched[ch] = false;
@@ -311,6 +376,7 @@ pit_set_gate(struct pit *p, unsigned ch, bool level, uint64_t now)
 {
 	if (p->gate[ch] == level)
 		return;
+	pit_advance(p, ch, now);
 	switch (p->mode[ch]) {
 	case 0:
 	case 4:
@@ -328,6 +394,11 @@ pit_set_gate(struct pit *p, unsigned ch, bool level, uint64_t now)
 		break;
 	default:
 		/* OUT goes high at once; the rising edge loads again. */
+		if (p->next[ch] != 0) {
+			p->next_at[ch] = now;
+			p->next_low[ch] = false;
+			pit_switch(p, ch);
+		}
 		if (level)
 			p->start[ch] = now;
 		else
@@ -338,7 +409,7 @@ pit_set_gate(struct pit *p, unsigned ch, bool level, uint64_t now)
 }
 
 uint8_t
-pit_port61_read(const struct pit *p, uint64_t now)
+pit_port61_read(struct pit *p, uint64_t now)
 {
 	uint8_t val = p->port61;
 

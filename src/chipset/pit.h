@@ -17,12 +17,15 @@
  * virtual time in ns and does not run backwards. Arrays are by channel.
  */
 struct pit {
-	uint64_t start[3];  /* ns when the count was loaded or triggered */
-	uint64_t held[3];   /* ns counted before the gate fell */
-	uint32_t reload[3]; /* 1 ... 65536 */
-	uint16_t latch[3];  /* latched count */
-	uint8_t latched[3]; /* its bytes still to be read */
-	uint8_t status[3];  /* latched status */
+	uint64_t start[3];   /* ns when the count was loaded or triggered */
+	uint64_t held[3];    /* ns counted before the gate fell */
+	uint32_t reload[3];  /* 1 ... 65536 */
+	uint32_t next[3];    /* count to come in modes 2 and 3; 0: none */
+	uint64_t next_at[3]; /* ns when it is loaded */
+	bool next_low[3];    /* then OUT falls: half of a period of mode 3 */
+	uint16_t latch[3];   /* latched count */
+	uint8_t latched[3];  /* its bytes still to be read */
+	uint8_t status[3];   /* latched status */
 	bool status_latched[3];
 	uint8_t mode[3];      /* 0-5 */
 	uint8_t access[3];    /* 1 LSB, 2 MSB, 3 both */
@@ -41,12 +44,12 @@ void pit_reset(struct pit *p, uint64_t now);
 /* Ports 0x40-0x43. */
 uint8_t pit_read(struct pit *p, unsigned reg, uint64_t now);
 void pit_write(struct pit *p, unsigned reg, uint8_t val, uint64_t now);
-uint8_t pit_port61_read(const struct pit *p, uint64_t now);
+uint8_t pit_port61_read(struct pit *p, uint64_t now);
 void pit_port61_write(struct pit *p, uint8_t val, uint64_t now);
 void pit_set_gate(struct pit *p, unsigned ch, bool level, uint64_t now);
-bool pit_out(const struct pit *p, unsigned ch, uint64_t now);
+bool pit_out(struct pit *p, unsigned ch, uint64_t now);
 /* The first time after `now` at which the output of the channel rises. */
-uint64_t pit_next_edge(const struct pit *p, unsigned ch, uint64_t now);
+uint64_t pit_next_edge(struct pit *p, unsigned ch, uint64_t now);
 
 struct vclock;
 /* The adapter: ports 0x40-0x43, 0x61; irq0 is called for each rising edge

@@ -180,12 +180,81 @@ test_refresh(void **state)
 	assert_int_equal(pit_port61_read(&p, T0) & 0xcf, 0x0f);
 }
 
+static void
+reload(unsigned ch, unsigned count, uint64_t now)
+{
+	pit_write(&p, ch, (uint8_t)count, now);
+	pit_write(&p, ch, (uint8_t)(count >> 8), now);
+}
+
+/* A new count of a periodic mode waits for the end of the period, in mode 3
+ * of its half (datasheet, Mode 2 and Mode 3). */
+static void
+test_new_count(void **state)
+{
+	uint64_t now = T0 + TICKS(300);
+
+	(void)state;
+	pit_reset(&p, 0);
+	load(0, 2, 1000);
+	reload(0, 200, now);
+	/* Null count until it is loaded. */
+	pit_write(&p, 3, 0xe2, now);
+	assert_int_equal(pit_read(&p, 0, now) & 0x40, 0x40);
+	assert_int_equal(read16(0, now), 700);
+	assert_true(pit_next_edge(&p, 0, now) == T0 + TICKS(1000));
+	now = T0 + TICKS(1000);
+	assert_int_equal(read16(0, now), 200);
+	pit_write(&p, 3, 0xe2, now);
+	assert_int_equal(pit_read(&p, 0, now) & 0x40, 0);
+	assert_true(pit_next_edge(&p, 0, now) == now + TICKS(200));
+	/* Long after: the rhythm is the new one's. */
+	assert_true(pit_next_edge(&p, 0, now + TICKS(300)) == now + TICKS(400));
+	/* The last of two counts in a period is the one. */
+	reload(0, 500, now);
+	reload(0, 600, now);
+	assert_int_equal(read16(0, now + TICKS(200)), 600);
+
+	/* Mode 3, in the high half: low for half of the new period. */
+	load(0, 3, 1000);
+	now = T0 + TICKS(100);
+	reload(0, 200, now);
+	assert_true(pit_out(&p, 0, T0 + TICKS(499)));
+	assert_true(pit_next_edge(&p, 0, now) == T0 + TICKS(500) + TICKS(100));
+	assert_false(pit_out(&p, 0, T0 + TICKS(500)));
+	assert_false(pit_out(&p, 0, T0 + TICKS(599)));
+	assert_true(pit_out(&p, 0, T0 + TICKS(500) + TICKS(100)));
+	/* In the low half: the period ends first. */
+	load(0, 3, 1000);
+	now = T0 + TICKS(700);
+	reload(0, 200, now);
+	assert_false(pit_out(&p, 0, T0 + TICKS(999)));
+	assert_true(pit_next_edge(&p, 0, now) == T0 + TICKS(1000));
+	assert_true(pit_out(&p, 0, T0 + TICKS(1000)));
+	assert_false(pit_out(&p, 0, T0 + TICKS(1000) + TICKS(100)));
+	/* A control word, or the gate, starts anew. */
+	load(2, 3, 1000);
+	pit_port61_write(&p, 1, T0);
+	reload(2, 200, T0 + TICKS(10));
+	pit_port61_write(&p, 0, T0 + TICKS(20));
+	now = T0 + TICKS(30);
+	pit_port61_write(&p, 1, now);
+	assert_true(pit_next_edge(&p, 2, now) == now + TICKS(200));
+	/* In the first moments of time. */
+	pit_reset(&p, 0);
+	pit_write(&p, 3, 0x36, 0);
+	reload(0, 4, 0);
+	reload(0, 0, TICKS(1));
+	assert_true(pit_next_edge(&p, 0, TICKS(1)) == TICKS(2) + TICKS(32768));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_mode2),
 	    cmocka_unit_test(test_mode3),
+	    cmocka_unit_test(test_new_count),
 	    cmocka_unit_test(test_mode0_gate),
 	    cmocka_unit_test(test_one_shots),
 	    cmocka_unit_test(test_latch),
