@@ -52,7 +52,10 @@ const struct option_desc option_table[] = {
 	.help = "file for the firmware, in fw_cfg",
 	.man = "Needs\n.Fl l Cm fwcfg,qemu .\n"
 	       "A string counts with its NUL."},
-    {.letter = 'g', .arg = "port"},
+    {.letter = 'g',
+	.arg = "port",
+	.var = "dbgport",
+	.help = "bhyve's debug port at 0x224, on this TCP port"},
     {.letter = 'G', .arg = "[w][address:]port"},
     {.letter = 'h', .parse = parse_help, .help = "help"},
     {.letter = 'H',

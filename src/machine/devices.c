@@ -53,6 +53,25 @@ add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
 	return (error);
 }
 
+/* bhyve's debug port; only this host can reach it. */
+static int
+add_dbgport(struct machine *m, struct config_error *err)
+{
+	const char *val = config_get(m->cfg, "dbgport");
+	uint64_t port;
+	int error;
+
+	if (val == NULL || config_parse_uint(val, &port) != 0)
+		return (0);
+	error = chardev_tcp_create(
+	    &m->dbgport, m->loop, "127.0.0.1", (uint16_t)port);
+	if (error != 0)
+		(void)config_fail(err,
+		    "-g %s: cannot listen on this port: %s; use another", val,
+		    strerror(-error));
+	return (error);
+}
+
 int
 machine_add_coms(struct machine *m, struct config_error *err)
 {
@@ -62,6 +81,9 @@ machine_add_coms(struct machine *m, struct config_error *err)
 	unsigned i;
 	int error;
 
+	error = add_dbgport(m, err);
+	if (error != 0)
+		return (error);
 	for (i = 0; i < CHIPSET_UARTS; i++) {
 		path[7] = (char)('1' + i);
 		val = config_get(m->cfg, path);

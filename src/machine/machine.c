@@ -256,6 +256,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .poweroff = on_poweroff,
 	    .end = on_end,
 	    .bvmcons = m->bvmcons,
+	    .dbgport = m->dbgport,
 	    .pc_testdev = config_bool(m->cfg, "lpc.pc-testdev", false),
 	};
 	struct pci_config pc = {
@@ -414,6 +415,8 @@ machine_destroy(struct machine *m)
 			chardev_destroy(m->com[i]);
 	if (m->bvmcons != NULL)
 		chardev_destroy(m->bvmcons);
+	if (m->dbgport != NULL)
+		chardev_destroy(m->dbgport);
 	if (m->vm != NULL)
 		vm_destroy(m->vm);
 	if (m->irqs != NULL)

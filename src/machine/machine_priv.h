@@ -42,7 +42,7 @@ struct machine {
 	struct irq_lines *irqs;
 	struct vm *vm;
 	struct chardev *com[CHIPSET_UARTS]; /* owned */
-	struct chardev *bvmcons; /* owned; NULL: none */
+	struct chardev *bvmcons, *dbgport; /* owned; NULL: none */
 	struct chipset *chipset;
 	struct pci_bus *pci;
 	struct fw_file vars_file; /* of the boot ROM; open if vars is set */
@@ -73,7 +73,7 @@ void machine_end(struct machine *m, int status);
 void machine_stop(struct machine *m);
 void machine_grace(void *arg); /* the timer's */
 
-/* devices.c: COM ports, bvmcons and PCI slots as configured. */
+/* devices.c: COM ports, bvmcons, dbgport and PCI slots as configured. */
 int machine_add_coms(struct machine *m, struct config_error *err);
 int machine_add_pci(struct machine *m, struct config_error *err);
 /* boot.c: ROM, tables and kernel into memory, and the registers to begin

@@ -39,6 +39,8 @@ machine_grace(void *arg)
 			chardev_hangup(m->com[i]);
 	if (m->bvmcons != NULL)
 		chardev_hangup(m->bvmcons);
+	if (m->dbgport != NULL)
+		chardev_hangup(m->dbgport);
 }
 
 void

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The exit ports and bvmcons, from a guest: guest/debug.c."""
 
+import contextlib
+import socket
+import subprocess
+import time
+
 import pytest
 
 from bare import build, run
@@ -35,3 +40,50 @@ def test_one_stdio(files, kernel):
     status, out, err = run(files, kernel, "-b", "-l", "com1,stdio")
     assert (status, out) == (4, "")
     assert err.count("\n") == 1 and "stdio" in err
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def test_dbgport(files, kernel):
+    port = free_port()
+    proc = subprocess.Popen(
+        [files.lhyve, "-g", str(port), "-s", "31,lpc", "-l",
+         "isa-debug-exit", "-o", "engine=soft", "-o", f"kernel={kernel}",
+         "vm0"], stdin=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                client = socket.create_connection(("127.0.0.1", port), 30)
+                break
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        # This one leaves; the guest goes on with the next.
+        client.close()
+        with socket.create_connection(("127.0.0.1", port), 30) as client:
+            client.settimeout(30)
+            client.sendall(b"?hello\n")
+            got = b""
+            while not got.endswith(b"\n"):
+                more = client.recv(100)
+                assert more != b""
+                got += more
+            assert got == b"dbgport: hello\n"
+        assert proc.wait(30) == 2 * 0x16 + 1
+    finally:
+        proc.kill()
+        proc.wait()
+
+
+def test_dbgport_taken(files, kernel):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen(1)
+        port = s.getsockname()[1]
+        status, out, err = run(files, kernel, "-g", str(port))
+    assert (status, out) == (4, "")
+    assert err.count("\n") == 1 and f"-g {port}" in err

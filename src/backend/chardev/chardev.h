@@ -51,6 +51,12 @@ void chardev_destroy(struct chardev *cd);
 /* Swallows output, has no input. 0 or -errno. */
 int chardev_null_create(struct chardev **out);
 
+/* A TCP server at an IPv4 address and port, for one client at a time; the
+ * next waits. Without one output is lost. 0 or -errno (-EINVAL: no address;
+ * -EADDRINUSE, ...). */
+int chardev_tcp_create(struct chardev **out, struct mevent_loop *loop,
+    const char *address, uint16_t port);
+
 struct chardev_stdio_config {
 	struct mevent_loop *loop;
 	int in_fd, out_fd; /* not owned; usually 0 and 1; in_fd -1: no input */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bare metal, started by PVH: says hello on bvmcons and gives back what is
- * typed there up to a newline; then ends by the exit port that there is.
+ * Bare metal, started by PVH: says hello on bvmcons and the debug port and
+ * gives back what is typed there up to a newline; then ends by the exit port
+ * that there is.
  */
 #include <stdint.h>
 
@@ -53,17 +54,19 @@ inl(uint16_t port)
 }
 
 static void
-bvmcons(void)
+talk(uint16_t port, const char *s)
 {
-	const char *s;
 	uint32_t c;
 
-	for (s = "bvmcons: "; *s != '\0'; s++)
-		outl(0x220, (uint8_t)*s);
+	/* Output is lost until somebody listens. */
+	while (port == 0x224 && inl(port) != '?')
+		;
+	for (; *s != '\0'; s++)
+		outl(port, (uint8_t)*s);
 	do {
-		c = inl(0x220);
+		c = inl(port);
 		if (c != ~0u)
-			outl(0x220, c);
+			outl(port, c);
 	} while (c != '\n');
 }
 
@@ -72,7 +75,9 @@ void
 kmain(void)
 {
 	if (inw(0x220) == 0x6276)
-		bvmcons();
+		talk(0x220, "bvmcons: ");
+	if (inw(0x224) == 0x4256)
+		talk(0x224, "dbgport: ");
 	/* Of pc-testdev, with its scratch port. */
 	outl(0xe0, 0x12345678);
 	if (inl(0xe0) == 0x12345678 && inb(0xf4) == 0)
