@@ -3,13 +3,15 @@
 
 #include "chipset/pm.h"
 
+#define PM1_TMR    0x0001u
 #define PM1_PWRBTN 0x0100u
-/* Status bits that a one clears: WAK, RTC, SLPBTN, PWRBTN, BM. */
-#define PM1_STATUS_W1C 0x8710u
-/* Enable bits that stick: RTC, SLPBTN, PWRBTN, GBL. bhyve has only the last
- * two; ACPICA then logs an error when Linux tries the RTC's. Nothing sets the
- * status bits of the others. */
-#define PM1_ENABLE_MASK  0x0720u
+/* Status bits that a one clears: WAK, RTC, SLPBTN, PWRBTN, BM, TMR. */
+#define PM1_STATUS_W1C 0x8711u
+/* Enable bits that stick: RTC, SLPBTN, PWRBTN, GBL, TMR. bhyve has PWRBTN and
+ * GBL only; ACPICA then logs an error when Linux tries the RTC's. Nothing sets
+ * the status bits of RTC, SLPBTN and GBL. */
+#define PM1_ENABLE_MASK  0x0721u
+#define PM_TIMER_TOP     31
 #define PM1_SCI_EN       0x0001u
 #define PM1_SLP_EN       0x2000u
 #define PM1_SLP_TYP(c)   ((c) >> 10 & 7u)
@@ -22,6 +24,7 @@ static const struct state_field pm_fields[] = {
     STATE_FIELD(struct pm, control, 1),
     STATE_FIELD(struct pm, gpe_status, 1),
     STATE_FIELD(struct pm, gpe_enable, 1),
+    STATE_FIELD(struct pm, halves, 1),
     STATE_END,
 };
 const struct state_table pm_state = {"pm", 1, pm_fields};
@@ -29,7 +32,11 @@ const struct state_table pm_state = {"pm", 1, pm_fields};
 void
 pm_reset(struct pm *pm)
 {
+	uint64_t halves = pm->halves;
+
+	/* The timer goes on. */
 	memset(pm, 0, sizeof(*pm));
+	pm->halves = halves;
 }
 
 bool
@@ -40,10 +47,39 @@ pm_sci(const struct pm *pm)
 		    (pm->gpe_status & pm->gpe_enable) != 0));
 }
 
+static uint64_t
+pm_ticks(uint64_t now)
+{
+	return ((uint64_t)((unsigned __int128)now * PM_TIMER_HZ / 1000000000u));
+}
+
 uint32_t
 pm_timer(uint64_t now)
 {
-	return ((uint32_t)((unsigned __int128)now * PM_TIMER_HZ / 1000000000u));
+	return ((uint32_t)pm_ticks(now));
+}
+
+/* TMR_STS is set whenever the top bit changes (ACPI 6.4, 4.8.3.1.1). */
+void
+pm_update(struct pm *pm, uint64_t now)
+{
+	uint64_t halves = pm_ticks(now) >> PM_TIMER_TOP;
+
+	if (halves != pm->halves)
+		pm->status |= PM1_TMR;
+	pm->halves = halves;
+}
+
+uint64_t
+pm_next(const struct pm *pm, uint64_t now)
+{
+	unsigned __int128 ticks;
+
+	if (!(pm->enable & PM1_TMR) || (pm->status & PM1_TMR))
+		return (PM_NEVER);
+	ticks = ((pm_ticks(now) >> PM_TIMER_TOP) + 1) << PM_TIMER_TOP;
+	return (
+	    (uint64_t)((ticks * 1000000000u + PM_TIMER_HZ - 1) / PM_TIMER_HZ));
 }
 
 uint8_t

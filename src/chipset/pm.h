@@ -22,6 +22,7 @@
 struct pm {
 	uint16_t status, enable, control;
 	uint8_t gpe_status, gpe_enable;
+	uint64_t halves; /* changes of the timer's top bit that were seen */
 };
 extern const struct state_table pm_state;
 
@@ -41,6 +42,12 @@ void pm_reset(struct pm *pm);
 uint8_t pm_read(const struct pm *pm, unsigned offset);
 bool pm_write(struct pm *pm, unsigned offset, uint8_t val);
 uint32_t pm_timer(uint64_t now);
+/* Lets time pass: the timer's status follows its top bit. Before each of the
+ * functions below. */
+void pm_update(struct pm *pm, uint64_t now);
+/* When an update will raise the SCI next. */
+#define PM_NEVER UINT64_MAX
+uint64_t pm_next(const struct pm *pm, uint64_t now);
 /* Port 0xb2. */
 void pm_smi_command(struct pm *pm, uint8_t val);
 /* Presses the power button; false without ACPI. */

@@ -13,16 +13,34 @@ struct pm_dev {
 	struct pm pm;
 	struct irq_source sci;
 	struct vclock *vc;
+	struct vtimer timer; /* the PM timer's interrupt */
 	void (*poweroff)(void *arg);
 	void *arg;
 };
 
 static void
+pm_dev_lock(struct pm_dev *d)
+{
+	pthread_mutex_lock(&d->lock);
+	pm_update(&d->pm, vclock_now(d->vc));
+}
+
+static void
 pm_dev_unlock(struct pm_dev *d)
 {
 	irq_want(&d->sci, pm_sci(&d->pm));
+	vtimer_arm(&d->timer, pm_next(&d->pm, vclock_now(d->vc)));
 	pthread_mutex_unlock(&d->lock);
 	irq_sync(&d->sci);
+}
+
+static void
+pm_dev_fire(void *arg)
+{
+	struct pm_dev *d = arg;
+
+	pm_dev_lock(d);
+	pm_dev_unlock(d);
 }
 
 static void
@@ -31,7 +49,7 @@ pm_dev_read(void *arg, uint64_t off, unsigned size, uint64_t *val)
 	struct pm_dev *d = arg;
 	unsigned i;
 
-	pthread_mutex_lock(&d->lock);
+	pm_dev_lock(d);
 	*val = 0;
 	for (i = 0; i < size; i++)
 		*val |= (uint64_t)pm_read(&d->pm, (unsigned)off + i) << i * 8;
@@ -45,7 +63,7 @@ pm_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	bool s5 = false;
 	unsigned i;
 
-	pthread_mutex_lock(&d->lock);
+	pm_dev_lock(d);
 	for (i = 0; i < size; i++)
 		s5 |= pm_write(
 		    &d->pm, (unsigned)off + i, (uint8_t)(val >> i * 8));
@@ -83,7 +101,7 @@ pm_smi_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 
 	(void)off;
 	(void)size;
-	pthread_mutex_lock(&d->lock);
+	pm_dev_lock(d);
 	pm_smi_command(&d->pm, (uint8_t)val);
 	pm_dev_unlock(d);
 }
@@ -112,6 +130,7 @@ pm_dev_create(struct pm_dev **out, struct bus_space *ports,
 	d->poweroff = poweroff;
 	d->arg = arg;
 	irq_source_init(&d->sci, irqs, PM_SCI_LINE);
+	vtimer_init(&d->timer, vc, pm_dev_fire, d);
 	pm_reset(&d->pm);
 	error = bus_add(ports, "pm1", PM_BASE, 6, &pm1_ops, d);
 	if (error == 0)
@@ -136,6 +155,7 @@ pm_dev_destroy(struct pm_dev *d)
 {
 	if (d == NULL)
 		return;
+	vtimer_cancel(&d->timer);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
@@ -143,7 +163,7 @@ pm_dev_destroy(struct pm_dev *d)
 void
 pm_dev_reset(struct pm_dev *d)
 {
-	pthread_mutex_lock(&d->lock);
+	pm_dev_lock(d);
 	pm_reset(&d->pm);
 	pm_dev_unlock(d);
 }
@@ -153,7 +173,7 @@ pm_dev_power_button(struct pm_dev *d)
 {
 	bool heard;
 
-	pthread_mutex_lock(&d->lock);
+	pm_dev_lock(d);
 	heard = pm_power_button(&d->pm);
 	pm_dev_unlock(d);
 	return (heard);
@@ -162,7 +182,7 @@ pm_dev_power_button(struct pm_dev *d)
 void
 pm_dev_gpe(struct pm_dev *d, unsigned gpe)
 {
-	pthread_mutex_lock(&d->lock);
+	pm_dev_lock(d);
 	pm_gpe(&d->pm, gpe);
 	pm_dev_unlock(d);
 }
@@ -170,7 +190,7 @@ pm_dev_gpe(struct pm_dev *d, unsigned gpe)
 void
 pm_dev_dump(struct pm_dev *d, FILE *out)
 {
-	pthread_mutex_lock(&d->lock);
+	pm_dev_lock(d);
 	state_dump(out, &pm_state, &d->pm);
 	pthread_mutex_unlock(&d->lock);
 }

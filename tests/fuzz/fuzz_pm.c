@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
 #include "chipset/pm.h"
 #include "fuzz.h"
 
@@ -10,6 +12,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pm pm;
 	uint8_t op, val;
 
+	memset(&pm, 0, sizeof(pm));
 	pm_reset(&pm);
 	while (in.left > 0) {
 		op = fuzz_u8(&in);
@@ -30,7 +33,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 4:
 			fuzz_pass(&in, &now);
+			pm_update(&pm, now);
 			(void)pm_timer(now);
+			FUZZ_CHECK(pm_next(&pm, now) > now);
 			break;
 		default:
 			(void)pm_write(&pm, op >> 3, val);

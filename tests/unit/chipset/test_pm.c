@@ -30,6 +30,7 @@ test_pm1(void **state)
 	struct pm pm;
 
 	(void)state;
+	memset(&pm, 0, sizeof(pm));
 	pm_reset(&pm);
 	assert_false(pm_power_button(&pm)); /* no ACPI yet */
 	assert_int_equal(pm_read(&pm, PM1_STATUS + 1), 0);
@@ -42,10 +43,10 @@ test_pm1(void **state)
 	assert_false(pm_write(&pm, PM1_CONTROL + 1, 0x20)); /* type 0 */
 	assert_true(pm_write(&pm, PM1_CONTROL + 1, 0x34));
 	assert_int_equal(pm_read(&pm, PM1_CONTROL + 1), 0x14);
-	/* RTC, sleep and power button, GBL can be enabled. */
+	/* RTC, sleep and power button, GBL, the timer can be enabled. */
 	pm_write(&pm, PM1_ENABLE, 0xff);
 	pm_write(&pm, PM1_ENABLE + 1, 0xff);
-	assert_int_equal(pm_read(&pm, PM1_ENABLE), 0x20);
+	assert_int_equal(pm_read(&pm, PM1_ENABLE), 0x21);
 	assert_int_equal(pm_read(&pm, PM1_ENABLE + 1), 0x07);
 	assert_false(pm_sci(&pm));
 	assert_true(pm_power_button(&pm));
@@ -63,12 +64,47 @@ test_pm1(void **state)
 	assert_false(pm_sci(&pm));
 }
 
+/* The timer's interrupt: its top bit changes every 599.93 s. */
+static void
+test_timer_status(void **state)
+{
+	const uint64_t half = 599932015941ull;
+	struct pm pm;
+
+	(void)state;
+	memset(&pm, 0, sizeof(pm));
+	pm_reset(&pm);
+	pm_smi_command(&pm, PM_ACPI_ENABLE);
+	assert_true(pm_next(&pm, 0) == PM_NEVER);
+	pm_write(&pm, PM1_ENABLE, 0x01);
+	assert_true(pm_next(&pm, 5) == half);
+	pm_update(&pm, half - 1);
+	assert_int_equal(pm_read(&pm, PM1_STATUS), 0);
+	assert_false(pm_sci(&pm));
+	pm_update(&pm, half);
+	assert_int_equal(pm_read(&pm, PM1_STATUS), 1);
+	assert_true(pm_sci(&pm));
+	assert_true(pm_next(&pm, half) == PM_NEVER);
+	pm_write(&pm, PM1_STATUS, 0x01);
+	assert_false(pm_sci(&pm));
+	assert_true(pm_next(&pm, half) == 1199864031882ull);
+	/* Set without being enabled, too. */
+	pm_write(&pm, PM1_ENABLE, 0);
+	pm_update(&pm, 1199864031882ull);
+	assert_int_equal(pm_read(&pm, PM1_STATUS), 1);
+	assert_false(pm_sci(&pm));
+	pm_reset(&pm);
+	pm_update(&pm, 1199864031882ull);
+	assert_int_equal(pm_read(&pm, PM1_STATUS), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_timer),
 	    cmocka_unit_test(test_pm1),
+	    cmocka_unit_test(test_timer_status),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
