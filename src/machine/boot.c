@@ -144,6 +144,17 @@ machine_load(struct machine *m, struct config_error *err)
 	return (error);
 }
 
+int
+machine_reload(struct machine *m, struct config_error *err)
+{
+	int error = 0;
+
+	if (gmem_rom(m->gmem) != 0)
+		error = rom_shadow(m->gmem);
+	memset(&m->regs, 0, sizeof(m->regs));
+	return (error != 0 ? error : machine_load(m, err));
+}
+
 static int
 set_seg(struct vcpu *vcpu, enum vm_segreg seg, const struct boot_seg *s)
 {
