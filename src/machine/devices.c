@@ -80,10 +80,11 @@ add_com(struct machine *m, unsigned n, const char *path,
 	m->com[n] = cd;
 	if (cd->where[0] == '\0')
 		return (0);
-	if (cd->where[0] == '/' && rundir_link(m->rundir, name, cd->where) != 0)
+	if (cd->where[0] == '/' &&
+	    rundir_link(m->rundir, name, cd->where) != 0)
 		log_warn("%s: no link to %s in the machine's directory", name,
 		    cd->where);
-	/* Nobody could guess a new terminal's name, or a port left to chance. */
+	/* Nobody could guess a new terminal's name, or a port left open. */
 	if (path[0] == 'p' ||
 	    (path[0] == 't' && strcmp(path + 4, cd->where) != 0))
 		log_warn("%s: %s", name, cd->where);

@@ -42,7 +42,8 @@ int machine_create(
  * failure is reported to stderr. With reboot=internal a reset is no end.
  */
 enum machine_status machine_run(struct machine *m);
-/* Restores the terminal and gives up the machine's name; takes a half-built machine, or NULL. */
+/* Restores the terminal and gives up the machine's name; takes a half-built
+ * machine, or NULL. */
 void machine_destroy(struct machine *m);
 
 #endif

@@ -123,7 +123,8 @@ static const struct {
     {"-c 4294967297 vm0",
 	"-c 4294967297: cpus=4294967297: not a number from 1 to 65535"},
     {"-c 18446744073709551617 vm0",
-	"-c 18446744073709551617: cpus=18446744073709551617: not a number from 1 to 65535"},
+	"-c 18446744073709551617: cpus=18446744073709551617: not a number "
+	"from 1 to 65535"},
     {"-c cpus= vm0",
 	"-c cpus=: cpus=: not a number from 1 to 65535"},
     {"-c 1,cores=0 vm0",
@@ -758,7 +759,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_wrong),
-    cmocka_unit_test(test_values),
+	    cmocka_unit_test(test_values),
 	    cmocka_unit_test(test_right),
 	    cmocka_unit_test(test_lists),
 	    cmocka_unit_test(test_table),
