@@ -36,6 +36,13 @@ def rundir():
         yield pathlib.Path(tmp)
 
 
+@pytest.fixture(autouse=True)
+def empty_rundir(rundir):
+    """No directory of a test before, of another user even."""
+    for name in os.listdir(rundir):
+        shutil.rmtree(rundir / name)
+
+
 @pytest.fixture(scope="session")
 def files():
     """The files, copied to where an unprivileged user can read them."""

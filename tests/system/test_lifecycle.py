@@ -22,13 +22,6 @@ def wait_for(what):
         time.sleep(0.02)
 
 
-@pytest.fixture(autouse=True)
-def fresh(rundir):
-    """No directory that a test before has left."""
-    for name in os.listdir(rundir):
-        shutil.rmtree(rundir / name)
-
-
 def test_one_of_a_name(ending, rundir):
     m = ending("SLEEP")
     m.expect(">")

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from kernellog import complaints
+
 
 @pytest.mark.parametrize("what, status", [
     ("RESET", 0), ("POWEROFF", 1), ("HALT", 2), ("TRIPLE", 3),
@@ -55,6 +57,32 @@ def test_apic_mode(ending):
     assert ending("APIC", "-a").output() == (">x", 0)
     assert ending("APIC", "-x").output() == (">X", 0)
     assert ending("APIC", "-xa").output() == (">x", 0)
+
+
+def test_linux_in_x2apic_mode(machine):
+    m = machine("-x", "-c", "2")
+    log = m.boot()
+    assert "x2apic: enabled by BIOS" in log
+    assert complaints(log) == []
+    assert m.run("nproc") == "2\n"
+
+
+def test_fatal_exit(ending):
+    """Code where nothing is: what happened, where, and all registers."""
+    m = ending("NOWHERE")
+    out, status = m.output()
+    assert status == 4
+    lines = out.replace("\r", "").splitlines()
+    assert re.fullmatch(
+        r"lhyve: vcpu 0: code outside memory at 0x1000 \(physical "
+        r"0xffff1000\) at 0x1000; please report it", lines[0]), out
+    assert lines[1:3] == ["vm exit[0]", "\treason\t\tsoft"]
+    assert "\trip\t\t0x0000000000001000" in lines
+    for name in ("rax", "r15", "rip", "cr0", "cs", "tr", "gdtr"):
+        assert re.search(rf"^{name} |  {name} ", "\n".join(lines), re.M), name
+    assert any(re.match(r"cs +sel 0xf000 base 0x00000000ffff0000", line)
+               for line in lines)
+    assert m.restored()
 
 
 def test_clock(ending):

@@ -140,5 +140,9 @@ out:	RESET
 %endif
 
 	times	0xff0 - ($ - $$) db 0xff
+%ifdef DO_NOWHERE			; below the ROM, where nothing is
+	jmp	0x1000
+%else
 	jmp	0xf000:start
+%endif
 	times	0x1000 - ($ - $$) db 0xff
