@@ -32,6 +32,14 @@ def unprivileged():
             "--clear-groups"]
 
 
+def wait_for(what):
+    """Until it is true, which takes no more than a moment."""
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 class Console:
     """A command on a terminal of its own.
 

@@ -6,20 +6,12 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
 from console import BOOT, Firmware, unprivileged
 from conftest import ends_rom
 from kernellog import complaints
-
-
-def wait_for(what):
-    deadline = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_one_of_a_name(ending, rundir):

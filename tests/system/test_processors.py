@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from console import wait_for
 from kernellog import complaints
 
 
@@ -110,6 +111,7 @@ def test_pinning(ending):
     m = ending("SLEEP", "-c", "3", "-p", f"0:{host[-1]}", "-p",
                  f"1:{host[0]}", "-p", f"1:{host[-1]}")
     m.expect(">")
+    wait_for(lambda: "vcpu 2" in threads(m.pid))
     names = threads(m.pid)
     assert os.sched_getaffinity(names["vcpu 0"]) == {host[-1]}
     assert os.sched_getaffinity(names["vcpu 1"]) == {host[0], host[-1]}

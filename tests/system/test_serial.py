@@ -14,8 +14,7 @@ import pexpect
 import pexpect.fdpexpect
 import pytest
 
-from console import BOOT, REPLY, Machine
-from test_lifecycle import wait_for
+from console import BOOT, REPLY, Machine, wait_for
 
 
 @pytest.fixture

@@ -351,15 +351,21 @@ line_drain(struct line *l)
 {
 	struct pollfd pfd = {.fd = l->cfg.fd, .events = POLLOUT};
 	uint64_t end = now_ns() + WAIT_DRAIN;
-	int unread = 0;
+	unsigned quiet = 0;
+	int unread;
 
 	line_flush(l);
 	while (l->count > 0 && !l->gone && now_ns() < end)
 		if (poll(&pfd, 1, 10) > 0)
 			line_flush(l);
-	while (l->cfg.keep_fd >= 0 && now_ns() < end &&
-	    ioctl(l->cfg.keep_fd, FIONREAD, &unread) == 0 && unread > 0)
+	/* A worker of the kernel moves it to where it is counted: nothing is
+	 * there only if nothing comes for a while. */
+	while (l->cfg.keep_fd >= 0 && quiet < 10 && now_ns() < end) {
+		if (ioctl(l->cfg.keep_fd, FIONREAD, &unread) != 0)
+			break;
+		quiet = unread > 0 ? 0 : quiet + 1;
 		(void)poll(NULL, 0, 10);
+	}
 }
 
 static void
