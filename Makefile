@@ -53,6 +53,9 @@ $(GUEST)/initrd-i386.gz: scripts/make-initramfs scripts/guest-init \
 	@scripts/deps run
 	@scripts/make-initramfs $@ bin/busybox=$(GUEST)/busybox-i386
 
+$(GUEST)/xen:
+	@scripts/fetch-xen $(GUEST)
+
 $(GUEST)/initrd.gz: scripts/make-initramfs scripts/guest-init
 	@scripts/deps run
 	@scripts/make-initramfs $@
@@ -74,7 +77,8 @@ check:
 	@scripts/deps build run check
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@$(MESON) configure $(BUILD) -Dtests=enabled
-	@$(MAKE) --no-print-directory all guest guest32
+	@$(MAKE) --no-print-directory all guest guest32 \
+	    $(GUEST)/xen
 	@status=0; \
 	$(MESON) test -C $(BUILD) --print-errorlogs || status=1; \
 	$(PYTHON) -m pytest tests/lint tests/system || status=1; \

@@ -121,6 +121,7 @@ irq_source_init(struct irq_source *src, struct irq_lines *il, unsigned line)
 	src->il = il;
 	src->line = line;
 	atomic_init(&src->want, false);
+	atomic_init(&src->fell, false);
 	src->have = false;
 }
 
@@ -139,6 +140,9 @@ void
 irq_sync(struct irq_source *src)
 {
 	pthread_mutex_lock(&src->il->lock);
+	/* In this order: who wants high after low sets `fell` first. */
+	if (atomic_exchange(&src->fell, false))
+		irq_source_apply(src, false);
 	irq_source_apply(src, atomic_load(&src->want));
 	pthread_mutex_unlock(&src->il->lock);
 }

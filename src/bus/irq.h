@@ -40,12 +40,15 @@ bool irq_level(struct irq_lines *il, unsigned line);
  * One device's hold on a line. The device stores what it wants under its
  * own lock (irq_want), unlocks, and calls irq_sync(): whichever thread comes
  * last brings the line to the level that was wanted last, so that two
- * threads cannot leave it wrong by overtaking each other.
+ * threads cannot leave it wrong by overtaking each other. A level that was
+ * low in between is seen as low: an input that waits for edges would wait
+ * for ever otherwise.
  */
 struct irq_source {
 	struct irq_lines *il;
 	unsigned line;
 	atomic_bool want;
+	atomic_bool fell; /* low was wanted, and has not been shown yet */
 	bool have; /* by the lines' lock */
 };
 void irq_source_init(
@@ -53,6 +56,8 @@ void irq_source_init(
 static inline void
 irq_want(struct irq_source *src, bool level)
 {
+	if (!level)
+		atomic_store(&src->fell, true);
 	atomic_store(&src->want, level);
 }
 void irq_sync(struct irq_source *src);

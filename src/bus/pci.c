@@ -7,11 +7,17 @@
 
 #define PCI_ADDR_ENABLE 0x80000000u
 #define PCI_ADDR_MASK   0x80fffffcu
-#define PCI_STATUS_CAP  0x0010u
-#define PCI_CAP_FIRST   0x40u
 #define PCI_ECAM_SIZE   (256ull << 20)
+#define PCI_CFG_EXT     0x1000u
+/* bhyve: where BARs begin, and what each bus's windows are multiples of. */
+#define PCI_IO_BASE     0x2000u
+#define PCI_IO_ROUND    0x20u
+#define PCI_MEM32_ROUND (1ull << 20)
+#define PCI_MEM64_ROUND (512ull << 20)
 /* Commands a guest can write: bhyve's, bits 0-6 and 8-10. */
 #define PCI_CMD_WRITABLE 0x077fu
+/* What went wrong (PCI 6.2.3). */
+#define PCI_STATUS_W1C 0xf900u
 
 uint32_t
 pci_cfg_get(const struct pci_dev *dev, unsigned off, unsigned size)
@@ -64,24 +70,18 @@ pci_dev_ops(const struct pci_dev *dev)
 	return (dev->ops);
 }
 
-unsigned
-pci_dev_slot(const struct pci_dev *dev)
+uint16_t
+pci_dev_bdf(const struct pci_dev *dev)
 {
-	return (dev->slot);
-}
-
-unsigned
-pci_dev_func(const struct pci_dev *dev)
-{
-	return (dev->func);
+	return (dev->bdf);
 }
 
 struct pci_dev *
-pci_at(struct pci_bus *bus, unsigned slot, unsigned func)
+pci_at(struct pci_bus *bus, uint16_t bdf)
 {
-	if (slot >= PCI_SLOTS || func >= PCI_FUNCS)
-		return (NULL);
-	return (bus->dev[slot][func]);
+	const struct pci_root *root = bus->root[bdf >> 8];
+
+	return (root != NULL ? root->dev[bdf & 0xff] : NULL);
 }
 
 const struct pci_device_ops *
@@ -95,21 +95,20 @@ pci_find(const struct pci_device_ops *const *list, const char *name)
 
 /* A function's header type says whether its slot holds several. */
 static void
-pci_multifunc(struct pci_bus *bus, unsigned slot)
+pci_multifunc(struct pci_root *root, unsigned slot)
 {
+	struct pci_dev **fn = &root->dev[slot * PCI_FUNCS];
 	unsigned i, n = 0;
 
 	for (i = 0; i < PCI_FUNCS; i++)
-		n += bus->dev[slot][i] != NULL;
+		n += fn[i] != NULL;
 	for (i = 0; i < PCI_FUNCS; i++) {
-		struct pci_dev *dev = bus->dev[slot][i];
-		uint8_t bit = n > 1 ? PCI_HDR_MULTIFUNC : 0;
-
-		if (dev == NULL)
+		if (fn[i] == NULL)
 			continue;
-		dev->cfg[PCIR_HDRTYPE] =
-		    (uint8_t)((dev->cfg[PCIR_HDRTYPE] & 0x7f) | bit);
-		dev->power_on[PCIR_HDRTYPE] = dev->cfg[PCIR_HDRTYPE];
+		fn[i]->cfg[PCIR_HDRTYPE] =
+		    (uint8_t)((fn[i]->cfg[PCIR_HDRTYPE] & 0x7f) |
+			      (n > 1 ? PCI_HDR_MULTIFUNC : 0));
+		fn[i]->power_on[PCIR_HDRTYPE] = fn[i]->cfg[PCIR_HDRTYPE];
 	}
 }
 
@@ -120,13 +119,14 @@ pci_cfg_read(
 {
 	uint32_t val;
 
-	if (dev == NULL || off % size != 0 || off >= PCI_CFG_SIZE) {
-		/* An empty list of extended capabilities. */
-		if (dev != NULL && off >= 0x100 && off + size <= 0x104)
-			return (0);
+	if (dev == NULL || off % size != 0)
 		return ((uint32_t)bus_ones(size));
-	}
+	/* The extended space of a conventional device is not there; that of
+	 * an Express one is an empty list (PCIe 7.6.2). */
+	if (off >= PCI_CFG_SIZE)
+		return (dev->pcie ? 0 : (uint32_t)bus_ones(size));
 	pthread_mutex_lock(&bus->lock);
+	pci_intr_publish(dev);
 	val = pci_cfg_get(dev, off, size);
 	pthread_mutex_unlock(&bus->lock);
 	if (dev->ops->cfg_read != NULL)
@@ -153,7 +153,9 @@ pci_cfg_write(struct pci_bus *bus, struct pci_dev *dev, unsigned off,
 	}
 	if (off < PCIR_BAR0 + PCI_BARS * 4u)
 		pci_bar_update(dev);
+	pci_intr_config(dev);
 	pthread_mutex_unlock(&bus->lock);
+	pci_intr_settle(dev);
 	if (dev->ops->cfg_write != NULL)
 		dev->ops->cfg_write(dev, off, size, val);
 }
@@ -193,9 +195,9 @@ pci_selected(struct pci_bus *bus, uint64_t offset, unsigned *off)
 	addr = bus->addr;
 	pthread_mutex_unlock(&bus->lock);
 	*off = (addr & 0xfc) + (unsigned)offset;
-	if ((addr & PCI_ADDR_ENABLE) == 0 || (addr >> 16 & 0xff) != 0)
+	if ((addr & PCI_ADDR_ENABLE) == 0)
 		return (NULL);
-	return (bus->dev[addr >> 11 & 0x1f][addr >> 8 & 7]);
+	return (pci_at(bus, (uint16_t)(addr >> 8)));
 }
 
 static void
@@ -218,26 +220,18 @@ pci_data_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
 	pci_cfg_write(arg, dev, off, size, (uint32_t)val);
 }
 
-static struct pci_dev *
-pci_ecam_dev(struct pci_bus *bus, uint64_t offset)
-{
-	if (offset >> 20 != 0)
-		return (NULL);
-	return (bus->dev[offset >> 15 & 0x1f][offset >> 12 & 7]);
-}
-
 static void
 pci_ecam_read(void *arg, uint64_t offset, unsigned size, uint64_t *val)
 {
-	*val = pci_cfg_read(
-	    arg, pci_ecam_dev(arg, offset), (unsigned)offset & 0xfff, size);
+	*val = pci_cfg_read(arg, pci_at(arg, (uint16_t)(offset >> 12)),
+	    (unsigned)offset % PCI_CFG_EXT, size);
 }
 
 static void
 pci_ecam_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
 {
-	pci_cfg_write(arg, pci_ecam_dev(arg, offset), (unsigned)offset & 0xfff,
-	    size, (uint32_t)val);
+	pci_cfg_write(arg, pci_at(arg, (uint16_t)(offset >> 12)),
+	    (unsigned)offset % PCI_CFG_EXT, size, (uint32_t)val);
 }
 
 /* CONFIG_ADDRESS is a dword only: its other bytes are other ports, 0xcf9
@@ -270,7 +264,7 @@ pci_bus_create(struct pci_bus **out, const struct pci_config *cfg)
 		return (-ENOMEM);
 	bus->cfg = *cfg;
 	pthread_mutex_init(&bus->lock, NULL);
-	bus->next_io = 0x2000; /* bhyve */
+	bus->next_io = PCI_IO_BASE;
 	bus->next_mem32 = cfg->mem32_base;
 	bus->next_mem64 = cfg->mem64_base;
 	error =
@@ -306,6 +300,7 @@ pci_dev_free(struct pci_dev *dev)
 	pci_bar_unmap(dev);
 	if (dev->ops->fini != NULL)
 		dev->ops->fini(dev);
+	pci_intr_fini(dev);
 	free(dev->priv);
 	free(dev);
 }
@@ -313,6 +308,7 @@ pci_dev_free(struct pci_dev *dev)
 void
 pci_bus_destroy(struct pci_bus *bus)
 {
+	struct pci_dev *dev;
 	unsigned i;
 
 	if (bus == NULL)
@@ -321,8 +317,12 @@ pci_bus_destroy(struct pci_bus *bus)
 	bus_remove(bus->cfg.ports, 0xcfc);
 	if (bus->cfg.ecam_base != 0)
 		bus_remove(bus->cfg.mmio, bus->cfg.ecam_base);
-	for (i = 0; i < PCI_SLOTS * PCI_FUNCS; i++)
-		pci_dev_free(bus->dev[i / PCI_FUNCS][i % PCI_FUNCS]);
+	while ((dev = bus->devs) != NULL) {
+		bus->devs = dev->next;
+		pci_dev_free(dev);
+	}
+	for (i = 0; i < PCI_BUSES; i++)
+		free(bus->root[i]);
 	pthread_mutex_destroy(&bus->lock);
 	free(bus);
 }
@@ -330,49 +330,105 @@ pci_bus_destroy(struct pci_bus *bus)
 void
 pci_bus_reset(struct pci_bus *bus)
 {
-	unsigned i;
+	struct pci_dev *dev;
 
 	pthread_mutex_lock(&bus->lock);
 	bus->addr = 0;
 	pthread_mutex_unlock(&bus->lock);
-	for (i = 0; i < PCI_SLOTS * PCI_FUNCS; i++) {
-		struct pci_dev *dev = bus->dev[i / PCI_FUNCS][i % PCI_FUNCS];
-
-		if (dev == NULL)
-			continue;
+	for (dev = bus->devs; dev != NULL; dev = dev->next) {
 		pthread_mutex_lock(&bus->lock);
 		memcpy(dev->cfg, dev->power_on, sizeof(dev->cfg));
 		pci_bar_update(dev);
+		pci_intr_reset(dev);
 		pthread_mutex_unlock(&bus->lock);
+		pci_intr_settle(dev);
 		if (dev->ops->reset != NULL)
 			dev->ops->reset(dev);
 	}
 }
 
-int
-pci_add(struct pci_bus *bus, unsigned slot, unsigned func,
-    const struct pci_device_ops *ops, void *conf, struct pci_dev **out)
+static void
+round_up(uint64_t *val, uint64_t unit)
 {
+	*val = (*val + unit - 1) & ~(unit - 1);
+}
+
+/* The bus with the number, made when its first function comes: then its
+ * windows begin where those of the bus before it are used up. */
+static int
+pci_root_get(struct pci_bus *bus, unsigned num, struct pci_root **out)
+{
+	struct pci_root *root = bus->root[num];
+
+	if (num < bus->last)
+		return (-EINVAL);
+	if (root == NULL) {
+		root = calloc(1, sizeof(*root));
+		if (root == NULL)
+			return (-ENOMEM);
+		if (num != 0) {
+			round_up(&bus->next_io, PCI_IO_ROUND);
+			round_up(&bus->next_mem32, PCI_MEM32_ROUND);
+			round_up(&bus->next_mem64, PCI_MEM64_ROUND);
+		}
+		root->base_io = bus->next_io;
+		root->base_mem32 = bus->next_mem32;
+		root->base_mem64 = bus->next_mem64;
+		bus->root[num] = root;
+	}
+	bus->last = num;
+	*out = root;
+	return (0);
+}
+
+bool
+pci_bus_windows(struct pci_bus *bus, unsigned num, struct pci_windows *w)
+{
+	const struct pci_root *root, *next = NULL;
+	unsigned i;
+
+	root = num < PCI_BUSES ? bus->root[num] : NULL;
+	if (root == NULL && num != 0)
+		return (false);
+	for (i = num + 1; i < PCI_BUSES && next == NULL; i++)
+		next = bus->root[i];
+	w->io_base = root != NULL ? (uint32_t)root->base_io : PCI_IO_BASE;
+	w->mem32_base =
+	    root != NULL ? (uint32_t)root->base_mem32 : bus->cfg.mem32_base;
+	w->mem64_base = root != NULL ? root->base_mem64 : bus->cfg.mem64_base;
+	w->io_limit = next != NULL ? (uint32_t)next->base_io : 0x10000;
+	w->mem32_limit =
+	    next != NULL ? (uint32_t)next->base_mem32 : bus->cfg.mem32_limit;
+	w->mem64_limit = next != NULL ? next->base_mem64 : bus->cfg.mem64_limit;
+	return (true);
+}
+
+int
+pci_add(struct pci_bus *bus, uint16_t bdf, const struct pci_device_ops *ops,
+    void *conf, struct pci_dev **out)
+{
+	struct pci_root *root;
 	struct pci_dev *dev;
 	int error;
 
-	if (slot >= PCI_SLOTS || func >= PCI_FUNCS)
-		return (-EINVAL);
-	if (bus->dev[slot][func] != NULL)
+	error = pci_root_get(bus, bdf >> 8, &root);
+	if (error != 0)
+		return (error);
+	if (root->dev[bdf & 0xff] != NULL)
 		return (-EEXIST);
 	dev = calloc(1, sizeof(*dev));
 	if (dev == NULL)
 		return (-ENOMEM);
 	dev->bus = bus;
 	dev->ops = ops;
-	dev->slot = slot;
-	dev->func = func;
+	dev->bdf = bdf;
 	dev->cap_end = PCI_CAP_FIRST;
 	dev->priv = calloc(1, ops->priv_size ? ops->priv_size : 1);
 	if (dev->priv == NULL) {
 		free(dev);
 		return (-ENOMEM);
 	}
+	pci_intr_init(dev);
 	pci_cfg_set(dev, PCIR_VENDOR, 2, ops->vendor);
 	pci_cfg_set(dev, PCIR_DEVICE, 2, ops->device);
 	pci_cfg_set(dev, PCIR_REVID, 1, ops->revid);
@@ -382,6 +438,7 @@ pci_add(struct pci_bus *bus, unsigned slot, unsigned func,
 	pci_cfg_set(
 	    dev, PCIR_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
 	pci_cfg_writable(dev, PCIR_COMMAND, 2, PCI_CMD_WRITABLE);
+	pci_cfg_w1c(dev, PCIR_STATUS, 2, PCI_STATUS_W1C);
 	pci_cfg_set(dev, PCIR_INTLINE, 1, 0xff);
 	pci_cfg_writable(dev, PCIR_INTLINE, 1, 0xff);
 	error = ops->init != NULL ? ops->init(dev, conf) : 0;
@@ -391,51 +448,42 @@ pci_add(struct pci_bus *bus, unsigned slot, unsigned func,
 	}
 	memcpy(dev->power_on, dev->cfg, sizeof(dev->cfg));
 	pthread_mutex_lock(&bus->lock);
-	bus->dev[slot][func] = dev;
-	pci_multifunc(bus, slot);
+	root->dev[bdf & 0xff] = dev;
+	dev->next = bus->devs;
+	bus->devs = dev;
+	pci_multifunc(root, bdf >> 3 & 0x1f);
 	pci_bar_update(dev);
+	pci_intr_config(dev);
 	pthread_mutex_unlock(&bus->lock);
 	if (out != NULL)
 		*out = dev;
 	return (0);
 }
 
-int
-pci_cap_add(struct pci_dev *dev, uint8_t id, const void *body, unsigned len)
-{
-	unsigned off = dev->cap_end;
-
-	if (len < 2 || len > PCI_CFG_SIZE - off)
-		return (-ENOSPC);
-	memcpy(&dev->cfg[off], body, len);
-	dev->cfg[off] = id;
-	dev->cfg[off + 1] = 0;
-	dev->cfg[dev->cap_last ? dev->cap_last + 1 : PCIR_CAPPTR] =
-	    (uint8_t)off;
-	dev->cfg[PCIR_STATUS] |= PCI_STATUS_CAP;
-	dev->cap_last = off;
-	dev->cap_end = (off + len + 3) & ~3u;
-	return ((int)off);
-}
-
 void
 pci_dump(struct pci_bus *bus, FILE *out)
 {
-	unsigned i, j;
+	struct pci_dev *dev;
+	unsigned i;
 
-	for (i = 0; i < PCI_SLOTS * PCI_FUNCS; i++) {
-		struct pci_dev *dev = bus->dev[i / PCI_FUNCS][i % PCI_FUNCS];
+	for (dev = bus->devs; dev != NULL; dev = dev->next) {
+		char node[32];
 
-		if (dev == NULL)
-			continue;
-		fprintf(out, "pci.%u.%u.name = %s\n", dev->slot, dev->func,
-		    dev->ops->name);
-		fprintf(out, "pci.%u.%u.cfg = ", dev->slot, dev->func);
+		(void)snprintf(node, sizeof(node), "pci.%u.%u.%u",
+		    dev->bdf >> 8, dev->bdf >> 3 & 0x1fu, dev->bdf & 7u);
+		fprintf(out, "%s.device = %s\n", node, dev->ops->name);
+		fprintf(out, "%s.cfg = ", node);
 		pthread_mutex_lock(&bus->lock);
-		for (j = 0; j < PCI_CFG_SIZE; j++)
-			fprintf(out, "%02x", dev->cfg[j]);
-		pthread_mutex_unlock(&bus->lock);
+		pci_intr_publish(dev);
+		for (i = 0; i < PCI_CFG_SIZE; i++)
+			fprintf(out, "%02x", dev->cfg[i]);
 		fputc('\n', out);
+		pthread_mutex_lock(&dev->intr.lock);
+		state_dump(out, &pci_intr_state, &dev->intr);
+		for (i = 0; i < dev->intr.msix_vectors; i++)
+			state_dump(out, &pci_msix_state, &dev->intr.msix[i]);
+		pthread_mutex_unlock(&dev->intr.lock);
+		pthread_mutex_unlock(&bus->lock);
 		if (dev->ops->state != NULL)
 			state_dump(out, dev->ops->state, dev->priv);
 	}

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "bus/pci_impl.h"
 
-#define PCI_IO_LIMIT     0x10000u
 #define PCI_BAR_IO_BIT   0x1u
 #define PCI_BAR_TYPE64   0x4u
 #define PCI_BAR_PREFETCH 0x8u
@@ -18,22 +17,41 @@ static void
 pci_bar_read(void *arg, uint64_t offset, unsigned size, uint64_t *val)
 {
 	struct pci_bar *bar = arg;
+	const struct pci_device_ops *ops = bar->dev->ops;
+	uint64_t lo = UINT32_MAX, hi = UINT32_MAX;
 
-	if (bar->dev->ops->bar_read != NULL)
-		bar->dev->ops->bar_read(bar->dev, bar->idx, offset, size, val);
+	if (pci_msix_read(bar->dev, bar->idx, offset, size, val) ||
+	    ops->bar_read == NULL)
+		return;
+	if (size < 8) {
+		ops->bar_read(bar->dev, bar->idx, offset, size, val);
+		return;
+	}
+	ops->bar_read(bar->dev, bar->idx, offset, 4, &lo);
+	ops->bar_read(bar->dev, bar->idx, offset + 4, 4, &hi);
+	*val = hi << 32 | (lo & UINT32_MAX);
 }
 
 static void
 pci_bar_write(void *arg, uint64_t offset, unsigned size, uint64_t val)
 {
 	struct pci_bar *bar = arg;
+	const struct pci_device_ops *ops = bar->dev->ops;
 
-	if (bar->dev->ops->bar_write != NULL)
-		bar->dev->ops->bar_write(bar->dev, bar->idx, offset, size, val);
+	if (pci_msix_write(bar->dev, bar->idx, offset, size, val) ||
+	    ops->bar_write == NULL)
+		return;
+	if (size < 8) {
+		ops->bar_write(bar->dev, bar->idx, offset, size, val);
+		return;
+	}
+	ops->bar_write(bar->dev, bar->idx, offset, 4, val & UINT32_MAX);
+	ops->bar_write(bar->dev, bar->idx, offset + 4, 4, val >> 32);
 }
 
+/* Quadwords for the table of MSI-X; devices get dwords. */
 static const struct bus_ops pci_bar_ops = {
-    .sizes = 1 | 2 | 4,
+    .sizes = 1 | 2 | 4 | 8,
     .read = pci_bar_read,
     .write = pci_bar_write,
 };
@@ -89,8 +107,27 @@ pci_bar_wanted(const struct pci_bar *bar)
 	return (addr + bar->size < addr ? 0 : addr);
 }
 
-void
-pci_bar_update(struct pci_dev *dev)
+/* Unmaps what moves. True if a place became free. */
+static bool
+pci_bar_leave(struct pci_dev *dev)
+{
+	bool left = false;
+	unsigned i;
+
+	for (i = 0; i < PCI_BARS; i++) {
+		struct pci_bar *bar = &dev->bar[i];
+
+		if (bar->mapped == 0 || bar->mapped == pci_bar_wanted(bar))
+			continue;
+		bus_remove(pci_bar_space(bar), bar->mapped);
+		bar->mapped = 0;
+		left = true;
+	}
+	return (left);
+}
+
+static void
+pci_bar_enter(struct pci_dev *dev)
 {
 	unsigned i;
 
@@ -98,21 +135,30 @@ pci_bar_update(struct pci_dev *dev)
 		struct pci_bar *bar = &dev->bar[i];
 		uint64_t addr = pci_bar_wanted(bar);
 
-		if (addr == bar->mapped)
-			continue;
-		if (bar->mapped != 0)
-			bus_remove(pci_bar_space(bar), bar->mapped);
-		bar->mapped = 0;
-		if (addr == 0)
+		if (addr == 0 || bar->mapped != 0)
 			continue;
 		/* A place that is taken or outside: not decoded, as if the
 		 * bridge did not forward it. */
 		if (bus_add(pci_bar_space(bar), dev->ops->name, addr, bar->size,
 			&pci_bar_ops, bar) == 0)
 			bar->mapped = addr;
-		trace(TRACE_io, "pci %u:%u bar %u at %" PRIx64 "%s", dev->slot,
-		    dev->func, i, addr, bar->mapped ? "" : " refused");
+		trace(TRACE_io, "pci %04x bar %u at %" PRIx64 "%s", dev->bdf, i,
+		    addr, bar->mapped ? "" : " refused");
 	}
+}
+
+void
+pci_bar_update(struct pci_dev *dev)
+{
+	struct pci_dev *other;
+	bool left;
+
+	left = pci_bar_leave(dev);
+	pci_bar_enter(dev);
+	/* What this one was in the way of. */
+	for (other = left ? dev->bus->devs : NULL; other != NULL;
+	     other = other->next)
+		pci_bar_enter(other);
 }
 
 void
@@ -185,4 +231,12 @@ pci_bar_add(
 		pci_cfg_writable(dev, off + 4, 4, (uint32_t)(mask >> 32));
 	}
 	return (0);
+}
+
+void
+pci_bar_prefetchable(struct pci_dev *dev, unsigned idx)
+{
+	if (idx < PCI_BARS && dev->bar[idx].type != PCI_BAR_NONE &&
+	    dev->bar[idx].type != PCI_BAR_IO)
+		dev->cfg[PCIR_BAR0 + idx * 4] |= PCI_BAR_PREFETCH;
 }

@@ -9,6 +9,7 @@
 #include "chipset/i8042.h"
 #include "chipset/ioapic.h"
 #include "chipset/pic.h"
+#include "chipset/pirq.h"
 #include "chipset/pit.h"
 #include "chipset/pm.h"
 #include "chipset/rtc.h"
@@ -17,6 +18,7 @@
 struct chipset {
 	struct chipset_config cfg;
 	struct pic_dev *pic;
+	struct pirq_dev *pirq;
 	struct ioapic_dev *ioapic;
 	struct pit_dev *pit;
 	struct rtc_dev *rtc;
@@ -48,8 +50,9 @@ chipset_hpet_legacy(void *arg, bool on)
 	rtc_dev_mute(cs->rtc, on);
 }
 
-/* ISA interrupts reach both controllers, the others the IOAPIC; IRQ0 is
- * its pin 2, the PIC's cascade being nobody's. */
+/* ISA interrupts reach both controllers, the others the IOAPIC, eight of them
+ * the PIRQ router too; IRQ0 is the IOAPIC's pin 2, the PIC's cascade being
+ * nobody's. */
 static int
 chipset_connect(struct chipset *cs)
 {
@@ -62,12 +65,28 @@ chipset_connect(struct chipset *cs)
 		if (line < 16)
 			error = irq_connect(
 			    cs->cfg.irqs, line, pic_dev_set_pin, cs->pic, line);
+		if (line >= 16 && line < 16 + PIRQ_LINES)
+			error = irq_connect(cs->cfg.irqs, line,
+			    pirq_dev_set_line, cs->pirq, line - 16);
 		if (error == 0)
 			error =
 			    irq_connect(cs->cfg.irqs, line, ioapic_dev_set_pin,
 				cs->ioapic, line == 0 ? 2 : line);
 	}
 	return (error);
+}
+
+/* What a firmware does with the board's own interrupts. */
+static void
+chipset_route(struct chipset *cs)
+{
+	pic_dev_level(cs->pic, CHIPSET_SCI_IRQ);
+	pirq_dev_reserve(cs->pirq, CHIPSET_SCI_IRQ);
+	pirq_dev_reserve(cs->pirq, 12); /* mouse */
+	if (cs->cfg.com[0] != NULL || cs->cfg.com[2] != NULL)
+		pirq_dev_reserve(cs->pirq, 4);
+	if (cs->cfg.com[1] != NULL || cs->cfg.com[3] != NULL)
+		pirq_dev_reserve(cs->pirq, 3);
 }
 
 static int
@@ -114,13 +133,17 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 	if (error == 0 && cfg->vars.size != 0)
 		error = bootvars_dev_create(&cs->vars, cfg->mmio, &cfg->vars);
 	if (error == 0)
-		error = pic_dev_create(
-		    &cs->pic, cfg->ports, cfg->extint, cfg->arg);
+		error =
+		    pic_dev_create(&cs->pic, cfg->ports, cfg->extint, cfg->arg);
 	if (error == 0)
 		error = ioapic_dev_create(
 		    &cs->ioapic, cfg->mmio, CHIPSET_IOAPIC_BASE, &msi);
 	if (error == 0)
+		error = pirq_dev_create(&cs->pirq, cs->pic);
+	if (error == 0)
 		error = chipset_connect(cs);
+	if (error == 0)
+		chipset_route(cs);
 	if (error == 0)
 		error = pit_dev_create(
 		    &cs->pit, cfg->ports, cfg->vclock, chipset_irq0, cs);
@@ -168,6 +191,7 @@ chipset_destroy(struct chipset *cs)
 	rtc_dev_destroy(cs->rtc);
 	pit_dev_destroy(cs->pit);
 	ioapic_dev_destroy(cs->ioapic);
+	pirq_dev_destroy(cs->pirq);
 	pic_dev_destroy(cs->pic);
 	free(cs);
 }
@@ -191,6 +215,7 @@ chipset_reset(struct chipset *cs)
 	rtc_dev_reset(cs->rtc);
 	pit_dev_reset(cs->pit);
 	ioapic_dev_reset(cs->ioapic);
+	pirq_dev_reset(cs->pirq);
 	pic_dev_reset(cs->pic);
 }
 
@@ -212,12 +237,33 @@ chipset_power_button(struct chipset *cs)
 	return (pm_dev_power_button(cs->pm));
 }
 
+uint8_t
+chipset_intx_irq(void *arg, unsigned line)
+{
+	struct chipset *cs = arg;
+
+	return (line >= 16 ? pirq_dev_assign(cs->pirq, line - 16) : PIRQ_NONE);
+}
+
+uint8_t
+chipset_pirq_read(struct chipset *cs, unsigned n)
+{
+	return (pirq_dev_read(cs->pirq, n));
+}
+
+void
+chipset_pirq_write(struct chipset *cs, unsigned n, uint8_t val)
+{
+	pirq_dev_write(cs->pirq, n, val);
+}
+
 void
 chipset_dump(struct chipset *cs, FILE *out)
 {
 	unsigned i;
 
 	pic_dev_dump(cs->pic, out);
+	pirq_dev_dump(cs->pirq, out);
 	ioapic_dev_dump(cs->ioapic, out);
 	pit_dev_dump(cs->pit, out);
 	rtc_dev_dump(cs->rtc, out);

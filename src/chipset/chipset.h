@@ -17,8 +17,8 @@ struct gmem;
 struct vclock;
 
 /*
- * The chips of the board, put together: PIC, PIT, IOAPIC, RTC, PM, reset
- * control, i8042, UARTs, POST, HPET, at bhyve's addresses, and the
+ * The chips of the board, put together: PIC, PIT, IOAPIC, PIRQ router, RTC,
+ * PM, reset control, i8042, UARTs, POST, HPET, at bhyve's addresses, and the
  * interrupt lines between them.
  */
 struct chipset;
@@ -29,6 +29,8 @@ struct chipset;
 /* Event Timer Block ID of the HPET, for its ACPI table. */
 #define CHIPSET_HPET_ID 0x80868701u
 #define CHIPSET_SCI_IRQ 9
+/* ISA IRQs that PCI interrupts can be routed to, as a mask. */
+#define CHIPSET_PIRQ_IRQS 0xdef8u
 
 struct chipset_config {
 	struct bus_space *ports, *mmio;
@@ -66,10 +68,17 @@ void chipset_eoi(struct chipset *cs, uint8_t vector);
 /* Presses the power button. False if the guest has not enabled ACPI, so
  * that nobody would notice. Any thread; not a signal handler. */
 bool chipset_power_button(struct chipset *cs);
+/* For pci_config.intx_irq, arg is the struct chipset: the ISA IRQ that the
+ * firmware routes a line of pci_intx_line() to. */
+uint8_t chipset_intx_irq(void *arg, unsigned line);
+/* PIRQx_ROUT, n 0-7, for the LPC bridge. */
+uint8_t chipset_pirq_read(struct chipset *cs, unsigned n);
+void chipset_pirq_write(struct chipset *cs, unsigned n, uint8_t val);
 /* State of every chip, from the state tables. */
 void chipset_dump(struct chipset *cs, FILE *out);
 
-/* What pci_add() takes for pci_hostbridge: bhyve's pcireg.*; -1: as it is.
+/* What pci_add() takes for pci_lpc is the struct chipset. For the host bridges:
+ * bhyve's pcireg.*; -1: as it is.
  * Firmwares and drivers know boards by their host bridge. */
 struct hostbridge_config {
 	int vendor, device, revid, subvendor, subdevice;
@@ -79,6 +88,7 @@ struct hostbridge_config {
  * NULL-terminated. */
 extern const struct pci_device_ops pci_hostbridge;
 extern const struct pci_device_ops pci_lpc;
+extern const struct pci_device_ops pci_testdev; /* testdev.h */
 extern const struct pci_device_ops *const chipset_pci_devices[];
 
 #endif

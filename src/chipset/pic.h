@@ -57,6 +57,12 @@ void pic_dev_destroy(struct pic_dev *d);
 void pic_dev_reset(struct pic_dev *d);
 /* An irq_sink_fn; arg is the struct pic_dev. */
 void pic_dev_set_pin(void *arg, unsigned irq, bool level);
+/* The PIRQ router's inputs, a mask of IRQs. Each is high while this or the
+ * ISA line is. */
+void pic_dev_set_pirqs(struct pic_dev *d, uint16_t irqs);
+/* Makes an IRQ level-triggered, now and after each reset, as a firmware does.
+ * IRQs that cannot be are left alone. */
+void pic_dev_level(struct pic_dev *d, unsigned irq);
 int pic_dev_ack(struct pic_dev *d);
 void pic_dev_dump(struct pic_dev *d, FILE *out);
 

@@ -9,6 +9,8 @@
 struct pic_dev {
 	pthread_mutex_t lock;
 	struct pic pic;
+	uint16_t isa, pirqs; /* what pulls each pin up */
+	uint16_t boot_elcr;
 	/* Keeps the calls of intr in the order of the levels; taken before
 	 * `lock`, held around the call. */
 	pthread_mutex_t out_lock;
@@ -152,11 +154,31 @@ pic_dev_destroy(struct pic_dev *d)
 	free(d);
 }
 
+/* Lock held. */
+static void
+pic_dev_boot_elcr(struct pic_dev *d)
+{
+	pic_elcr_write(&d->pic, 0, (uint8_t)d->boot_elcr);
+	pic_elcr_write(&d->pic, 1, (uint8_t)(d->boot_elcr >> 8));
+}
+
 void
 pic_dev_reset(struct pic_dev *d)
 {
 	pthread_mutex_lock(&d->lock);
 	pic_reset(&d->pic);
+	pic_dev_boot_elcr(d);
+	pthread_mutex_unlock(&d->lock);
+	pic_dev_sync(d);
+}
+
+void
+pic_dev_level(struct pic_dev *d, unsigned irq)
+{
+	pthread_mutex_lock(&d->lock);
+	d->boot_elcr |= (uint16_t)(1u << (irq & 15));
+	pic_elcr_write(&d->pic, irq >> 3 & 1,
+	    (uint8_t)(pic_elcr_read(&d->pic, irq >> 3 & 1) | 1u << (irq & 7)));
 	pthread_mutex_unlock(&d->lock);
 	pic_dev_sync(d);
 }
@@ -165,9 +187,25 @@ void
 pic_dev_set_pin(void *arg, unsigned irq, bool level)
 {
 	struct pic_dev *d = arg;
+	uint16_t bit = (uint16_t)(1u << (irq & 15));
 
 	pthread_mutex_lock(&d->lock);
-	pic_set_pin(&d->pic, irq, level);
+	d->isa = (uint16_t)(level ? d->isa | bit : d->isa & ~bit);
+	pic_set_pin(&d->pic, irq, ((d->isa | d->pirqs) & bit) != 0);
+	pthread_mutex_unlock(&d->lock);
+	pic_dev_sync(d);
+}
+
+void
+pic_dev_set_pirqs(struct pic_dev *d, uint16_t irqs)
+{
+	unsigned irq;
+
+	pthread_mutex_lock(&d->lock);
+	d->pirqs = irqs;
+	for (irq = 0; irq < 16; irq++)
+		pic_set_pin(
+		    &d->pic, irq, ((d->isa | d->pirqs) >> irq & 1) != 0);
 	pthread_mutex_unlock(&d->lock);
 	pic_dev_sync(d);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,8 @@ how(char buf[200], const char *path, const char *value, char origin)
 {
 	if (origin == '\0')
 		(void)snprintf(buf, 200, "%.80s=%.80s", path, value);
-	else if (origin == 'm')
-		(void)snprintf(buf, 200, "-m %.80s", value);
+	else if (origin == 'm' || origin == 'U')
+		(void)snprintf(buf, 200, "-%c %.80s", origin, value);
 	else
 		(void)snprintf(
 		    buf, 200, "-%c %.80s=%.80s", origin, path, value);
@@ -59,6 +60,31 @@ check_memory(struct check *c, const char *where, uint64_t size)
 		    "%s: not a multiple of 4096 bytes; use the suffix M",
 		    where));
 	return (0);
+}
+
+static bool
+is_text(const char *s)
+{
+	size_t i;
+
+	for (i = 0; s[i] != '\0'; i++)
+		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f || i >= 1024)
+			return (false);
+	return (true);
+}
+
+/* 8-4-4-4-12 hexadecimal digits. */
+static bool
+is_uuid(const char *s)
+{
+	unsigned i;
+
+	for (i = 0; i < 36; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ?
+			s[i] != '-' :
+			!isxdigit((unsigned char)s[i]))
+			return (false);
+	return (s[36] == '\0');
 }
 
 static int
@@ -125,6 +151,20 @@ check_value(struct check *c, const struct config_var *v, const char *path,
 	case CONFIG_CPUSET:
 		error = check_cpuset(c, where, path, value);
 		break;
+	case CONFIG_TEXT:
+		if (!is_text(value))
+			error = config_fail(c->err,
+			    "%s: not one line of up to 1024 bytes; shorten it "
+			    "or leave control characters out",
+			    where);
+		break;
+	case CONFIG_UUID:
+		if (!is_uuid(value))
+			error = config_fail(c->err,
+			    "%s: not a UUID; use 8-4-4-4-12 hexadecimal "
+			    "digits with \"-\" between",
+			    where);
+		break;
 	case CONFIG_STRING:
 		break;
 	}
@@ -173,10 +213,6 @@ check_pci(struct check *c, const char *path, const char *value, char origin)
 		    bdf[0], bdf[1], bdf[2] != 0 ? ":" : "", bdf[2], emul));
 	if (strcmp(leaf, "device") != 0)
 		return (check_device_opt(c, dev, leaf, path, value, origin));
-	if (bdf[0] != 0)
-		return (config_fail(c->err,
-		    "pci slot %u:%u:%u: there is bus 0 only yet; use bus 0",
-		    bdf[0], bdf[1], bdf[2]));
 	return (0);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +11,8 @@
 static int parse_fwcfg(struct options *o, const char *arg);
 static int parse_help(struct options *o, const char *arg);
 static int parse_ioapic(struct options *o, const char *arg);
+static int parse_no_mptable(struct options *o, const char *arg);
+static int parse_numa(struct options *o, const char *arg);
 static int parse_lpc(struct options *o, const char *arg);
 static int parse_slot(struct options *o, const char *arg);
 static int parse_var(struct options *o, const char *arg);
@@ -82,7 +85,14 @@ const struct option_desc option_table[] = {
 	.man = "A bare number below 1048576 counts MiB,\n"
 	       "a larger one bytes."},
     {.letter = 'M'},
-    {.letter = 'n', .arg = "id,size,cpus[,policy]"},
+    {.letter = 'n',
+	.arg = "id=n,size=size,cpus=list",
+	.parse = parse_numa,
+	.help = "NUMA domain of memory and processors",
+	.man = "One for each domain, numbered from 0 to 7; every processor\n"
+	       "is in one.\n"
+	       "The sum of the sizes is the memory of the machine; if one\n"
+	       "has no size, all share it equally."},
     {.letter = 'o',
 	.arg = "variable=value",
 	.parse = parse_var,
@@ -114,7 +124,12 @@ const struct option_desc option_table[] = {
 	.var = "rtc.use_localtime",
 	.value = "false",
 	.help = "the guest's clock shows UTC, not the host's local time"},
-    {.letter = 'U', .arg = "uuid"},
+    {.letter = 'U',
+	.arg = "uuid",
+	.var = "uuid",
+	.help = "UUID of the machine",
+	.man = "Where it is not given, it follows from the names of the\n"
+	       "host and of the machine, as with\n.Xr bhyve 8 ."},
     {.letter = 'w',
 	.var = "x86.strictmsr",
 	.value = "false",
@@ -124,7 +139,9 @@ const struct option_desc option_table[] = {
     {.letter = 'x',
 	.var = "x86.x2apic",
 	.help = "local APICs start in x2APIC mode"},
-    {.letter = 'Y'},
+    {.letter = 'Y',
+	.parse = parse_no_mptable,
+	.help = "build no MP table"},
     {.letter = '\0'},
 };
 
@@ -182,6 +199,20 @@ parse_help(struct options *o, const char *arg)
 	(void)fprintf(o->out, "\n");
 	o->done = true;
 	return (0);
+}
+
+/* -Y */
+static int
+parse_no_mptable(struct options *o, const char *arg)
+{
+	(void)arg;
+	return (options_set(o, "x86.mptable", "false"));
+}
+
+static int
+parse_numa(struct options *o, const char *arg)
+{
+	return (config_numa_option(o->cfg, arg, o->err));
 }
 
 /* -a is the default, but may take back an x2apic of before. */
@@ -585,6 +616,31 @@ set_defaults(struct options *o)
 	return (error);
 }
 
+/* bhyve: the sizes of the domains override -m. */
+static int
+domains_memory(struct options *o)
+{
+	struct config_topology topology;
+	struct config_numa numa;
+	char size[32];
+	int error;
+
+	error = config_topology(o->cfg, &topology, o->err);
+	if (error == 0)
+		error = config_numa(o->cfg, topology.cpus, &numa, o->err);
+	if (error != 0 || numa.ndomains == 0)
+		return (error);
+	if (numa.total < CONFIG_MEMORY_MIN || numa.total > CONFIG_MEMORY_MAX)
+		return (config_fail(o->err,
+		    "-n: all domains have %" PRIu64 " KiB of memory; give "
+		    "between %" PRIu64 "M and %" PRIu64 "T",
+		    numa.total >> 10, CONFIG_MEMORY_MIN >> 20,
+		    CONFIG_MEMORY_MAX >> 40));
+	(void)snprintf(size, sizeof(size), "%" PRIu64, numa.total);
+	o->letter = 'n';
+	return (options_set(o, "memory.size", size));
+}
+
 int
 options_parse(struct config *cfg, int argc, char *const argv[],
     const struct config_devices *devs, FILE *out, struct config_error *err)
@@ -612,7 +668,9 @@ options_parse(struct config *cfg, int argc, char *const argv[],
 			return (error);
 	}
 	error = config_expand(cfg, err);
-	if (error != 0)
-		return (error);
-	return (config_check(cfg, devs, err));
+	if (error == 0)
+		error = config_check(cfg, devs, err);
+	if (error == 0)
+		error = domains_memory(&o);
+	return (error);
 }

@@ -16,6 +16,8 @@ enum config_type {
 	CONFIG_SIZE, /* of memory */
 	CONFIG_WORD, /* one of `words` */
 	CONFIG_CPUSET, /* of the host: 0-3,5 */
+	CONFIG_TEXT, /* for people: no control characters, 1024 bytes */
+	CONFIG_UUID,
 };
 
 /* A variable that -o may set. */
@@ -89,6 +91,25 @@ struct config_topology {
 };
 int config_topology(const struct config *cfg, struct config_topology *t,
     struct config_error *err);
+
+/*
+ * -n: domains of memory and processors, numbered from 0. Each processor is in
+ * one. If all of them have sizes, these are the machine's memory; else they
+ * share memory.size equally.
+ */
+#define CONFIG_MAX_DOMAINS 8
+struct config_numa {
+	unsigned ndomains; /* 0: none; what follows is not set then */
+	uint64_t size[CONFIG_MAX_DOMAINS]; /* in bytes, one after the other */
+	uint64_t total;
+	uint8_t cpu_domain[CONFIG_MAX_CPUS];
+};
+/* Sets the variables of one -n. 0, or -EINVAL with *err saying why. */
+int config_numa_option(
+    struct config *cfg, const char *arg, struct config_error *err);
+/* Checks and gives all domains of a machine. */
+int config_numa(const struct config *cfg, unsigned ncpus,
+    struct config_numa *numa, struct config_error *err);
 /* The device with the name, in either case, or NULL. */
 const struct config_device *config_device_find(
     const struct config_device *list, const char *name);

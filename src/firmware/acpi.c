@@ -208,41 +208,65 @@ apic_id(const struct acpi_config *cfg, unsigned cpu)
 				       cfg->apic_id(cfg->apic_id_arg, cpu));
 }
 
-/* 5.2.12 */
-static void
-build_madt(struct tables *t)
+/* Ids from here on need the structures of the x2APIC (5.2.12.12). */
+#define X2APIC_IDS 255u
+
+static unsigned
+count_x2apics(const struct acpi_config *cfg)
 {
-	const struct acpi_config *cfg = t->cfg;
-	bool x2apic = cfg->x2apic || apic_id(cfg, cfg->ncpus - 1) > 254;
-	size_t len;
-	uint64_t gpa;
-	uint8_t *p, *e;
+	unsigned i, n = 0;
+
+	for (i = 0; i < cfg->ncpus; i++)
+		n += apic_id(cfg, i) >= X2APIC_IDS;
+	return (n);
+}
+
+/* 5.2.12.2 and 5.2.12.12. The UID is that of the DSDT's device. */
+static uint8_t *
+madt_cpus(const struct acpi_config *cfg, uint8_t *e)
+{
+	uint32_t id;
 	unsigned i;
 
-	len = ACPI_HDR + 8 + (size_t)cfg->ncpus * (x2apic ? 16 : 8) + 12 + 10 +
-	      10 + (x2apic ? 12 : 6);
-	p = table_new(t, "APIC", 3, "BVMADT  ", len, &gpa);
-	if (p == NULL)
-		return;
-	le32_put(p + 36, LAPIC_BASE);
-	le32_put(p + 40, 1); /* there are 8259s, too */
-	e = p + 44;
 	for (i = 0; i < cfg->ncpus; i++) {
-		if (x2apic) {
+		id = apic_id(cfg, i);
+		if (id >= X2APIC_IDS) {
 			e[0] = 9;
 			e[1] = 16;
-			le32_put(e + 4, apic_id(cfg, i));
+			le32_put(e + 4, id);
 			le32_put(e + 8, 1); /* enabled */
 			le32_put(e + 12, i);
 			e += 16;
 		} else {
 			e[1] = 8;
 			e[2] = (uint8_t)i;
-			e[3] = (uint8_t)apic_id(cfg, i);
+			e[3] = (uint8_t)id;
 			le32_put(e + 4, 1);
 			e += 8;
 		}
 	}
+	return (e);
+}
+
+/* 5.2.12 */
+static void
+build_madt(struct tables *t)
+{
+	const struct acpi_config *cfg = t->cfg;
+	const unsigned x2apics = count_x2apics(cfg);
+	size_t len;
+	uint64_t gpa;
+	uint8_t *p, *e;
+
+	len = ACPI_HDR + 8 + (size_t)(cfg->ncpus - x2apics) * 8 +
+	      (size_t)x2apics * 16 + 12 + 10 + 10 + 6 +
+	      (x2apics != 0 ? 12 : 0);
+	p = table_new(t, "APIC", 3, "BVMADT  ", len, &gpa);
+	if (p == NULL)
+		return;
+	le32_put(p + 36, LAPIC_BASE);
+	le32_put(p + 40, 1); /* there are 8259s, too */
+	e = madt_cpus(cfg, p + 44);
 	e[0] = 1; /* IOAPIC 0, GSIs from 0 */
 	e[1] = 12;
 	le32_put(e + 4, cfg->ioapic_base);
@@ -250,19 +274,87 @@ build_madt(struct tables *t)
 	e = madt_override(e, 0, 2, MPS_EDGE_HIGH);
 	e = madt_override(e, cfg->sci_irq, cfg->sci_irq, MPS_LEVEL_LOW);
 	/* NMI on LINT1 of every processor. */
-	if (x2apic) {
+	e[0] = 4;
+	e[1] = 6;
+	e[2] = 0xff;
+	le16_put(e + 3, MPS_EDGE_HIGH);
+	e[5] = 1;
+	if (x2apics != 0) {
+		e += 6;
 		e[0] = 10;
 		e[1] = 12;
 		le16_put(e + 2, MPS_EDGE_HIGH);
 		le32_put(e + 4, 0xffffffff);
 		e[8] = 1;
-	} else {
-		e[0] = 4;
-		e[1] = 6;
-		e[2] = 0xff;
-		le16_put(e + 3, MPS_EDGE_HIGH);
-		e[5] = 1;
 	}
+	table_done(p);
+	list_add(t, gpa);
+}
+
+/* 5.2.16: which processors and what memory belong together. */
+static void
+build_srat(struct tables *t)
+{
+	const struct acpi_config *cfg = t->cfg;
+	const unsigned x2apics = count_x2apics(cfg);
+	uint8_t *p, *e;
+	uint64_t gpa;
+	uint32_t id;
+	size_t i;
+
+	p = table_new(t, "SRAT", 3, "BVSRAT  ",
+	    ACPI_HDR + 12 + (size_t)(cfg->ncpus - x2apics) * 16 +
+		(size_t)x2apics * 24 + cfg->nmemory * 40,
+	    &gpa);
+	if (p == NULL)
+		return;
+	le32_put(p + 36, 1); /* reserved, "must be 1" */
+	e = p + 48;
+	for (i = 0; i < cfg->ncpus; i++) {
+		id = apic_id(cfg, (unsigned)i);
+		if (id >= X2APIC_IDS) {
+			e[0] = 2;
+			e[1] = 24;
+			le32_put(e + 4, cfg->cpu_domain[i]);
+			le32_put(e + 8, id);
+			le32_put(e + 12, 1); /* enabled */
+			e += 24;
+		} else {
+			e[1] = 16;
+			e[2] = cfg->cpu_domain[i];
+			e[3] = (uint8_t)id;
+			le32_put(e + 4, 1);
+			e += 16;
+		}
+	}
+	for (i = 0; i < cfg->nmemory; i++, e += 40) {
+		e[0] = 1;
+		e[1] = 40;
+		le32_put(e + 2, cfg->memory[i].domain);
+		le64_put(e + 8, cfg->memory[i].base);
+		le64_put(e + 16, cfg->memory[i].len);
+		le32_put(e + 28, 1);
+	}
+	table_done(p);
+	list_add(t, gpa);
+}
+
+/* 5.2.17: distances; 10 is "here". */
+static void
+build_slit(struct tables *t)
+{
+	const unsigned n = t->cfg->ndomains;
+	uint64_t gpa;
+	unsigned i;
+	uint8_t *p;
+
+	p = table_new(
+	    t, "SLIT", 1, "BVSLIT  ", ACPI_HDR + 8 + (size_t)n * n, &gpa);
+	if (p == NULL)
+		return;
+	le64_put(p + 36, n);
+	for (i = 0; i < n * n; i++)
+		p[44 + i] = i % (n + 1) == 0 ? 10 : 20;
 	table_done(p);
 	list_add(t, gpa);
 }
@@ -350,6 +442,10 @@ acpi_build(const struct acpi_config *cfg, uint64_t base, uint8_t *buf)
 		build_hpet(&t);
 	if (t.error == 0)
 		build_mcfg(&t);
+	if (t.error == 0 && cfg->ndomains != 0)
+		build_srat(&t);
+	if (t.error == 0 && cfg->ndomains != 0)
+		build_slit(&t);
 	if (t.error == 0)
 		build_root(&t);
 	return (t.error != 0 ? t.error : (int)t.len);

@@ -23,4 +23,10 @@ struct aml;
 /* The body of the DSDT, without the header. */
 void acpi_dsdt(struct aml *a, const struct acpi_config *cfg);
 
+/* dsdt_irq.c: the PIRQ router, in the scope of the ISA bridge; and _PRT, in
+ * that of a bus. */
+void acpi_links(struct aml *a, const struct acpi_config *cfg);
+void acpi_routing(
+    struct aml *a, const struct acpi_config *cfg, const struct acpi_root *r);
+
 #endif

@@ -25,10 +25,19 @@ enum {
 	OP_DUAL_NAME = 0x2e,
 	OP_MULTI_NAME = 0x2f,
 	OP_EXT = 0x5b,
+	OP_EXT_REGION = 0x80,
+	OP_EXT_FIELD = 0x81,
 	OP_EXT_DEVICE = 0x82,
 	OP_LOCAL0 = 0x60,
 	OP_ARG0 = 0x68,
 	OP_STORE = 0x70,
+	OP_DECREMENT = 0x76,
+	OP_SHIFT_LEFT = 0x79,
+	OP_SHIFT_RIGHT = 0x7a,
+	OP_AND = 0x7b,
+	OP_FIND_SET_RIGHT = 0x82,
+	OP_CREATE_WORD = 0x8b,
+	OP_NOTIFY = 0x86,
 	OP_LEQUAL = 0x93,
 	OP_IF = 0xa0,
 	OP_ELSE = 0xa1,
@@ -438,4 +447,102 @@ void
 aml_lequal(struct aml *a)
 {
 	byte(a, OP_LEQUAL);
+}
+
+void
+aml_decrement(struct aml *a)
+{
+	byte(a, OP_DECREMENT);
+}
+
+void
+aml_shift_left(struct aml *a)
+{
+	byte(a, OP_SHIFT_LEFT);
+}
+
+void
+aml_shift_right(struct aml *a)
+{
+	byte(a, OP_SHIFT_RIGHT);
+}
+
+void
+aml_and(struct aml *a)
+{
+	byte(a, OP_AND);
+}
+
+void
+aml_find_set_right(struct aml *a)
+{
+	byte(a, OP_FIND_SET_RIGHT);
+}
+
+void
+aml_no_target(struct aml *a)
+{
+	byte(a, 0);
+}
+
+void
+aml_create_word(struct aml *a)
+{
+	byte(a, OP_CREATE_WORD);
+}
+
+void
+aml_region(struct aml *a, const char *path, enum aml_space space,
+    uint64_t offset, uint64_t len)
+{
+	byte(a, OP_EXT);
+	byte(a, OP_EXT_REGION);
+	aml_path(a, path);
+	byte(a, space);
+	aml_int(a, offset);
+	aml_int(a, len);
+}
+
+void
+aml_field(struct aml *a, const char *region)
+{
+	byte(a, OP_EXT);
+	byte(a, OP_EXT_FIELD);
+	open_term(a, OPEN_PACKAGE);
+	aml_path(a, region);
+	byte(a, 0x01); /* ByteAcc, NoLock, Preserve */
+}
+
+/* A length in bits, written like a PkgLength that does not count itself. */
+static void
+bits(struct aml *a, unsigned n)
+{
+	if (n >= 1u << 12) {
+		fail(a, -EINVAL);
+	} else if (n < 0x40) {
+		byte(a, n);
+	} else {
+		byte(a, 0x40 | (n & 0xf));
+		byte(a, n >> 4);
+	}
+}
+
+void
+aml_field_gap(struct aml *a, unsigned n)
+{
+	byte(a, 0);
+	bits(a, n);
+}
+
+void
+aml_field_unit(struct aml *a, const char *name, unsigned n)
+{
+	aml_path(a, name);
+	bits(a, n);
+}
+
+void
+aml_notify(struct aml *a)
+{
+	byte(a, OP_NOTIFY);
 }

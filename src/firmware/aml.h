@@ -67,11 +67,34 @@ void aml_arg(struct aml *a, unsigned n);   /* Arg0-6 */
 void aml_return(struct aml *a);            /* the value comes next */
 void aml_store(struct aml *a);  /* the value, then the target come next */
 void aml_lequal(struct aml *a); /* two operands come next */
+/* Two operands and a target come next; so with the shifts. */
+void aml_and(struct aml *a);
+void aml_shift_left(struct aml *a);
+void aml_shift_right(struct aml *a);
+void aml_find_set_right(struct aml *a); /* an operand and a target */
+void aml_decrement(struct aml *a);      /* what is decremented */
+void aml_no_target(struct aml *a);      /* the result is the value only */
+/* A buffer, the index of a byte in it, and the name of the field follow. */
+void aml_create_word(struct aml *a);
+
+/* OperationRegion (path, space, offset, len). */
+enum aml_space { AML_MEMORY = 0, AML_IO = 1, AML_PCI_CONFIG = 2 };
+void aml_region(struct aml *a, const char *path, enum aml_space space,
+    uint64_t offset, uint64_t len);
+/* Field (region, ByteAcc, NoLock, Preserve): units and gaps of so many bits
+ * (below 4096) until aml_end(). */
+void aml_field(struct aml *a, const char *region);
+void aml_field_gap(struct aml *a, unsigned bits);
+void aml_field_unit(struct aml *a, const char *name, unsigned bits);
+void aml_notify(struct aml *a); /* the device, then the value come next */
 
 /* Resource descriptors (ACPI 6.4, section 6.4). */
 void aml_res_io(struct aml *a, uint16_t base, uint8_t len);
 /* An ISA interrupt, edge, active high, not shared. */
 void aml_res_irq(struct aml *a, unsigned irq);
+/* PCI interrupts: level, active low, shared; one of a mask, which may be empty
+ * for somebody to fill in later (two bytes from byte 1). */
+void aml_res_irqs(struct aml *a, uint16_t irqs);
 void aml_res_mem32(struct aml *a, uint32_t base, uint32_t len, bool writable);
 /* Windows that a bridge passes on, [min, max]. */
 void aml_res_bus_range(struct aml *a, uint16_t min, uint16_t max);

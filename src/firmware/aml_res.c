@@ -40,6 +40,15 @@ aml_res_irq(struct aml *a, unsigned irq)
 }
 
 void
+aml_res_irqs(struct aml *a, uint16_t irqs)
+{
+	uint8_t d[4] = {0x23, 0, 0, 0x18 /* level, low, shared */};
+
+	le16_put(d + 1, irqs);
+	aml_bytes(a, d, sizeof(d));
+}
+
+void
 aml_res_mem32(struct aml *a, uint32_t base, uint32_t len, bool writable)
 {
 	uint8_t d[12] = {0x86, 9, 0, writable};

@@ -38,34 +38,34 @@ enum {
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
 
-static int
-load_initrd(struct boot *b)
+int
+boot_file(struct boot *b, const char *var, const char *path, uint64_t *gpa,
+    uint64_t *size)
 {
 	struct fw_file f;
-	uint64_t top, gpa;
+	uint64_t top, at;
 	int error;
 
-	if (b->cfg->initrd == NULL)
-		return (0);
-	error = fw_file_open(&f, "initrd", b->cfg->initrd, b->err);
+	error = fw_file_open(&f, var, path, b->err);
 	if (error != 0)
 		return (error);
 	/* As high as may be: the kernel unpacks itself upwards. */
 	top = gmem_lowmem(b->gm);
 	if (b->initrd_max < top)
 		top = b->initrd_max + 1;
-	gpa = f.size <= top ? (top - f.size) & ~UINT64_C(0xfff) : 0;
-	if (gpa < b->kernel_end || gpa < E820_EXTENDED_BASE) {
+	at = f.size <= top ? (top - f.size) & ~UINT64_C(0xfff) : 0;
+	if (at < b->kernel_end || at < E820_EXTENDED_BASE) {
 		error = fw_file_fail(&f, -ENOSPC,
 		    "%" PRIu64 " KiB do not fit above the kernel, below "
 		    "0x%" PRIx64 "; give more memory with -m",
 		    f.size >> 10, top);
 		goto out;
 	}
-	error = fw_file_load(&f, 0, f.size, b->gm, gpa, "content");
+	error = fw_file_load(&f, 0, f.size, b->gm, at, "content");
 	if (error == 0) {
-		b->initrd = gpa;
-		b->initrd_size = f.size;
+		*gpa = at;
+		*size = f.size;
+		b->initrd_max = at - 1;
 	}
 out:
 	fw_file_close(&f);
@@ -88,7 +88,14 @@ boot_extras(struct boot *b)
 	if (gmem_write(b->gm, BOOT_CMDLINE, cmdline, len + 1) != 0)
 		return (fw_file_fail(&b->kernel, -EFAULT,
 		    "no memory below 1 MiB; give more with -m"));
-	return (load_initrd(b));
+	if (b->cfg->nmodules != 0)
+		return (fw_file_fail(&b->kernel, -EINVAL,
+		    "this kind of kernel takes no modules; leave -o %s out",
+		    b->cfg->modules[0].var));
+	if (b->cfg->initrd == NULL)
+		return (0);
+	return (boot_file(
+	    b, "initrd", b->cfg->initrd, &b->initrd, &b->initrd_size));
 }
 
 int
@@ -137,9 +144,11 @@ write_gdt(struct boot *b, bool long_mode)
 	    0x00008b0000000067, /* TSS at 0, busy, limit 0x67 */
 	    0,                  /* its upper half in long mode */
 	};
+	const uint64_t at = b->gdt != 0 ? b->gdt : BOOT_GDT;
 	struct boot_regs *r = b->regs;
 
-	r->gdtr = (struct boot_seg){.base = BOOT_GDT, .limit = sizeof(gdt) - 1};
+	_Static_assert(sizeof(gdt) == BOOT_GDT_SIZE, "room of the GDT");
+	r->gdtr = (struct boot_seg){.base = at, .limit = sizeof(gdt) - 1};
 	r->idtr = (struct boot_seg){.limit = 0};
 	r->cs = (struct boot_seg){
 	    .limit = 0xffffffff,
@@ -151,7 +160,7 @@ write_gdt(struct boot *b, bool long_mode)
 	r->tr =
 	    (struct boot_seg){.limit = 0x67, .access = 0x8b, .sel = BOOT_TR};
 	r->ldtr = (struct boot_seg){.access = 0x10000}; /* unusable */
-	return (gmem_write(b->gm, BOOT_GDT, gdt, sizeof(gdt)));
+	return (gmem_write(b->gm, at, gdt, sizeof(gdt)));
 }
 
 /* Identity map of the first 4 GiB in pages of 2 MiB (SDM volume 3, 4.5). */
@@ -211,17 +220,51 @@ boot_regs_flat(struct boot *b, uint64_t entry)
 	return (write_gdt(b, false));
 }
 
-/* The BIOS data area: where conventional memory ends, so that nobody who
- * looks (Linux, reserve_bios_regions) takes the zeroes for an answer. */
+/*
+ * What a BIOS leaves in memory. The data area: where conventional memory
+ * ends, so that nobody who looks (Linux, reserve_bios_regions) takes the
+ * zeroes for an answer. The vectors of real mode: hypervisors and loaders ask
+ * the BIOS for what a better protocol has told them already, and must be told
+ * that there is no such function (AH 86h, carry), as INT 15h does. And the
+ * address at which processors used to begin, where programs jump to reset the
+ * machine.
+ */
 static int
-write_bda(struct boot *b)
+write_bios_area(struct boot *b)
 {
-	uint8_t ebda[2], base_kib[2];
+	static const uint8_t stub[] = {
+	    0x55,		    /* push bp */
+	    0x89, 0xe5,		    /* mov bp, sp */
+	    0x83, 0x4e, 0x06, 0x01, /* or word [bp + 6], 1 (flags) */
+	    0x5d,		    /* pop bp */
+	    0xb4, 0x86,		    /* mov ah, 86h */
+	    0xcf,		    /* iret */
+	};
+	static const uint8_t reset[] = {
+	    0xba, 0xf9, 0x0c, /* mov dx, 0cf9h: the reset control register */
+	    0xb0, 0x06,	      /* mov al, 6 */
+	    0xee,	      /* out dx, al */
+	    0xf4,	      /* hlt */
+	    0xeb, 0xfd,	      /* jmp to it */
+	};
+	uint8_t ebda[2], base_kib[2], ivt[BOOT_IVT_SIZE];
+	size_t i;
 	int error;
 
+	for (i = 0; i < sizeof(ivt); i += 4) {
+		le16_put(ivt + i, BOOT_BIOS_STUB & 0xffff);
+		le16_put(ivt + i + 2, BOOT_BIOS_STUB >> 16 << 12);
+	}
 	le16_put(ebda, E820_CONVENTIONAL_END >> 4);
 	le16_put(base_kib, E820_CONVENTIONAL_END >> 10);
-	error = gmem_write(b->gm, 0x40e, ebda, sizeof(ebda));
+	error = gmem_write(b->gm, 0, ivt, sizeof(ivt));
+	if (error == 0)
+		error = gmem_write(b->gm, BOOT_BIOS_STUB, stub, sizeof(stub));
+	if (error == 0)
+		error = gmem_write(
+		    b->gm, BOOT_BIOS_RESET, reset, sizeof(reset));
+	if (error == 0)
+		error = gmem_write(b->gm, 0x40e, ebda, sizeof(ebda));
 	if (error == 0)
 		error = gmem_write(b->gm, 0x413, base_kib, sizeof(base_kib));
 	return (error);
@@ -232,29 +275,33 @@ boot_load(struct gmem *gm, const struct boot_config *cfg,
     struct boot_regs *regs, struct fw_error *err)
 {
 	struct boot b = {.gm = gm, .cfg = cfg, .regs = regs, .err = err};
-	uint8_t head[BOOT_HEAD] = {0};
+	uint8_t head[BOOT_MB_HEAD] = {0};
+	size_t len;
 	int error;
 
 	memset(regs, 0, sizeof(*regs));
 	error = fw_file_open(&b.kernel, "kernel", cfg->kernel, err);
 	if (error != 0)
 		return (error);
-	error = fw_file_read(&b.kernel, 0, head,
-	    b.kernel.size < BOOT_HEAD ? b.kernel.size : BOOT_HEAD, "header");
+	len = b.kernel.size < sizeof(head) ? b.kernel.size : sizeof(head);
+	error = fw_file_read(&b.kernel, 0, head, len, "header");
 	if (error != 0)
 		goto out;
 	if (gmem_lowmem(gm) <= E820_EXTENDED_BASE)
 		error = fw_file_fail(&b.kernel, -ENOSPC,
 		    "no memory from 1 MiB on; give more with -m");
+	else if (boot_is_linux(head) && !boot_is_elf(head))
+		error = boot_linux(&b);
+	else if (boot_is_multiboot(head, len))
+		error = boot_multiboot(&b, head, len);
 	else if (boot_is_elf(head))
 		error = boot_elf(&b);
-	else if (boot_is_linux(head))
-		error = boot_linux(&b);
 	else
 		error = fw_file_fail(&b.kernel, -ENOEXEC,
-		    "neither a Linux bzImage nor an ELF file; give a kernel");
+		    "neither a Linux bzImage nor an ELF file nor a Multiboot "
+		    "image; give a kernel");
 	if (error == 0)
-		error = write_bda(&b);
+		error = write_bios_area(&b);
 	if (error == 0)
 		trace(TRACE_loader,
 		    "kernel %s: entry 0x%" PRIx64 ", ends 0x%" PRIx64

@@ -22,24 +22,36 @@ struct boot_seg {
 
 /* Registers that are not here are 0, in the state after RESET otherwise. */
 struct boot_regs {
-	uint64_t rip, rsp, rsi, rbx, rflags;
+	uint64_t rip, rsp, rsi, rax, rbx, rflags;
 	uint64_t cr0, cr3, cr4, efer;
 	struct boot_seg cs, data; /* data: DS, ES, SS, FS, GS */
 	struct boot_seg ldtr, tr, gdtr, idtr;
 };
 
+/* A file that goes with the kernel. */
+struct boot_module {
+	const char *var;     /* the variable that names it, for messages */
+	const char *path;
+	const char *cmdline; /* or NULL */
+};
+#define BOOT_MODULES_MAX 16
+
 struct boot_config {
 	const char *kernel;  /* path */
 	const char *initrd;  /* path, or NULL */
 	const char *cmdline; /* or NULL */
+	/* What comes after the initrd; a Linux kernel takes none. */
+	const struct boot_module *modules;
+	unsigned nmodules; /* up to BOOT_MODULES_MAX */
 	uint64_t rsdp;       /* gpa of the ACPI root pointer; 0: none */
 	uint64_t ecam;       /* gpa of the PCI configuration space; 0: none */
 };
 
 /*
  * Takes a Linux bzImage (its 64-bit entry point if it has one, else the
- * 32-bit one), an ELF kernel with a PVH entry point, or an ELF64 Linux
- * kernel. The memory is fresh, all zeroes. 0 with *regs filled, or -errno
+ * 32-bit one), an image with a header of Multiboot 2 or 1, an ELF kernel with
+ * a PVH entry point, or an ELF64 Linux kernel. The memory is fresh, all
+ * zeroes. 0 with *regs filled, or -errno
  * with err filled.
  */
 int boot_load(struct gmem *gm, const struct boot_config *cfg,

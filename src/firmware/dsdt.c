@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The DSDT: what is on the board and does not say so itself. */
+#include <stdio.h>
+
 #include "firmware/acpi_priv.h"
 #include "firmware/aml.h"
 
@@ -84,6 +86,7 @@ isa_bridge(struct aml *a, const struct acpi_config *cfg)
 
 	aml_device(a, "ISA");
 	aml_name_int(a, "_ADR", (uint32_t)cfg->isa_slot << 16 | cfg->isa_func);
+	acpi_links(a, cfg);
 	for (i = 0; i < ACPI_COMS; i++)
 		if (cfg->com[i])
 			isa_device(a, &coms[i]);
@@ -109,49 +112,101 @@ hpet(struct aml *a, const struct acpi_config *cfg)
 }
 
 static void
-bridge_windows(struct aml *a, const struct acpi_config *cfg)
+root_windows(struct aml *a, const struct acpi_root *r)
 {
 	aml_name(a, "_CRS");
 	aml_resources(a);
-	aml_res_bus_range(a, 0, 0);
-	aml_res_io(a, 0xcf8, 8);
-	aml_res_io_window(a, 0x0000, 0x0cf7);
-	aml_res_io_window(a, 0x0d00, 0xffff);
-	if (cfg->mem32_limit > cfg->mem32_base)
-		aml_res_mem32_window(a, cfg->mem32_base, cfg->mem32_limit - 1);
-	if (cfg->mem64_limit > cfg->mem64_base)
-		aml_res_mem64_window(a, cfg->mem64_base, cfg->mem64_limit - 1);
+	aml_res_bus_range(a, r->bus, r->bus);
+	if (r->bus == 0) {
+		aml_res_io(a, 0xcf8, 8);
+		aml_res_io_window(a, 0x0000, 0x0cf7);
+		if (r->io_limit > 0xd00)
+			aml_res_io_window(
+			    a, 0x0d00, (uint16_t)(r->io_limit - 1));
+	} else if (r->io_limit > r->io_base) {
+		aml_res_io_window(
+		    a, (uint16_t)r->io_base, (uint16_t)(r->io_limit - 1));
+	}
+	if (r->mem32_limit > r->mem32_base)
+		aml_res_mem32_window(a, r->mem32_base, r->mem32_limit - 1);
+	if (r->mem64_limit > r->mem64_base)
+		aml_res_mem64_window(a, r->mem64_base, r->mem64_limit - 1);
 	aml_end(a);
 }
 
-/* Fixed wiring to the IOAPIC. Under the PIC there is no routing until the
- * bridge has a PIRQ router. */
+/* A root for each bus, as there are no bridges between them. */
 static void
-routing(struct aml *a, const struct acpi_config *cfg)
+root(struct aml *a, const struct acpi_config *cfg, const struct acpi_root *r)
 {
-	size_t i;
+	static const char hex[] = "0123456789ABCDEF";
+	char name[] = "PC00";
 
-	if (cfg->nprt == 0)
-		return;
-	aml_name(a, "APRT");
-	aml_package(a, (unsigned)cfg->nprt);
-	for (i = 0; i < cfg->nprt; i++) {
-		aml_package(a, 4);
-		aml_int(a, (uint32_t)cfg->prt[i].slot << 16 | 0xffff);
-		aml_int(a, cfg->prt[i].pin);
-		aml_int(a, 0);
-		aml_int(a, cfg->prt[i].gsi);
+	name[2] = hex[r->bus >> 4];
+	name[3] = hex[r->bus & 15];
+	aml_device(a, name);
+	aml_name_eisaid(a, "_HID", "PNP0A03");
+	aml_name_int(a, "_UID", r->bus);
+	aml_name_int(a, "_BBN", r->bus);
+	/* 6.2.15: as near to one domain as to another; this is the first. */
+	if (cfg->ndomains != 0)
+		aml_name_int(a, "_PXM", 0);
+	root_windows(a, r);
+	acpi_routing(a, cfg, r);
+	if (cfg->isa && r->bus == 0)
+		isa_bridge(a, cfg);
+	aml_end(a);
+}
+
+/* 8.4: the MADT names the processors by their UIDs. */
+static void
+processors(struct aml *a, unsigned n)
+{
+	char name[8];
+	unsigned i;
+
+	/* Past that it will not fit whatever comes. */
+	for (i = 0; i < n && a->len <= ACPI_SIZE; i++) {
+		(void)snprintf(name, sizeof(name), "C%03X", i & 0xfff);
+		aml_device(a, name);
+		aml_name_string(a, "_HID", "ACPI0007");
+		aml_name_int(a, "_UID", i);
 		aml_end(a);
 	}
+}
+
+/*
+ * Microsoft, "Virtual Machine Generation ID", 2012. Guests go by the
+ * compatible ids; the second is a later one, which keeps to the form that
+ * ACPI has for them. bhyve's own id, "Bhyve_V_Gen_Counter_V1", does not.
+ */
+static void
+generation(struct aml *a, uint64_t gpa)
+{
+	aml_device(a, "GENC");
+	aml_name_string(a, "_HID", "BHYV0001");
+	aml_name(a, "_CID");
+	aml_package(a, 2);
+	aml_string(a, "VM_Gen_Counter");
+	aml_string(a, "VMGENCTR");
 	aml_end(a);
-	aml_method(a, "_PRT", 0, false);
-	aml_if(a);
-	aml_path(a, "PICM");
-	aml_return(a);
-	aml_path(a, "APRT");
+	aml_name_string(a, "_DDN", "VM_Gen_Counter");
+	aml_name(a, "ADDR");
+	aml_package(a, 2);
+	aml_int(a, (uint32_t)gpa);
+	aml_int(a, gpa >> 32);
 	aml_end(a);
-	aml_return(a);
-	aml_package(a, 0);
+	aml_end(a);
+}
+
+/* 5.6.4.1.1: general-purpose event 0, edge-triggered. */
+static void
+events(struct aml *a)
+{
+	aml_scope(a, "\\_GPE");
+	aml_method(a, "_E00", 0, false);
+	aml_notify(a);
+	aml_path(a, "\\_SB.GENC");
+	aml_int(a, 0x80);
 	aml_end(a);
 	aml_end(a);
 }
@@ -159,6 +214,8 @@ routing(struct aml *a, const struct acpi_config *cfg)
 void
 acpi_dsdt(struct aml *a, const struct acpi_config *cfg)
 {
+	size_t i;
+
 	/* Soft off: SLP_TYP 5, as the PM1 control register wants it. */
 	aml_name(a, "_S5");
 	aml_package(a, 2);
@@ -174,18 +231,16 @@ acpi_dsdt(struct aml *a, const struct acpi_config *cfg)
 	aml_end(a);
 
 	aml_scope(a, "\\_SB");
-	aml_device(a, "PCI0");
-	aml_name_eisaid(a, "_HID", "PNP0A03");
-	aml_name_int(a, "_UID", 0);
-	aml_name_int(a, "_BBN", 0);
-	bridge_windows(a, cfg);
-	routing(a, cfg);
-	if (cfg->isa)
-		isa_bridge(a, cfg);
-	aml_end(a);
-	/* Not below PCI0: its windows do not pass the chips' addresses. */
+	for (i = 0; i < cfg->nroots; i++)
+		root(a, cfg, &cfg->roots[i]);
+	/* Not below PC00: its windows do not pass the chips' addresses. */
 	if (cfg->hpet_base != 0)
 		hpet(a, cfg);
 	reserved(a, cfg);
+	processors(a, cfg->ncpus);
+	if (cfg->vmgenid != 0)
+		generation(a, cfg->vmgenid);
 	aml_end(a);
+	if (cfg->vmgenid != 0)
+		events(a);
 }

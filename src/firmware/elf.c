@@ -12,26 +12,11 @@
 #include "firmware/e820.h"
 #include "firmware/le.h"
 
-#define ELF_PHDRS_MAX 64
 /* ELF note of the physical 32-bit entry point (Xen, public/elfnote.h). */
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 /* Linux' COMMAND_LINE_SIZE on x86 is 2048 with the NUL. */
 #define ELF_CMDLINE_MAX 2047
 #define ELF_INITRD_MAX  0x7fffffffu
-
-struct elf_phdr {
-	uint32_t type;
-	uint64_t offset, vaddr, paddr, filesz, memsz, align;
-};
-
-struct elf_image {
-	bool elf64;
-	uint64_t entry;
-	unsigned nphdrs;
-	struct elf_phdr phdr[ELF_PHDRS_MAX];
-	bool pvh;
-	uint64_t pvh_entry;
-};
 
 bool
 boot_is_elf(const uint8_t head[BOOT_HEAD])
@@ -56,8 +41,8 @@ phdr_decode(struct elf_phdr *p, const uint8_t *raw, bool elf64)
 	}
 }
 
-static int
-read_headers(const struct boot *b, struct elf_image *im)
+int
+elf_read(const struct boot *b, struct elf_image *im)
 {
 	const struct fw_file *f = &b->kernel;
 	uint8_t ident[EI_NIDENT], raw[ELF_PHDRS_MAX * sizeof(Elf64_Phdr)];
@@ -114,8 +99,8 @@ read_headers(const struct boot *b, struct elf_image *im)
 	return (0);
 }
 
-static int
-load_segments(struct boot *b, const struct elf_image *im)
+int
+elf_load(struct boot *b, const struct elf_image *im, uint64_t lowest)
 {
 	const struct fw_file *f = &b->kernel;
 	const struct elf_phdr *p;
@@ -132,7 +117,11 @@ load_segments(struct boot *b, const struct elf_image *im)
 			    "segment %u is larger in the file than in "
 			    "memory; the file is damaged",
 			    i));
-		if (p->paddr < E820_EXTENDED_BASE)
+		/* Below 1 MiB there is memory as far as the EBDA. */
+		if (p->paddr < lowest ||
+		    (p->paddr < E820_EXTENDED_BASE &&
+			(p->paddr >= E820_CONVENTIONAL_END ||
+			    p->memsz > E820_CONVENTIONAL_END - p->paddr)))
 			return (fw_file_fail(f, -ENOEXEC,
 			    "segment %u lies at 0x%" PRIx64
 			    ", below 1 MiB; link the kernel higher",
@@ -302,13 +291,13 @@ boot_elf(struct boot *b)
 	struct elf_image im = {0};
 	int error;
 
-	error = read_headers(b, &im);
+	error = elf_read(b, &im);
 	if (error == 0)
 		error = read_notes(b, &im);
 	if (error == 0)
 		error = check_entry(b, &im);
 	if (error == 0)
-		error = load_segments(b, &im);
+		error = elf_load(b, &im, E820_EXTENDED_BASE);
 	if (error != 0)
 		return (error);
 	b->initrd_max = ELF_INITRD_MAX;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the guest finds when it starts: tables, kernel, registers. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "firmware/acpi.h"
@@ -20,6 +21,9 @@
 #define MSR_MTRR_FIX4K     0x268u /* to 0x26f */
 #define MSR_MTRR_DEF_TYPE  0x2ffu
 #define MTRR_WB_ALL        0x0606060606060606ull
+
+/* Pins of a bus: four of each slot. */
+#define ROOT_PRT (PCI_SLOTS * 4u)
 
 /* The slot and function of the LPC bridge, if there is one. */
 static int
@@ -50,9 +54,76 @@ apic_id(const void *arg, unsigned cpu)
 	    cpu));
 }
 
-static int
-build_tables(struct machine *m, uint64_t *rsdp)
+/* A BIOS that finds its way by fw_cfg brings tables, and lies where ours
+ * would. */
+static bool
+want_tables(const struct machine *m)
 {
+	return (
+	    gmem_rom(m->gmem) == 0 || config_get(m->cfg, "lpc.fwcfg") == NULL);
+}
+
+/* The pins of a bus that somebody has. */
+static size_t
+find_pins(struct machine *m, unsigned bus, struct acpi_prt prt[ROOT_PRT])
+{
+	unsigned slot, func, pin, seen;
+	const struct pci_dev *dev;
+	size_t n = 0;
+
+	for (slot = 0; slot < PCI_SLOTS; slot++) {
+		seen = 0;
+		for (func = 0; func < PCI_FUNCS; func++) {
+			dev = pci_at(m->pci, PCI_BDF(bus, slot, func));
+			pin =
+			    dev != NULL ? pci_cfg_get(dev, PCIR_INTPIN, 1) : 0;
+			if (pin == 0 || (seen >> pin & 1) != 0)
+				continue;
+			seen |= 1u << pin;
+			prt[n].slot = (uint8_t)slot;
+			prt[n].pin = (uint8_t)(pin - 1);
+			prt[n++].gsi = pci_intx_line(slot, pin);
+		}
+	}
+	return (n);
+}
+
+/* What the tables say of PCI. Each bus's routes are memory of their own. */
+static int
+find_roots(struct machine *m, struct acpi_root *roots, size_t *nroots)
+{
+	struct acpi_prt prt[ROOT_PRT], *copy;
+	struct pci_windows w;
+	unsigned bus;
+	size_t n;
+
+	for (bus = 0; bus < PCI_BUSES; bus++) {
+		if (!pci_bus_windows(m->pci, bus, &w))
+			continue;
+		n = find_pins(m, bus, prt);
+		copy = calloc(n != 0 ? n : 1, sizeof(*copy));
+		if (copy == NULL)
+			return (-ENOMEM);
+		memcpy(copy, prt, n * sizeof(*copy));
+		roots[(*nroots)++] = (struct acpi_root){
+		    .bus = (uint8_t)bus,
+		    .io_base = w.io_base,
+		    .io_limit = w.io_limit,
+		    .mem32_base = w.mem32_base,
+		    .mem32_limit = w.mem32_limit,
+		    .mem64_base = w.mem64_base,
+		    .mem64_limit = w.mem64_limit,
+		    .prt = copy,
+		    .nprt = n,
+		};
+	}
+	return (0);
+}
+
+int
+machine_load_tables(struct machine *m, struct config_error *err)
+{
+	struct acpi_memory memory[ACPI_DOMAINS_MAX + 1];
 	struct acpi_config ac = {
 	    .ncpus = m->ncpus,
 	    .apic_id = apic_id,
@@ -63,27 +134,42 @@ build_tables(struct machine *m, uint64_t *rsdp)
 	    .hpet_id = CHIPSET_HPET_ID,
 	    .gpe0 = true,
 	    .ecam_base = MACHINE_ECAM_BASE,
+	    .vmgenid = ACPI_VMGENID,
+	    .ndomains = m->numa.ndomains,
+	    .cpu_domain = m->numa.cpu_domain,
+	    .memory = memory,
 	    .i8042 = true,
-	    .mem32_base = m->mem32_base,
-	    .mem32_limit = m->mem32_limit,
-	    .mem64_base = m->mem64_base,
-	    .mem64_limit = m->mem64_limit,
+	    .pirq_irqs = CHIPSET_PIRQ_IRQS,
 	};
+	struct acpi_root roots[PCI_BUSES];
 	char path[] = "lpc.com1.path";
+	size_t n = 0;
 	unsigned i;
+	int error;
 
-	*rsdp = 0;
-	if (!config_bool(m->cfg, "acpi_tables", true))
-		return (0);
-	/* A BIOS that finds its way by fw_cfg lies where the tables would. */
-	if (gmem_rom(m->gmem) != 0 && config_get(m->cfg, "lpc.fwcfg") != NULL)
+	if (!want_tables(m))
 		return (0);
 	(void)config_walk(m->cfg, find_lpc, &ac);
 	for (i = 0; i < ACPI_COMS; i++) {
 		path[7] = (char)('1' + i);
 		ac.com[i] = config_get(m->cfg, path) != NULL;
 	}
-	return (acpi_install(m->gmem, &ac, rsdp));
+	error = find_roots(m, roots, &n);
+	ac.roots = roots;
+	ac.nroots = n;
+	if (error == 0)
+		error = machine_add_mptable(m, &ac);
+	if (error == 0)
+		error = machine_add_smbios(m, err);
+	if (error == 0 && config_bool(m->cfg, "acpi_tables", true)) {
+		machine_domains(m, memory, &ac.nmemory);
+		error = machine_add_vmgenid(m);
+		if (error == 0)
+			error = acpi_install(m->gmem, &ac, &m->rsdp);
+	}
+	while (n > 0)
+		free((void *)(uintptr_t)roots[--n].prt);
+	return (error);
 }
 
 int
@@ -119,14 +205,61 @@ machine_load_rom(struct machine *m, struct config_error *err)
 	return (error);
 }
 
+struct modules {
+	const struct config *cfg;
+	struct config_error *err;
+	struct boot_module mod[BOOT_MODULES_MAX];
+	char var[BOOT_MODULES_MAX][24];
+	unsigned n;
+};
+
+/* module.N.path and module.N.cmdline; N gives the order. */
+static int
+add_module(void *arg, const char *path, const char *value, char origin)
+{
+	struct modules *mods = arg;
+	char other[CONFIG_PATH_MAX];
+	const char *leaf;
+	size_t len;
+
+	(void)origin;
+	if (strncmp(path, "module.", 7) != 0)
+		return (0);
+	leaf = strrchr(path, '.') + 1;
+	len = (size_t)(leaf - path);
+	(void)snprintf(other, sizeof(other), "%.*s%s", (int)len, path,
+	    strcmp(leaf, "path") == 0 ? "cmdline" : "path");
+	if (strcmp(leaf, "path") != 0)
+		return (config_get(mods->cfg, other) != NULL ?
+			    0 :
+			    config_fail(mods->err,
+				"-o %.40s=%.80s: there is no such module; "
+				"set %.40s",
+				path, value, other));
+	if (mods->n == BOOT_MODULES_MAX || len > 16)
+		return (config_fail(mods->err,
+		    "-o %.40s=%.80s: too many modules; use at most %d", path,
+		    value, BOOT_MODULES_MAX));
+	(void)snprintf(mods->var[mods->n], sizeof(mods->var[0]), "%s", path);
+	mods->mod[mods->n] = (struct boot_module){
+	    .var = mods->var[mods->n],
+	    .path = value,
+	    .cmdline = config_get(mods->cfg, other),
+	};
+	mods->n++;
+	return (0);
+}
+
 int
 machine_load(struct machine *m, struct config_error *err)
 {
+	struct modules mods = {.cfg = m->cfg, .err = err};
 	struct boot_config bc = {
 	    .kernel = config_get(m->cfg, "kernel"),
 	    .initrd = config_get(m->cfg, "initrd"),
 	    .cmdline = config_get(m->cfg, "cmdline"),
 	    .ecam = MACHINE_ECAM_BASE,
+	    .rsdp = m->rsdp,
 	};
 	struct fw_error fe = {""};
 	int error;
@@ -135,24 +268,15 @@ machine_load(struct machine *m, struct config_error *err)
 		return (config_fail(err,
 		    "virtual machine cannot be booted: give a boot ROM with "
 		    "-l bootrom,FILE or a kernel with -o kernel=FILE"));
-	error = build_tables(m, &bc.rsdp);
+	error = config_walk(m->cfg, add_module, &mods);
+	bc.modules = mods.mod;
+	bc.nmodules = mods.n;
 	if (error != 0 || bc.kernel == NULL)
 		return (error);
 	error = boot_load(m->gmem, &bc, &m->regs, &fe);
 	if (error != 0 && fe.msg[0] != '\0')
 		(void)config_fail(err, "%s", fe.msg);
 	return (error);
-}
-
-int
-machine_reload(struct machine *m, struct config_error *err)
-{
-	int error = 0;
-
-	if (gmem_rom(m->gmem) != 0)
-		error = rom_shadow(m->gmem);
-	memset(&m->regs, 0, sizeof(m->regs));
-	return (error != 0 ? error : machine_load(m, err));
 }
 
 static int
@@ -219,6 +343,21 @@ set_mtrrs(struct vcpu *vcpu)
 }
 
 int
+machine_reload(struct machine *m, struct config_error *err)
+{
+	int error = 0;
+
+	if (gmem_rom(m->gmem) != 0)
+		error = rom_shadow(m->gmem);
+	memset(&m->regs, 0, sizeof(m->regs));
+	if (error == 0)
+		error = machine_load_tables(m, err);
+	if (error == 0)
+		error = machine_load(m, err);
+	return (error);
+}
+
+int
 machine_set_regs(struct machine *m)
 {
 	const struct boot_regs *r = &m->regs;
@@ -234,6 +373,7 @@ machine_set_regs(struct machine *m)
 	    {VM_REG_RIP, r->rip},
 	    {VM_REG_RSP, r->rsp},
 	    {VM_REG_RSI, r->rsi},
+	    {VM_REG_RAX, r->rax},
 	    {VM_REG_RBX, r->rbx},
 	    {VM_REG_RFLAGS, r->rflags},
 	};

@@ -128,6 +128,7 @@ pcireg(const struct machine *m, const unsigned bdf[3], const char *reg)
 struct add_pci {
 	struct machine *m;
 	struct config_error *err;
+	unsigned bus; /* that is filled now */
 };
 
 static int
@@ -139,10 +140,12 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 	struct pci_dev *dev;
 	const char *leaf;
 	unsigned bdf[3];
+	void *conf = NULL;
 	int error;
 
 	(void)origin;
-	if (!config_pci_path(path, bdf, &leaf) || strcmp(leaf, "device") != 0)
+	if (!config_pci_path(path, bdf, &leaf) || strcmp(leaf, "device") != 0 ||
+	    bdf[0] != ap->bus)
 		return (0);
 	ops = pci_find(chipset_pci_devices, value);
 	hc.vendor = pcireg(ap->m, bdf, "vendor");
@@ -150,9 +153,19 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 	hc.revid = pcireg(ap->m, bdf, "revid");
 	hc.subvendor = pcireg(ap->m, bdf, "subvendor");
 	hc.subdevice = pcireg(ap->m, bdf, "subdevice");
-	error = ops != NULL ? pci_add(ap->m->pci, bdf[1], bdf[2], ops,
-				  ops == &pci_hostbridge ? &hc : NULL, &dev)
-			    : -ENODEV;
+	if (ops == &pci_hostbridge)
+		conf = &hc;
+	if (ops == &pci_lpc)
+		conf = ap->m->chipset;
+	if (ops == &pci_lpc && bdf[0] != 0)
+		return (config_fail(ap->err,
+		    "pci slot %u:%u:%u: the LPC bridge belongs on bus 0; use "
+		    "-s %u:%u,lpc",
+		    bdf[0], bdf[1], bdf[2], bdf[1], bdf[2]));
+	error = ops != NULL
+		    ? pci_add(ap->m->pci, PCI_BDF(bdf[0], bdf[1], bdf[2]), ops,
+			  conf, &dev)
+		    : -ENODEV;
 	if (error != 0)
 		(void)config_fail(ap->err,
 		    "pci slot %u:%u:%u: %s cannot be added: %s; leave it out",
@@ -160,10 +173,14 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 	return (error);
 }
 
+/* Bus by bus: each gets its part of the windows in turn. */
 int
 machine_add_pci(struct machine *m, struct config_error *err)
 {
-	struct add_pci ap = {m, err};
+	struct add_pci ap = {m, err, 0};
+	int error = 0;
 
-	return (config_walk(m->cfg, add_pci, &ap));
+	for (ap.bus = 0; ap.bus < PCI_BUSES && error == 0; ap.bus++)
+		error = config_walk(m->cfg, add_pci, &ap);
+	return (error);
 }

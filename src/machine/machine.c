@@ -214,6 +214,8 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .mmio = m->mmio,
 	    .irqs = m->irqs,
 	    .msi = {on_msi, m},
+	    .gmem = m->gmem,
+	    .intx_irq = chipset_intx_irq,
 	    .ecam_base = MACHINE_ECAM_BASE,
 	    .mem32_base = m->mem32_base,
 	    .mem32_limit = m->mem32_limit,
@@ -233,6 +235,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	error = machine_create_fwcfg(m, &cc.fwcfg, err);
 	if (error == 0)
 		error = chipset_create(&m->chipset, &cc);
+	pc.arg = m->chipset;
 	if (error == 0)
 		error = pci_bus_create(&m->pci, &pc);
 	return (error);
@@ -299,6 +302,8 @@ machine_create(
 	if (error == 0)
 		error = machine_check_pins(m, err);
 	if (error == 0)
+		error = config_numa(cfg, m->ncpus, &m->numa, err);
+	if (error == 0)
 		error = rundir_create(
 		    &m->rundir, config_get(cfg, "name"), err);
 	if (error == 0)
@@ -320,15 +325,16 @@ machine_create(
 		error = machine_load_rom(m, err);
 	if (error == 0)
 		error = create_vm(m, err);
-	/* Files first: the terminal becomes raw when all else is right. */
-	if (error == 0)
-		error = machine_load(m, err);
 	if (error == 0)
 		error = machine_add_coms(m, err);
 	if (error == 0)
 		error = create_chipset(m, err);
 	if (error == 0)
 		error = machine_add_pci(m, err);
+	if (error == 0)
+		error = machine_load_tables(m, err);
+	if (error == 0)
+		error = machine_load(m, err);
 	if (error == 0)
 		error = machine_set_regs(m);
 	if (error != 0) {

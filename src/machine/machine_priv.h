@@ -66,11 +66,13 @@ struct machine {
 	struct fw_file vars_file; /* of the boot ROM; open if vars is set */
 	uint8_t *vars;		  /* its content; owned */
 	struct boot_regs regs; /* of the first processor */
+	uint64_t rsdp;	       /* gpa of the ACPI tables' root, 0: none */
 	uint32_t mem32_base, mem32_limit;
 	uint64_t mem64_base, mem64_limit;
 
 	struct machine_cpu *cpus;
 	struct config_topology topology;
+	struct config_numa numa;
 	unsigned ncpus;
 	atomic_uint running; /* vcpu threads */
 	atomic_int status;   /* -1: not ended yet; the first reason wins */
@@ -99,9 +101,21 @@ int machine_add_pci(struct machine *m, struct config_error *err);
  * with. The ROM comes before the engine. */
 int machine_load_rom(struct machine *m, struct config_error *err);
 int machine_load(struct machine *m, struct config_error *err);
+/* With the PCI devices there. */
+int machine_load_tables(struct machine *m, struct config_error *err);
 int machine_set_regs(struct machine *m);
 /* The same for a machine that starts again, with its memory empty. */
 int machine_reload(struct machine *m, struct config_error *err);
+/* tables.c: SMBIOS, and the MP table with the interrupts that ACPI tells. */
+struct acpi_config;
+int machine_add_smbios(struct machine *m, struct config_error *err);
+int machine_add_mptable(struct machine *m, const struct acpi_config *ac);
+/* The domains' memory as it lies in the guest; *n is set. */
+struct acpi_memory;
+void machine_domains(
+    const struct machine *m, struct acpi_memory *mem, size_t *n);
+/* A fresh generation identifier at ACPI_VMGENID. */
+int machine_add_vmgenid(struct machine *m);
 /* fwcfg.c: the device's items; *out is NULL if it is not configured. */
 int machine_create_fwcfg(
     struct machine *m, struct fwcfg **out, struct config_error *err);

@@ -30,13 +30,13 @@
 #define L1_ECX_OSXSAVE BIT(27)
 #define L1_ECX_AVX (BIT(12) | BIT(28) | BIT(29))
 /* Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT PSE36 CLFSH MMX
- * FXSR SSE SSE2 SS. Not VME: virtual-8086 extensions are not virtualized. */
+ * FXSR SSE SSE2 SS. */
 #define L1_EDX_HOST                                                            \
 	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) |        \
 	    BIT(11) | BIT(13) | BIT(15) | BIT(16) | BIT(17) | BIT(19) |        \
 	    BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27))
-/* MCE, MTRR, MCA: ours (msr.c), MCA with no banks. */
-#define L1_EDX_ON (BIT(7) | BIT(12) | BIT(14))
+/* VME; MCE, MTRR, MCA: ours (msr.c), MCA with no banks. */
+#define L1_EDX_ON (BIT(1) | BIT(7) | BIT(12) | BIT(14))
 #define L1_EDX_APIC BIT(9)
 #define L1_EDX_HTT BIT(28)
 
@@ -88,10 +88,10 @@
  */
 #define L72_EDX_ON BIT(4)
 
-/* 0x80000001 ECX: LAHF CR8_LEGACY LZCNT SSE4A MISALIGNSSE 3DNOWPREFETCH FMA4.
- * Not XOP, TBM and 3DNow!, which no processor has any more. */
-#define X1_ECX_HOST                                                            \
-	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(16))
+/* 0x80000001 ECX: LAHF LZCNT SSE4A 3DNOWPREFETCH FMA4. Not XOP, TBM and
+ * 3DNow!, which no processor has any more; not LOCK MOV CR0 (CR8_LEGACY) and
+ * MXCSR.MM (MISALIGNSSE), which nobody misses. */
+#define X1_ECX_HOST (BIT(0) | BIT(5) | BIT(6) | BIT(8) | BIT(16))
 #define X1_ECX_AVX BIT(16)
 #define X1_ECX_CMP_LEGACY BIT(1)
 #define X1_ECX_TOPOEXT BIT(22)
@@ -535,9 +535,11 @@ set_controls(struct cpuid_policy *p)
 {
 	const struct cpuid_leaf *l1 = find(p, 1, 0), *l7 = find(p, 7, 0);
 
-	/* TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP LA57 SMEP SMAP */
-	p->cr4 = BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) |
-	    BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(20) | BIT(21);
+	/* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP LA57 SMEP
+	 * SMAP */
+	p->cr4 = BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) |
+	    BIT(6) | BIT(7) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) |
+	    BIT(20) | BIT(21);
 	if ((l7->ebx & BIT(0)) != 0)
 		p->cr4 |= BIT(16); /* FSGSBASE */
 	if ((l1->ecx & L1_ECX_PCID) != 0)

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The tables of any machine that a configuration can make, and more: they
- * must fit, point to each other, and sum up to zero.
+ * The tables of any machine that a configuration can make, and more, ACPI's,
+ * the MP table and SMBIOS: they must fit, point to each other, and sum up to
+ * zero.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "firmware/acpi.h"
 #include "firmware/e820.h"
 #include "firmware/le.h"
+#include "firmware/mptable.h"
+#include "firmware/smbios.h"
 #include "fuzz.h"
 
 #define PRT_MAX 64
+#define ROOTS_MAX 8
 #define CANARY 64
 
 static uint8_t
@@ -66,19 +71,78 @@ check_map(struct fuzz_in *in)
 	}
 }
 
+static void
+check_mptable(const struct acpi_config *cfg, const struct acpi_prt *prt,
+    size_t nprt)
+{
+	struct mptable_config mc = {
+	    .ncpus = cfg->ncpus,
+	    .ioapic_base = cfg->ioapic_base,
+	    .sci_irq = cfg->sci_irq,
+	    .prt = prt,
+	    .nprt = nprt,
+	};
+	uint8_t *buf = malloc(MPTABLE_SIZE); /* so that ASan sees its end */
+	uint32_t len;
+	int n;
+
+	if (buf == NULL)
+		abort();
+	n = mptable_build(&mc, buf);
+	FUZZ_CHECK(n == -ENOSPC || (n > 60 && n <= (int)MPTABLE_SIZE));
+	if (n > 0) {
+		len = le16_get(buf + 20);
+		FUZZ_CHECK((int)len + 16 == n);
+		FUZZ_CHECK(sum(buf, 16) == 0 && sum(buf + 16, len) == 0);
+	}
+	free(buf);
+}
+
+static void
+check_smbios(struct fuzz_in *in)
+{
+	struct smbios_config sc = {0};
+	char text[64];
+	uint8_t *buf = malloc(SMBIOS_SIZE);
+	size_t len;
+	int n;
+
+	if (buf == NULL)
+		abort();
+	sc.sockets = fuzz_u8(in);
+	sc.cores = (unsigned)fuzz_take(in, 2);
+	sc.threads = fuzz_u8(in);
+	sc.lowmem = fuzz_u32(in) & ~0xfffu;
+	sc.highmem = fuzz_take(in, 6) & ~0xfffull;
+	len = fuzz_u8(in) % sizeof(text);
+	memset(text, 't', sizeof(text));
+	text[len] = '\0';
+	for (unsigned i = 0; i < SMBIOS_TEXTS; i++)
+		sc.text[i] = fuzz_u8(in) & 1 ? text : NULL;
+	n = smbios_build(&sc, buf);
+	FUZZ_CHECK(n == -ENOSPC || (n > 0x40 && n <= (int)SMBIOS_SIZE));
+	if (n > 0) {
+		FUZZ_CHECK(sum(buf, 0x18) == 0 && sum(buf + 0x20, 0x1f) == 0);
+		FUZZ_CHECK((int)le32_get(buf + 0x0c) + 0x40 == n);
+	}
+	free(buf);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in in = { data, size };
 	struct acpi_config cfg = {0};
+	struct acpi_root roots[ROOTS_MAX];
+	struct acpi_memory memory[ACPI_DOMAINS_MAX];
 	struct acpi_prt prt[PRT_MAX];
+	uint8_t domains[64];
 	uint8_t *buf, flags;
 	int len;
 
 	check_map(&in);
 	flags = fuzz_u8(&in);
 	cfg.ncpus = (unsigned)fuzz_take(&in, 2);
-	cfg.x2apic = flags & 1;
 	cfg.gpe0 = flags & 2;
 	cfg.isa = flags & 4;
 	cfg.i8042 = flags & 8;
@@ -91,20 +155,41 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cfg.ecam_base = fuzz_u32(&in) & 0xf0000000u;
 	cfg.isa_slot = fuzz_u8(&in) & 31;
 	cfg.isa_func = fuzz_u8(&in) & 7;
-	cfg.mem32_base = fuzz_u32(&in) & ~0xfffu;
-	cfg.mem32_limit = fuzz_u32(&in) & ~0xfffu;
-	if (cfg.mem32_limit < cfg.mem32_base)
-		cfg.mem32_limit = cfg.mem32_base;
-	cfg.mem64_base = fuzz_u64(&in) & ~0xfffull;
-	cfg.mem64_limit = fuzz_u64(&in) & ~0xfffull;
-	if (cfg.mem64_limit < cfg.mem64_base)
-		cfg.mem64_limit = cfg.mem64_base;
-	for (cfg.nprt = 0; in.left > 0 && cfg.nprt < PRT_MAX; cfg.nprt++) {
-		prt[cfg.nprt].slot = fuzz_u8(&in) & 31;
-		prt[cfg.nprt].pin = fuzz_u8(&in) & 3;
-		prt[cfg.nprt].gsi = fuzz_u8(&in);
+	cfg.pirq_irqs = (uint16_t)fuzz_take(&in, 2);
+	cfg.nroots = 1 + fuzz_u8(&in) % ROOTS_MAX;
+	memset(roots, 0, sizeof(roots));
+	for (size_t i = 0; i < cfg.nroots; i++) {
+		roots[i].bus = (uint8_t)(i * fuzz_u8(&in));
+		roots[i].io_base = (uint32_t)fuzz_take(&in, 2);
+		roots[i].io_limit = (uint32_t)fuzz_take(&in, 2);
+		roots[i].mem32_base = fuzz_u32(&in) & ~0xfffu;
+		roots[i].mem32_limit = fuzz_u32(&in) & ~0xfffu;
+		roots[i].mem64_base = fuzz_u64(&in) & ~0xfffull;
+		roots[i].mem64_limit = fuzz_u64(&in) & ~0xfffull;
+		roots[i].prt = prt;
+		roots[i].nprt = fuzz_u8(&in) % PRT_MAX;
 	}
-	cfg.prt = prt;
+	for (unsigned i = 0; i < PRT_MAX; i++) {
+		prt[i].slot = fuzz_u8(&in) & 31;
+		prt[i].pin = fuzz_u8(&in) & 3;
+		prt[i].gsi = fuzz_u8(&in);
+	}
+	cfg.roots = roots;
+	check_mptable(&cfg, prt, fuzz_u8(&in) % PRT_MAX);
+	check_smbios(&in);
+	if (flags & 1) {
+		for (size_t i = 0; i < sizeof(domains); i++)
+			domains[i] = fuzz_u8(&in);
+		for (unsigned i = 0; i < ACPI_DOMAINS_MAX; i++)
+			memory[i] = (struct acpi_memory){
+			    fuzz_u8(&in), fuzz_u64(&in), fuzz_u64(&in)};
+		cfg.vmgenid = ACPI_VMGENID;
+		cfg.ncpus %= sizeof(domains) + 1;
+		cfg.ndomains = 1 + fuzz_u8(&in) % ACPI_DOMAINS_MAX;
+		cfg.cpu_domain = domains;
+		cfg.memory = memory;
+		cfg.nmemory = fuzz_u8(&in) % (ACPI_DOMAINS_MAX + 1);
+	}
 	buf = malloc(ACPI_SIZE + CANARY);
 	if (buf == NULL)
 		abort();

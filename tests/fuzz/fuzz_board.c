@@ -54,7 +54,10 @@ scratch_init(struct pci_dev *dev, void *conf)
 	FUZZ_CHECK(pci_bar_add(dev, 0, PCI_BAR_IO, 8) == 0);
 	FUZZ_CHECK(pci_bar_add(dev, 1, PCI_BAR_MEM32, 4096) == 0);
 	FUZZ_CHECK(pci_bar_add(dev, 2, PCI_BAR_MEM64, 1ull << 30) == 0);
-	FUZZ_CHECK(pci_cap_add(dev, 5, "\0\0\x1", 3) > 0);
+	FUZZ_CHECK(pci_intx_add(dev) == 0);
+	FUZZ_CHECK(pci_msi_add(dev, 4, true) == 0);
+	FUZZ_CHECK(pci_msix_add(dev, 70, 1, 0x400, 0xf00) == 0);
+	FUZZ_CHECK(pci_pcie_add(dev, PCIE_INTEGRATED) > 0);
 	return (0);
 }
 
@@ -75,7 +78,10 @@ scratch_write(struct pci_dev *dev, unsigned bar, uint64_t off, unsigned size,
 	uint64_t x;
 
 	scratch_read(dev, bar, off, size, &x);
-	(void)val;
+	pci_intx_set(dev, val & 1);
+	pci_msi_raise(dev, (unsigned)val >> 1);
+	pci_msix_raise(dev, (unsigned)val >> 1);
+	(void)pci_dma_write(dev, val, &val, sizeof(val));
 }
 
 static const struct pci_device_ops scratch = {
@@ -87,6 +93,12 @@ static const struct pci_device_ops scratch = {
     .bar_read = scratch_read,
     .bar_write = scratch_write,
 };
+
+static void
+add_func(struct board *b, uint16_t bdf, const struct pci_device_ops *ops)
+{
+	FUZZ_CHECK(pci_add(b->pci, bdf, ops, b->cs, NULL) == 0);
+}
 
 static void
 setup(struct board *b)
@@ -117,11 +129,13 @@ setup(struct board *b)
 	pc.irqs = cfg.irqs = b->irqs;
 	cfg.com[0] = b->com;
 	FUZZ_CHECK(chipset_create(&b->cs, &cfg) == 0);
+	pc.intx_irq = chipset_intx_irq;
+	pc.arg = b->cs;
 	FUZZ_CHECK(pci_bus_create(&b->pci, &pc) == 0);
-	FUZZ_CHECK(pci_add(b->pci, 0, 0, &pci_hostbridge, NULL, NULL) == 0);
-	FUZZ_CHECK(pci_add(b->pci, 31, 0, &pci_lpc, NULL, NULL) == 0);
-	FUZZ_CHECK(pci_add(b->pci, 3, 0, &scratch, NULL, NULL) == 0);
-	FUZZ_CHECK(pci_add(b->pci, 3, 1, &scratch, NULL, NULL) == 0);
+	FUZZ_CHECK(pci_add(b->pci, 0, &pci_hostbridge, NULL, NULL) == 0);
+	add_func(b, PCI_BDF(0, 31, 0), &pci_lpc);
+	add_func(b, PCI_BDF(0, 3, 0), &scratch);
+	add_func(b, PCI_BDF(0, 3, 1), &scratch);
 }
 
 static void

@@ -77,7 +77,8 @@ static const struct sys {
 };
 #define NSYS (sizeof(sys) / sizeof(sys[0]))
 
-static struct forms forms;
+/* For 64-bit mode and for the others. */
+static struct forms forms[2];
 
 /* An operand: mostly memory by a register, some registers, some beyond. */
 static unsigned
@@ -143,7 +144,8 @@ put_jump(struct rng *r, uint8_t *p, unsigned at, unsigned start, unsigned cc)
 }
 
 static unsigned
-put_insn(struct fuzz_in *in, uint8_t *p, unsigned at, unsigned start)
+put_insn(struct fuzz_in *in, const struct forms *fs, uint8_t *p, unsigned at,
+    unsigned start)
 {
 	uint32_t v = fuzz_u32(in), which = v >> 8 & 0xffff;
 	struct rng r = { v };
@@ -168,7 +170,7 @@ put_insn(struct fuzz_in *in, uint8_t *p, unsigned at, unsigned start)
 			    [rng_below(&r, 8)]);
 		return (v);
 	default:
-		if (!forms_make(&forms, &forms.f[which % forms.n], &r, &i))
+		if (!forms_make(fs, &fs->f[which % fs->n], &r, &i))
 			return (0);
 		memcpy(p, i.bytes, i.d.length);
 		return (i.d.length);
@@ -181,16 +183,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static uint8_t code[SV_CODE_SIZE + 32];
 	struct fuzz_in in = { data, size };
 	unsigned at, start;
+	struct forms *fs;
 	struct sv_head h;
 	int32_t rel;
 
-	if (forms.n == 0)
-		FUZZ_CHECK(forms_init(&forms, 64) == 0);
 	sv_head_take(&h, &in);
+	fs = &forms[sv_mode(&h) != SV_LONG];
+	if (fs->n == 0)
+		FUZZ_CHECK(forms_init(fs, fs == forms ? 64 : 32) == 0);
 	at = start = sv_start(&h);
 	memset(code, 0, sizeof(code));
 	while (in.left > 0 && at < SV_CODE_SIZE - 16)
-		at += put_insn(&in, code + at, at, start);
+		at += put_insn(&in, fs, code + at, at, start);
 	/* And again. */
 	code[at] = 0xe9;
 	rel = (int32_t)(start - (at + 5));

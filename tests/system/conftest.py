@@ -63,6 +63,7 @@ def files():
             copies.append(copy)
         add_program(tmp, "probe", copies[-1])
         add_program(tmp, "port", copies[-1])
+        add_program(tmp, "high", copies[-1])
         add_program(tmp, "threads", copies[-1])
         yield Files(*copies, f"{tmp}/bin/probe", release)
 

@@ -26,9 +26,10 @@ def test_reboot_with_8g(machine):
     assert m.restored()
 
 
-def test_halt_without_kaslr(machine):
-    m = machine(cmdline="nokaslr")
+def test_halt_without_kaslr_and_a_fifth_level(machine):
+    m = machine(cmdline="nokaslr no5lvl")
     m.boot()
+    assert m.run("grep -c la57 /proc/cpuinfo", status=1) == "0\n"
     assert m.run("grep ' _text$' /proc/kallsyms").split()[0] == \
         "ffffffff81000000"
     m.send("halt -f\r")
@@ -50,6 +51,15 @@ def test_panic_resets(machine):
     m.boot()
     m.send("dmesg -n 7; echo c >/proc/sysrq-trigger\r")
     m.expect("Kernel panic")
+    assert m.wait() == 0
+    assert m.restored()
+
+
+def test_reset_by_the_bios(machine):
+    """Real mode, and a jump to where a BIOS would begin."""
+    m = machine(cmdline="reboot=b")
+    m.boot()
+    m.send("reboot -f\r")
     assert m.wait() == 0
     assert m.restored()
 

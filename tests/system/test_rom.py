@@ -171,6 +171,13 @@ def test_syslinux_and_memtest(seabios, tmp_path):
     memtest.leave()
 
 
+def type_in(m, text):
+    """No faster than it is echoed: a BIOS keeps 15 keys."""
+    for key in text:
+        m.send(key)
+        m.expect(re.escape(key), 30)
+
+
 def test_ipxe(seabios, tmp_path):
     """It goes to real mode for each call of the BIOS, with interrupts of its
     own in between; the keys come through INT 16h."""
@@ -181,13 +188,13 @@ def test_ipxe(seabios, tmp_path):
     m.expect("iPXE> ")
     for command, answer in (
             ("cpuid --ext 29 && echo ${sp}64-bit", r"\n64-bit"),
-            ("cpuid --ext 20 && echo ${sp}NX", r"\nNX"),
-            ("set sum:int32 41 && inc sum && echo ${sum}", r"\n42"),
-            ("time sleep 1", r"sleep 1: [12]s")):
-        m.send(command + "\r")
-        m.expect(answer)
-        m.expect("iPXE> ")
-    m.send("reboot\r")
+            ("set n:int32 41 && inc n && echo ${n}", r"\n42")):
+        type_in(m, command)
+        m.send("\r")
+        m.expect(answer, 30)
+        m.expect("iPXE> ", 30)
+    type_in(m, "reboot")
+    m.send("\r")
     assert m.wait() == 0
     assert m.restored()
 

@@ -59,6 +59,14 @@ def test_one_processor(shell):
     assert shell.run("nproc").strip() == "1"
 
 
+def test_five_levels_of_page_tables(shell):
+    # Linux shows the flag only if it uses what the flag says.
+    flags = re.search(r"^flags\s*:(.*)$", shell.run("cat /proc/cpuinfo"),
+                      re.M).group(1).split()
+    assert "la57" in flags
+    assert shell.run("high") == f"{1 << 55:#x} 0\n"
+
+
 def test_speculation(shell):
     """No remedy that costs a translator much and gives nothing: neither
     retpolines nor loops that clear the branch history."""

@@ -67,15 +67,19 @@ ipi_to(struct soft_cpu *to, const struct lapic_action *act)
 	/* An INIT level de-assert does nothing in any APIC of this kind (SDM
 	 * volume 3, 11.6.1). */
 	if (act->ipi_mode == 5) {
-		if (act->ipi_assert || !act->ipi_level) {
-			atomic_store(&to->sipi_req, 0);
-			atomic_store(&to->init_req, 1);
-			soft_request(to);
-		}
+		if (!act->ipi_assert && act->ipi_level)
+			return;
+		soft_lock(&to->lapic_lock);
+		atomic_store(&to->sipi_req, 0);
+		atomic_store(&to->init_req, 1);
+		soft_unlock(&to->lapic_lock);
+		soft_request(to);
 		return;
 	}
 	if (act->ipi_mode == 6) {
+		soft_lock(&to->lapic_lock);
 		atomic_store(&to->sipi_req, act->ipi_vector | 0x100u);
+		soft_unlock(&to->lapic_lock);
 		soft_request(to);
 		return;
 	}

@@ -215,6 +215,27 @@ lines(unsigned first, unsigned len)
 	return (map);
 }
 
+/* A page may follow itself: then a block over its end is in one page. */
+static bool
+in_two_pages(const struct block *b)
+{
+	return (b->gpa2 != GPA_NONE && (b->gpa >> 12) != (b->gpa2 >> 12));
+}
+
+/* The lines of a page that a block has bytes in. */
+static uint64_t
+block_lines(const struct block *b, uint64_t page)
+{
+	unsigned off = b->gpa & 0xfff;
+	uint64_t map = 0;
+
+	if ((b->gpa >> 12) == page)
+		map |= lines(off, b->len);
+	if (b->gpa2 != GPA_NONE && (b->gpa2 >> 12) == page)
+		map |= lines(0, off + b->len - 0x1000);
+	return (map);
+}
+
 void
 soft_page_mark(struct soft_vm *vm, uint64_t gpa, unsigned len)
 {
@@ -245,18 +266,17 @@ soft_cache_add(struct soft_vm *vm, struct block *b)
 {
 	unsigned h = block_hash(b->pc, b->gpa, b->flags);
 	struct code_page *cp = vm->pages[b->gpa >> 12];
-	unsigned off = b->gpa & 0xfff;
 
 	b->hash_next = vm->hash[h];
 	vm->hash[h] = b;
 	cp->idle = 0;
-	atomic_fetch_or(&cp->map, lines(off, b->len));
+	atomic_fetch_or(&cp->map, block_lines(b, b->gpa >> 12));
 	b->page_next[0] = cp->blocks;
 	cp->blocks = b;
-	if (b->gpa2 != GPA_NONE) {
+	if (in_two_pages(b)) {
 		cp = vm->pages[b->gpa2 >> 12];
 		cp->idle = 0;
-		atomic_fetch_or(&cp->map, lines(0, off + b->len - 0x1000));
+		atomic_fetch_or(&cp->map, block_lines(b, b->gpa2 >> 12));
 		b->page_next[1] = cp->blocks;
 		cp->blocks = b;
 	}
@@ -343,24 +363,21 @@ invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 		s = which ? 0 : (unsigned)(b->gpa & 0xfff);
 		e = which ? (unsigned)((b->gpa & 0xfff) + b->len - 0x1001) :
 			    s + b->len - 1;
-		if (e < first || s > end)
+		/* Of a page that follows itself: be it hit or not. */
+		if ((e < first || s > end) &&
+		    (b->gpa2 == GPA_NONE || in_two_pages(b)))
 			continue;
 		block_kill(vm, b);
 		page_forget(cp, page, b);
-		if (b->gpa2 != GPA_NONE) {
+		if (in_two_pages(b)) {
 			uint64_t other = (which ? b->gpa : b->gpa2) >> 12;
 
 			page_forget(vm->pages[other], other, b);
 		}
 	}
 	for (b = cp->blocks; b != NULL;
-	     b = b->page_next[(b->gpa >> 12) != page]) {
-		if ((b->gpa >> 12) == page)
-			map |= lines(b->gpa & 0xfff, b->len);
-		else
-			map |= lines(0,
-			    (unsigned)((b->gpa & 0xfff) + b->len - 0x1000));
-	}
+	     b = b->page_next[(b->gpa >> 12) != page])
+		map |= block_lines(b, page);
 	atomic_store(&cp->map, map);
 }
 
@@ -429,7 +446,8 @@ search(struct soft_cpu *cpu, uint64_t gpa, uint64_t *gpa2)
 	for (b = cpu->vm->hash[block_hash(cpu->rip, gpa, cpu->flags)];
 	     b != NULL; b = b->hash_next) {
 		if (b->pc != cpu->rip || b->gpa != gpa ||
-		    b->flags != cpu->flags)
+		    b->flags != cpu->flags ||
+		    b->cs_limit != soft_cs_limit(cpu))
 			continue;
 		if (b->gpa2 == GPA_NONE || b->gpa2 == *gpa2)
 			return (b);
@@ -482,6 +500,8 @@ find_locked(struct soft_cpu *cpu)
 	struct block *b;
 
 	cpu->stat.lookups++;
+	if (cpu->rip > soft_cs_limit(cpu) && !(cpu->flags & BF_CODE64))
+		soft_raise_err(cpu, EXC_GP, 0);
 	lin = cpu->rip;
 	if (!(cpu->flags & BF_CODE64))
 		lin = (uint32_t)(lin + cpu->seg[VM_SEG_CS].base);
@@ -604,6 +624,7 @@ soft_link(struct soft_cpu *cpu, struct link *l)
 	 */
 	if (flushes == vm->flushes && !from->dead &&
 	    l->to == NULL && b->gpa2 == GPA_NONE && b->flags == from->flags &&
+	    b->cs_limit == from->cs_limit &&
 	    (b->gpa >> 12) == (from->gpa >> 12)) {
 		l->to = b;
 		l->next_in = b->incoming;

@@ -399,9 +399,10 @@ access_kind(struct tr *t, const ZydisDecodedOperand *op, enum unit unit)
 {
 	uint32_t what = op->size / 8u | tr_stack(op) | tr_locked(t);
 
-	/* With a 16-bit operand it is MOV: the processor reads no more. */
+	/* With a 16-bit operand it is MOV: Intel's processors read no more,
+	 * AMD's do. */
 	if (t->in.mnemonic == ZYDIS_MNEMONIC_MOVSXD &&
-	    t->in.operand_width == 16)
+	    t->in.operand_width == 16 && t->vm->intel)
 		what = 2 | tr_stack(op);
 	if (op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
 		what |= ACCESS_READ;
@@ -628,6 +629,7 @@ tr_copy(struct tr *t)
 	int scratch[3];
 	bool cx_in, cx_out;
 	struct access a;
+	uint32_t what;
 	enum unit unit = tr_unit(t);
 
 	/* Not XOP, nor 3DNow!, whose opcode comes last. */
@@ -657,8 +659,16 @@ tr_copy(struct tr *t)
 		if ((unit == UNIT_X87 || unit == UNIT_MMX) &&
 		    !x87_no_wait(t->in.mnemonic))
 			e1(t, 0x9b);
-		tr_ea(t, p.mem, true, 0);
-		tr_access(t, access_kind(t, p.mem, unit), &a);
+		what = access_kind(t, p.mem, unit);
+		t->masked = what & (ACCESS_MASKED | ACCESS_VMASK) ? what : 0;
+		tr_ea(t, p.mem,
+		    EA_SEG | (what & ACCESS_SIZE) |
+			(p.mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ?
+				EA_WRITE :
+				0),
+		    0);
+		t->masked = 0;
+		tr_access(t, what, &a);
 		f.mem = true;
 	} else {
 		scratch[nscratch++] = T0;

@@ -4,7 +4,7 @@
  * instructions. A light file, see soft.h.
  *
  * Far calls, jumps and returns: within one privilege level, or outwards.
- * Call gates and task gates come with the rest of the processor.
+ * gate.c and task.c have what goes through a system descriptor.
  */
 #include "vmm/soft/soft.h"
 
@@ -147,9 +147,11 @@ soft_h_sysexit(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	soft_update_mode(cpu);
 }
 
-/* Checks a code segment for a far jump or call without a gate. */
-static uint64_t
-code_desc(struct soft_cpu *cpu, uint16_t sel)
+/* Checks the target of a far jump or call. False: it went through a system
+ * descriptor, and all is done. */
+static bool
+code_desc(struct soft_cpu *cpu, uint16_t sel, bool call, uint64_t next,
+    uint64_t *out)
 {
 	uint64_t desc, hi;
 	unsigned dpl;
@@ -158,24 +160,20 @@ code_desc(struct soft_cpu *cpu, uint16_t sel)
 		soft_raise_err(cpu, EXC_GP, 0);
 	desc = soft_read_desc(cpu, sel, EXC_GP, &hi);
 	dpl = (desc >> 45) & 3;
-	if (!((desc >> 44) & 1))
-		soft_engine_exit(cpu, "far transfer through a gate");
+	if (!((desc >> 44) & 1)) {
+		soft_far_system(cpu, sel, desc, hi, call, next);
+		return (false);
+	}
+	/* In IA-32e mode L and D do not go together (SDM volume 2, JMP). */
 	if (!((desc >> 43) & 1) ||
+	    ((cpu->efer & EFER_LMA) && ((desc >> 53) & 3) == 3) ||
 	    ((desc >> 42) & 1 ? dpl > cpu->cpl :
 				dpl != cpu->cpl || (sel & 3u) > cpu->cpl))
 		soft_raise_err(cpu, EXC_GP, sel & ~3u);
 	if (!((desc >> 47) & 1))
 		soft_raise_err(cpu, EXC_NP, sel & ~3u);
-	return (desc);
-}
-
-static void
-check_target(struct soft_cpu *cpu, uint64_t rip, uint64_t desc)
-{
-	bool l = (desc >> 53) & 1 && (cpu->efer & EFER_LMA);
-
-	if (l ? !soft_canonical(cpu, rip) : rip >> 32 != 0)
-		soft_raise_err(cpu, EXC_GP, 0);
+	*out = desc;
+	return (true);
 }
 
 static void
@@ -194,8 +192,15 @@ real_code(struct soft_cpu *cpu, uint16_t sel, uint64_t rip)
 {
 	cpu->seg[VM_SEG_CS].sel = sel;
 	cpu->seg[VM_SEG_CS].base = (uint64_t)sel << 4;
-	cpu->rip = (uint32_t)rip;
+	cpu->rip = rip;
 	soft_update_mode(cpu);
+}
+
+static void
+real_target(struct soft_cpu *cpu, uint64_t rip)
+{
+	if (rip > cpu->seg[VM_SEG_CS].limit)
+		soft_raise_err(cpu, EXC_GP, 0);
 }
 
 /* T0: selector | operand size << 16; the offset is in cpu->tmp. */
@@ -204,14 +209,15 @@ soft_h_far_jmp(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
 	uint64_t desc;
 
-	(void)next;
 	soft_sync_rip(cpu);
 	if (cpu->flags & BF_REAL) {
+		real_target(cpu, cpu->tmp);
 		real_code(cpu, (uint16_t)t0, cpu->tmp);
 		return;
 	}
-	desc = code_desc(cpu, (uint16_t)t0);
-	check_target(cpu, cpu->tmp, desc);
+	if (!code_desc(cpu, (uint16_t)t0, false, next, &desc))
+		return;
+	soft_check_target(cpu, cpu->tmp, desc, 0);
 	enter_code(cpu, (uint16_t)t0, desc, cpu->tmp);
 }
 
@@ -219,18 +225,22 @@ void
 soft_h_far_call(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
 	unsigned size = (t0 >> 16) & 0xff, m = cpu->flags & BF_MMU;
-	uint64_t desc = 0, sp;
+	uint64_t desc = 0, sp, at_ip;
 
 	soft_sync_rip(cpu);
-	if (!(cpu->flags & BF_REAL)) {
-		desc = code_desc(cpu, (uint16_t)t0);
-		check_target(cpu, cpu->tmp, desc);
+	if (cpu->flags & BF_REAL)
+		real_target(cpu, cpu->tmp);
+	else {
+		if (!code_desc(cpu, (uint16_t)t0, true, next, &desc))
+			return;
+		soft_check_target(cpu, cpu->tmp, desc, 0);
 	}
 	sp = cpu->gpr[R_SP] - 2 * size;
-	soft_probe_write(cpu, soft_stack_linear(cpu, sp), size, m);
-	soft_st(cpu, soft_stack_linear(cpu, sp + size), size, m,
+	at_ip = soft_stack_linear(cpu, sp, size, true);
+	soft_probe_write(cpu, at_ip, size, m);
+	soft_st(cpu, soft_stack_linear(cpu, sp + size, size, true), size, m,
 	    cpu->seg[VM_SEG_CS].sel);
-	soft_st(cpu, soft_stack_linear(cpu, sp), size, m, next);
+	soft_st(cpu, at_ip, size, m, next);
 	soft_set_sp(cpu, sp);
 	if (cpu->flags & BF_REAL) {
 		real_code(cpu, (uint16_t)t0, cpu->tmp);
@@ -239,20 +249,30 @@ soft_h_far_call(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	enter_code(cpu, (uint16_t)t0, desc, cpu->tmp);
 }
 
+/* The n-th item on the stack above sp. */
+static uint64_t
+item(struct soft_cpu *cpu, uint64_t sp, unsigned n, unsigned size)
+{
+	return (soft_ld(cpu,
+	    soft_stack_linear(cpu, sp + (uint64_t)n * size, size, false), size,
+	    cpu->flags & BF_MMU));
+}
+
 /* T0: operand size; cpu->tmp: bytes to release. */
 void
 soft_h_far_ret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
-	unsigned size = (unsigned)t0, m = cpu->flags & BF_MMU, rpl;
-	uint64_t rip, desc, hi, ss_desc, sp = cpu->gpr[R_SP], nsp;
+	unsigned size = (unsigned)t0, rpl;
+	uint64_t rip, desc, hi, ss_desc = 0, sp = cpu->gpr[R_SP], nsp;
 	uint16_t cs, ss;
+	bool l;
 
 	(void)next;
 	soft_sync_rip(cpu);
-	rip = soft_ld(cpu, soft_stack_linear(cpu, sp), size, m);
-	cs = (uint16_t)soft_ld(
-	    cpu, soft_stack_linear(cpu, sp + size), size, m);
+	rip = item(cpu, sp, 0, size);
+	cs = (uint16_t)item(cpu, sp, 1, size);
 	if (cpu->flags & BF_REAL) {
+		real_target(cpu, rip);
 		soft_set_sp(cpu, sp + 2 * size + cpu->tmp);
 		real_code(cpu, cs, rip);
 		return;
@@ -267,27 +287,36 @@ soft_h_far_ret(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		soft_raise_err(cpu, EXC_GP, cs & ~3u);
 	if (!((desc >> 47) & 1))
 		soft_raise_err(cpu, EXC_NP, cs & ~3u);
-	check_target(cpu, rip, desc);
+	soft_check_target(cpu, rip, desc, 0);
 	sp += 2 * size + cpu->tmp;
 	if (rpl == cpu->cpl) {
 		soft_set_sp(cpu, sp);
 		enter_code(cpu, cs, desc, rip);
 		return;
 	}
-	nsp = soft_ld(cpu, soft_stack_linear(cpu, sp), size, m);
-	ss = (uint16_t)soft_ld(
-	    cpu, soft_stack_linear(cpu, sp + size), size, m);
-	if ((ss & ~3u) == 0)
-		soft_raise_err(cpu, EXC_GP, 0);
-	ss_desc = soft_read_desc(cpu, ss, EXC_GP, &hi);
-	if ((ss & 3u) != rpl || ((ss_desc >> 45) & 3) != rpl ||
-	    ((ss_desc >> 41) & 0xd) != 9)
-		soft_raise_err(cpu, EXC_GP, ss & ~3u);
-	if (!((ss_desc >> 47) & 1))
-		soft_raise_err(cpu, EXC_SS, ss & ~3u);
+	nsp = item(cpu, sp, 0, size);
+	ss = (uint16_t)item(cpu, sp, 1, size);
+	l = (desc >> 53) & 1 && (cpu->efer & EFER_LMA);
+	if ((ss & ~3u) != 0) {
+		ss_desc = soft_read_desc(cpu, ss, EXC_GP, &hi);
+		if ((ss & 3u) != rpl || ((ss_desc >> 45) & 3) != rpl ||
+		    ((ss_desc >> 41) & 0xd) != 9)
+			soft_raise_err(cpu, EXC_GP, ss & ~3u);
+		if (!((ss_desc >> 47) & 1))
+			soft_raise_err(cpu, EXC_SS, ss & ~3u);
+		soft_set_accessed(cpu, cs, desc);
+		soft_set_accessed(cpu, ss, ss_desc);
+		soft_set_seg_raw(cpu, VM_SEG_SS, ss, ss_desc);
+	} else {
+		if (!l || rpl == 3)
+			soft_raise_err(cpu, EXC_GP, 0);
+		soft_set_accessed(cpu, cs, desc);
+		cpu->seg[VM_SEG_SS] = (struct vm_seg){ .sel = ss,
+			.access = VM_SEG_UNUSABLE | rpl << 5 };
+	}
 	cpu->cpl = rpl;
-	soft_set_accessed(cpu, ss, ss_desc);
-	soft_set_seg_raw(cpu, VM_SEG_SS, ss, ss_desc);
-	cpu->gpr[R_SP] = nsp + cpu->tmp;
+	soft_drop_segs(cpu);
 	enter_code(cpu, cs, desc, rip);
+	/* In the width of the new stack, whose mode is known now. */
+	soft_set_sp(cpu, nsp + cpu->tmp);
 }

@@ -23,14 +23,19 @@ stack_opsize(const struct tr *t)
 	return (t->in.operand_width == 16 ? 2 : 4);
 }
 
-/* movzx dst, src16 */
-static void
-zx16(struct tr *t, int dst, int src)
+/*
+ * The same for near jumps, calls and returns. In 64-bit mode Intel's
+ * processors ignore an operand-size prefix; AMD's obey it, and RIP loses all
+ * but 16 bits (APM volume 3, "Near Branches in 64-Bit Mode").
+ */
+static unsigned
+near_opsize(const struct tr *t)
 {
-	e_rex(t, 0, dst, 0, src);
-	e1(t, 0x0f);
-	e1(t, 0xb7);
-	e1(t, 0xc0u | (unsigned)(dst & 7) << 3 | (unsigned)(src & 7));
+	if (t->code64 && !t->vm->intel && !t->in.raw.rex.W)
+		for (unsigned i = 0; i < t->in.raw.prefix_count; i++)
+			if (t->in.raw.prefixes[i].value == 0x66)
+				return (2);
+	return (stack_opsize(t));
 }
 
 /* dst := src + n, `w` bits wide; 16 bits merge and T1 is lost. */
@@ -46,16 +51,16 @@ set_width(struct tr *t, unsigned w, int dst, int src, int n)
 	e_mov(t, 0, dst, T1);
 }
 
-/* T0 := linear address of [rSP + disp]. */
+/* T0 := linear address of [rSP + disp], for what `use` says. */
 static void
-stack_ea(struct tr *t, int disp)
+stack_ea(struct tr *t, int disp, uint32_t use)
 {
 	unsigned w = stack_width(t);
 
 	e_lea(t, w == 64, T0, H_R10, -1, 0, disp);
 	if (w == 16)
-		zx16(t, T0, T0);
-	tr_add_seg(t, VM_SEG_SS);
+		e_zx16(t, T0, T0);
+	tr_add_seg(t, VM_SEG_SS, use, w);
 }
 
 /* rSP += n, in the stack's width. T1 and T2 are lost with 16 bits. */
@@ -93,7 +98,7 @@ push_reg(struct tr *t, unsigned guest, unsigned size)
 	struct access a;
 	int h;
 
-	stack_ea(t, -(int)size);
+	stack_ea(t, -(int)size, EA_W(size));
 	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK, &a);
 	h = tr_get(t, guest, T2);
 	store(t, size, h);
@@ -106,7 +111,7 @@ push_imm(struct tr *t, uint64_t v, unsigned size, uint32_t extra)
 {
 	struct access a;
 
-	stack_ea(t, -(int)size);
+	stack_ea(t, -(int)size, EA_W(size));
 	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK | extra, &a);
 	if (size != 8 || v == (uint64_t)(int32_t)v) {
 		if (size == 2)
@@ -133,7 +138,7 @@ push_tmp(struct tr *t, unsigned size, uint32_t extra)
 {
 	struct access a;
 
-	stack_ea(t, -(int)size);
+	stack_ea(t, -(int)size, EA_W(size));
 	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK | extra, &a);
 	e_ld_env(t, 1, T2, CPU_TMP);
 	store(t, size, T2);
@@ -147,7 +152,7 @@ load_tmp(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 {
 	struct access a;
 
-	tr_ea(t, op, true, 0);
+	tr_ea(t, op, EA_R(size), 0);
 	tr_access(t, size | ACCESS_READ | tr_stack(op), &a);
 	load(t, size, T2);
 	e_st_env(t, 1, CPU_TMP, T2);
@@ -216,14 +221,14 @@ pop(struct tr *t)
 	struct access a;
 	bool high;
 
-	stack_ea(t, 0);
+	stack_ea(t, 0, EA_R(size));
 	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	load(t, size, T2);
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		e_st_env(t, 1, CPU_TMP, T2);
 		tr_access_end(t, &a);
 		/* An address with rSP is that of after the pop. */
-		tr_ea(t, op, true, (int)size);
+		tr_ea(t, op, EA_W(size), (int)size);
 		tr_access(t, size | ACCESS_WRITE | tr_stack(op), &a);
 		e_ld_env(t, 1, T2, CPU_TMP);
 		store(t, size, T2);
@@ -256,8 +261,8 @@ leave(struct tr *t)
 
 	e_mov(t, w == 64, T0, H_BP);
 	if (w == 16)
-		zx16(t, T0, T0);
-	tr_add_seg(t, VM_SEG_SS);
+		e_zx16(t, T0, T0);
+	tr_add_seg(t, VM_SEG_SS, EA_R(size), w);
 	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	load(t, size, T2);
 	set_width(t, w, H_R10, H_BP, (int)size);
@@ -282,7 +287,9 @@ enter(struct tr *t)
 		tr_call(t, soft_h_enter);
 		return (true);
 	}
-	stack_ea(t, -(int)size);
+	if (t->flags & BF_CHECK(VM_SEG_SS)) /* rSP must end up in it */
+		stack_ea(t, -(int)size - n, EA_W(1));
+	stack_ea(t, -(int)size, EA_W(size));
 	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK, &a);
 	store(t, size, H_BP);
 	set_width(t, size == 2 ? 16 : w == 16 ? 32 : w, H_BP, H_R10,
@@ -290,6 +297,36 @@ enter(struct tr *t)
 	set_width(t, w, H_R10, H_R10, -(int)size - n);
 	tr_access_end(t, &a);
 	return (true);
+}
+
+/* #GP(0) here, and on with what comes after it. */
+static void
+emit_gp(struct tr *t)
+{
+	tr_exception(t, EXC_GP, true);
+	t->end = false;
+}
+
+/* #GP(0) if T0, an offset of `size` bytes, is behind the limit of CS. */
+static void
+limit_check(struct tr *t, unsigned size)
+{
+	uint8_t *over;
+
+	if (t->cs_limit >= 0xffffffff || (size == 2 && t->cs_limit >= 0xffff))
+		return;
+	e_mov(t, 1, T2, T0);
+	e_rex(t, 1, 0, 0, T2); /* not rcx */
+	e1(t, 0xf7);
+	e1(t, 0xd0u | (T2 & 7));
+	e_mov_imm(t, T1, t->cs_limit + 1);
+	e_lea(t, 1, T2, T2, T1, 0, 0); /* limit - T0 */
+	e_rorx(t, 1, T2, T2, 48);
+	e_zx16(t, T2, T2);
+	e_jrcxz(t, 0);
+	over = t->p;
+	emit_gp(t);
+	over[-1] = (uint8_t)(t->p - over);
 }
 
 /* T0 := operand of an indirect jump or call. */
@@ -301,17 +338,19 @@ target(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 	int h;
 
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		tr_ea(t, op, true, 0);
+		tr_ea(t, op, EA_R(size), 0);
 		tr_access(t, size | ACCESS_READ | tr_stack(op), &a);
 		load(t, size, T0);
 		tr_access_end(t, &a);
+		limit_check(t, size);
 		return;
 	}
 	h = tr_get(t, (unsigned)tr_gpr(op->reg.value, &high), T0);
 	if (size == 2)
-		zx16(t, T0, h);
+		e_zx16(t, T0, h);
 	else if (h != T0 || size == 4)
 		e_mov(t, size == 8, T0, h);
+	limit_check(t, size);
 }
 
 static uint64_t
@@ -319,9 +358,17 @@ branch_target(const struct tr *t, const ZydisDecodedOperand *op)
 {
 	uint64_t pc = t->next + op->imm.value.u;
 
-	if (t->code64)
-		return (pc);
-	return (t->in.operand_width == 16 ? (uint16_t)pc : (uint32_t)pc);
+	if (near_opsize(t) == 2)
+		return ((uint16_t)pc);
+	return (t->code64 ? pc : (uint32_t)pc);
+}
+
+/* A constant target where a branch faults rather than goes. */
+static bool
+no_target(const struct tr *t, uint64_t to)
+{
+	return (t->code64 ? !soft_canonical(t->cpu, to) :
+			    to > t->cs_limit);
 }
 
 static bool
@@ -329,13 +376,16 @@ jmp(struct tr *t)
 {
 	const ZydisDecodedOperand *op = &t->op[0];
 
-	t->end = true;
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-		tr_goto(t, branch_target(t, op));
-		return (true);
+		if (no_target(t, branch_target(t, op)))
+			tr_exception(t, EXC_GP, true);
+		else
+			tr_goto(t, branch_target(t, op));
+	} else {
+		target(t, op, near_opsize(t));
+		tr_goto_t0(t, 0);
 	}
-	target(t, op, stack_opsize(t));
-	tr_goto_t0(t, 0);
+	t->end = true;
 	return (true);
 }
 
@@ -343,35 +393,39 @@ static bool
 call(struct tr *t)
 {
 	const ZydisDecodedOperand *op = &t->op[0];
-	unsigned size = stack_opsize(t);
+	unsigned size = near_opsize(t);
 
-	t->end = true;
-	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+	    no_target(t, branch_target(t, op)))
+		tr_exception(t, EXC_GP, true);
+	else if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 		push_imm(t, t->next, size, ACCESS_FLOW);
 		tr_goto(t, branch_target(t, op));
-		return (true);
+	} else {
+		target(t, op, size);
+		e_st_env(t, 1, CPU_TMP, T0);
+		push_imm(t, t->next, size, ACCESS_FLOW);
+		e_ld_env(t, 1, T0, CPU_TMP);
+		tr_goto_t0(t, -(int)size);
 	}
-	target(t, op, size);
-	e_st_env(t, 1, CPU_TMP, T0);
-	push_imm(t, t->next, size, ACCESS_FLOW);
-	e_ld_env(t, 1, T0, CPU_TMP);
-	tr_goto_t0(t, -(int)size);
+	t->end = true;
 	return (true);
 }
 
 static bool
 ret(struct tr *t)
 {
-	unsigned size = stack_opsize(t);
+	unsigned size = near_opsize(t);
 	int n = (int)size;
 	struct access a;
 
 	if (t->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
 	    t->op[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
 		n += (int)(t->op[0].imm.value.u & 0xffff);
-	stack_ea(t, 0);
+	stack_ea(t, 0, EA_R(size));
 	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	load(t, size, T0);
+	limit_check(t, size);
 	stack_move(t, n);
 	tr_access_end(t, &a);
 	tr_goto_t0(t, n);
@@ -383,8 +437,17 @@ static bool
 jcc(struct tr *t)
 {
 	uint64_t to = branch_target(t, &t->op[0]);
+	uint8_t *over;
 	struct ool *o;
 
+	if (no_target(t, to)) {
+		e1(t, 0x70u | ((t->in.opcode & 15u) ^ 1)); /* the opposite */
+		e1(t, 0);
+		over = t->p;
+		emit_gp(t);
+		over[-1] = (uint8_t)(t->p - over);
+		return (true);
+	}
 	e1(t, 0x0f);
 	e1(t, 0x80u | (t->in.opcode & 15u));
 	e4(t, 0);
@@ -400,23 +463,24 @@ loop(struct tr *t)
 {
 	uint64_t to = branch_target(t, &t->op[0]);
 	unsigned aw = t->in.address_width;
-	uint8_t *over = NULL, *not = NULL;
+	uint8_t *over, *not = NULL;
 	ZydisMnemonic mn = t->in.mnemonic;
 	struct ool *o;
 
 	if (mn == ZYDIS_MNEMONIC_JRCXZ || mn == ZYDIS_MNEMONIC_JECXZ ||
 	    mn == ZYDIS_MNEMONIC_JCXZ) {
 		if (aw == 16)
-			zx16(t, T2, H_R9);
+			e_zx16(t, T2, H_R9);
 		else
 			e_mov(t, aw == 64, T2, H_R9);
 		e_jrcxz(t, 2);
 		e1(t, 0xeb); /* jmp over the jump */
-		e1(t, 5);
+		e1(t, 0);
+		over = t->p;
 	} else {
 		set_width(t, aw, H_R9, H_R9, -1);
 		if (aw == 16)
-			zx16(t, T2, H_R9);
+			e_zx16(t, T2, H_R9);
 		else
 			e_mov(t, aw == 64, T2, H_R9);
 		e_jrcxz(t, 0); /* 0: not taken */
@@ -428,11 +492,17 @@ loop(struct tr *t)
 			not = t->p;
 		}
 	}
-	o = &t->ool[t->nool++];
-	*o = (struct ool){ .kind = OOL_GOTO, .insn = (uint8_t)(t->ninsns - 1),
-		.patch = e_jmp(t), .pc = to };
-	if (over != NULL)
-		over[-1] = (uint8_t)(t->p - over);
+	if (no_target(t, to)) {
+		if (not != NULL || mn == ZYDIS_MNEMONIC_LOOP)
+			set_width(t, aw, H_R9, H_R9, 1); /* as it was */
+		emit_gp(t);
+	} else {
+		o = &t->ool[t->nool++];
+		*o = (struct ool){ .kind = OOL_GOTO,
+			.insn = (uint8_t)(t->ninsns - 1), .patch = e_jmp(t),
+			.pc = to };
+	}
+	over[-1] = (uint8_t)(t->p - over);
 	if (not != NULL)
 		not[-1] = (uint8_t)(t->p - not);
 	return (true);
@@ -447,7 +517,7 @@ far_flow(struct tr *t, soft_helper *fn)
 
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		/* Offset into tmp, selector into T0. */
-		tr_ea(t, op, true, 0);
+		tr_ea(t, op, EA_R(size + 2), 0);
 		tr_access(t, (size + 2) | ACCESS_READ, &a);
 		load(t, size, T2);
 		e_st_env(t, 1, CPU_TMP, T2);

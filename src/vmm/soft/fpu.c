@@ -163,14 +163,16 @@ check_mxcsr(struct soft_cpu *cpu, const uint8_t *image)
 void
 soft_h_fxrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
 {
+	uint8_t image[512];
+
 	(void)w;
 	check_usable(cpu, false);
 	check_fxsave_align(cpu, addr);
 	soft_fpu_enter(cpu);
 	if (!(cpu->flags & BF_CODE64)) /* XMM8-15 stay (SDM vol. 2) */
 		__asm__ volatile("fxsave64 %0" : "=m"(cpu->xbuf));
-	soft_read_va(cpu, addr, cpu->xbuf,
-	    cpu->flags & BF_CODE64 ? 512 : 288, cpu->flags & BF_MMU);
+	soft_read_va(cpu, addr, image, sizeof(image), cpu->flags & BF_MMU);
+	soft_copy(cpu->xbuf, image, cpu->flags & BF_CODE64 ? 512 : 288);
 	check_mxcsr(cpu, cpu->xbuf);
 	soft_fpu_enter(cpu);
 	__asm__ volatile("fxrstor64 %0" : : "m"(cpu->xbuf));
@@ -215,6 +217,124 @@ image_size(struct soft_cpu *cpu, uint64_t comps, bool compact)
 	return (end);
 }
 
+/*
+ * Outside 64-bit mode XSAVE and XRSTOR leave the registers alone that 64-bit
+ * mode adds (SDM volume 1, 13.5): XMM8 and on, in every component that has a
+ * part of them. Which bytes these are, of an image with `comps`.
+ */
+struct added {
+	unsigned n;
+	struct {
+		unsigned off, len, comp;
+	} part[4];
+};
+
+static void
+find_added(
+    struct soft_cpu *cpu, uint64_t comps, bool compact, struct added *a)
+{
+	unsigned end = LEGACY_SIZE + HEADER_SIZE, skip;
+	uint32_t off, size;
+	bool aligned;
+
+	a->n = 0;
+	if (comps & SSE) {
+		a->part[a->n].off = 288;
+		a->part[a->n].len = 128;
+		a->part[a->n++].comp = 1;
+	}
+	for (unsigned n = 2; n < 63; n++) {
+		if (!((comps >> n) & 1))
+			continue;
+		component(cpu, n, &off, &size, &aligned);
+		if (compact) {
+			if (aligned)
+				end = (end + 63) & ~63u;
+			off = end;
+			end += size;
+		}
+		if (n != 2 && n != 6 && n != 7)
+			continue;
+		skip = n == 7 ? 0 : size / 2;
+		a->part[a->n].off = off + skip;
+		a->part[a->n].len = size - skip;
+		a->part[a->n++].comp = n;
+	}
+}
+
+/* Stores an image, without those parts where they are to be left alone. */
+static void
+write_image(struct soft_cpu *cpu, uint64_t addr, unsigned len, uint64_t comps,
+    bool compact)
+{
+	unsigned m = cpu->flags & BF_MMU, at = 0;
+	struct added a;
+
+	a.n = 0;
+	if (!(cpu->flags & BF_CODE64))
+		find_added(cpu, comps, compact, &a);
+	for (unsigned i = 0; i < a.n; i++) {
+		soft_write_va(cpu, addr + at, cpu->xbuf + at,
+		    a.part[i].off - at, m);
+		at = a.part[i].off + a.part[i].len;
+	}
+	soft_write_va(cpu, addr + at, cpu->xbuf + at, len - at, m);
+}
+
+/* A component that is in its initial configuration becomes real: zeroes. */
+static void
+touch(struct soft_cpu *cpu, unsigned n)
+{
+	uint64_t *bv = (uint64_t *)(void *)(cpu->xsave + LEGACY_SIZE);
+	uint32_t off = 160, size = 256;
+	bool aligned;
+
+	if ((*bv >> n) & 1)
+		return;
+	if (n != 1)
+		component(cpu, n, &off, &size, &aligned);
+	for (unsigned i = 0; i < size; i++)
+		cpu->xsave[off + i] = 0;
+	*bv |= 1ull << n;
+}
+
+/* Loads cpu->xbuf, but for those parts: these come through in memory. */
+static void
+load_image(struct soft_cpu *cpu, uint64_t rfbm)
+{
+	uint8_t keep[128 + 128 + 256 + 1024];
+	unsigned at = 0;
+	struct added a;
+
+	a.n = 0;
+	if (!(cpu->flags & BF_CODE64)) {
+		soft_fpu_enter(cpu);
+		soft_fpu_leave(cpu);
+		find_added(cpu, rfbm & cpu->xsave_mask, false, &a);
+	}
+	for (unsigned i = 0; i < a.n; i++) {
+		touch(cpu, a.part[i].comp);
+		soft_copy(keep + at, cpu->xsave + a.part[i].off,
+		    a.part[i].len);
+		at += a.part[i].len;
+	}
+	soft_fpu_enter(cpu);
+	__asm__ volatile("xrstor64 %0"
+			 :
+			 : "m"(cpu->xbuf), "a"((uint32_t)rfbm),
+			 "d"((uint32_t)(rfbm >> 32)));
+	if (a.n == 0)
+		return;
+	soft_fpu_leave(cpu);
+	at = 0;
+	for (unsigned i = 0; i < a.n; i++) {
+		touch(cpu, a.part[i].comp);
+		soft_copy(cpu->xsave + a.part[i].off, keep + at,
+		    a.part[i].len);
+		at += a.part[i].len;
+	}
+}
+
 /* kind: X_SAVE 0, X_OPT 1, X_C 2, X_S 3 of special.c. IA32_XSS is 0, so that
  * XSAVES is XSAVEC for the supervisor. */
 void
@@ -249,7 +369,7 @@ soft_h_xsave(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 				 "d"((uint32_t)(rfbm >> 32)));
 	if (rfbm & X87)
 		hide_pointers(cpu->xbuf);
-	soft_write_va(cpu, addr, cpu->xbuf, len, m);
+	write_image(cpu, addr, len, rfbm, compact);
 }
 
 void
@@ -286,11 +406,7 @@ soft_h_xrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 		    image_size(cpu, rfbm & bv, false) - 576, m);
 	if (compact ? (rfbm & bv & SSE) : (rfbm & (SSE | AVX)))
 		check_mxcsr(cpu, cpu->xbuf);
-	soft_fpu_enter(cpu);
-	__asm__ volatile("xrstor64 %0"
-			 :
-			 : "m"(cpu->xbuf), "a"((uint32_t)rfbm),
-			 "d"((uint32_t)(rfbm >> 32)));
+	load_image(cpu, rfbm);
 }
 
 /*

@@ -95,7 +95,7 @@ deselect(const struct gather *g, unsigned i)
 }
 
 static uint64_t
-address(const struct gather *g, unsigned i)
+address(const struct gather *g, unsigned i, bool write)
 {
 	struct soft_cpu *cpu = g->cpu;
 	uint64_t ix = vget(cpu, g->index, i, g->ielem), va;
@@ -108,8 +108,8 @@ address(const struct gather *g, unsigned i)
 	if (g->aw == 32)
 		va = (uint32_t)va;
 	if (!(cpu->flags & BF_CODE64))
-		return ((uint32_t)(va + cpu->seg[g->seg].base));
-	return (g->seg >= VM_SEG_FS ? va + cpu->seg[g->seg].base : va);
+		va = (uint32_t)va;
+	return (soft_linear(cpu, g->seg, va, g->elem, write));
 }
 
 /* Zeroes bytes from..63 of a register, as every VEX and EVEX write does. */
@@ -167,10 +167,12 @@ soft_h_gather(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 		if (g.scatter) {
 			v = vget(cpu, g.reg, i, g.elem);
 			/* Never #AC (SDM volume 2), unlike soft_st(). */
-			soft_write_va(cpu, address(&g, i), &v, g.elem, m);
+			soft_write_va(
+			    cpu, address(&g, i, true), &v, g.elem, m);
 		} else {
 			v = 0;
-			soft_read_va(cpu, address(&g, i), &v, g.elem, m);
+			soft_read_va(
+			    cpu, address(&g, i, false), &v, g.elem, m);
 			vput(cpu, g.reg, i, g.elem, v);
 		}
 		deselect(&g, i);

@@ -100,6 +100,7 @@ void
 soft_update_mode(struct soft_cpu *cpu)
 {
 	uint32_t f = 0;
+	uint64_t cs_base = 0;
 	unsigned m;
 	bool lma = (cpu->efer & EFER_LMA) != 0;
 
@@ -118,17 +119,12 @@ soft_update_mode(struct soft_cpu *cpu)
 	 * interrupts leave different things there. */
 	if (!(f & BF_CODE64) && (cpu->seg[VM_SEG_SS].access & VM_SEG_DB))
 		f |= BF_STACK32;
-	if (!(f & BF_CODE64))
-		for (unsigned i = VM_SEG_ES; i <= VM_SEG_DS; i++) {
-			const struct vm_seg *s = &cpu->seg[i];
-
-			if (s->base != 0 ||
-			    (s->limit != 0xffffffff &&
-				!(s->access & VM_SEG_UNUSABLE)))
-				f |= BF_SEGMENTED;
-		}
 	if (!(cpu->cr0 & CR0_PE) || (cpu->rflags & FL_VM))
 		f |= BF_REAL;
+	if (!(f & BF_CODE64)) {
+		f = soft_seg_flags(cpu, f);
+		cs_base = cpu->seg[VM_SEG_CS].base;
+	}
 	if (cpu->cr0 & CR0_TS)
 		f |= BF_TS;
 	if (cpu->cr0 & CR0_EM)
@@ -149,9 +145,12 @@ soft_update_mode(struct soft_cpu *cpu)
 	if (m == MMU_USER && (cpu->rflags & FL_AC) && (cpu->cr0 & CR0_AM))
 		f |= BF_AC;
 	cpu->flags = f;
-	if (cpu->jc_flags[m] != f || (f & BF_SEGMENTED)) {
+	if (cpu->jc_flags[m] != f || cpu->jc_cs_base[m] != cs_base ||
+	    cpu->jc_cs_limit[m] != soft_cs_limit(cpu)) {
 		soft_jc_flush(cpu, m);
 		cpu->jc_flags[m] = f;
+		cpu->jc_cs_base[m] = cs_base;
+		cpu->jc_cs_limit[m] = soft_cs_limit(cpu);
 	}
 }
 
@@ -247,52 +246,6 @@ read_gate(struct soft_cpu *cpu, unsigned vector, bool external, struct gate *g)
 	g->offset = (lo & 0xffff) | ((lo >> 32) & 0xffff0000) | hi << 32;
 }
 
-/* A stack to push to: its base, and which bits of rSP count. */
-struct stack {
-	uint64_t sp, base, mask;
-};
-
-static struct stack
-stack_of(const struct soft_cpu *cpu, uint64_t sp, uint64_t base, bool big)
-{
-	if (cpu->efer & EFER_LMA)
-		return ((struct stack){ sp, 0, ~0ull });
-	return ((struct stack){ sp, base, big ? 0xffffffff : 0xffff });
-}
-
-static void
-push(struct soft_cpu *cpu, struct stack *s, unsigned size, unsigned m,
-    uint64_t v)
-{
-	uint64_t sp = (s->sp - size) & s->mask;
-
-	s->sp = (s->sp & ~s->mask) | sp;
-	soft_st(cpu, s->mask == ~0ull ? sp : (uint32_t)(sp + s->base), size, m,
-	    v);
-}
-
-/* The stack for a more privileged level, from the TSS. */
-static uint64_t
-tss_stack(struct soft_cpu *cpu, unsigned cpl, unsigned ist, uint16_t *ss)
-{
-	const struct vm_seg *tr = &cpu->seg[VM_SEG_TR];
-	bool lma = (cpu->efer & EFER_LMA) != 0;
-	unsigned off;
-
-	if (lma) {
-		off = ist ? 36 + 8 * (ist - 1) : 4 + 8 * cpl;
-		if (off + 7 > tr->limit)
-			soft_raise_err(cpu, EXC_TS, tr->sel & ~3u);
-		*ss = 0;
-		return (soft_ld(cpu, tr->base + off, 8, MMU_KERNEL));
-	}
-	off = 4 + 8 * cpl;
-	if (off + 7 > tr->limit)
-		soft_raise_err(cpu, EXC_TS, tr->sel & ~3u);
-	*ss = (uint16_t)soft_ld(cpu, tr->base + off + 4, 2, MMU_KERNEL);
-	return (soft_ld(cpu, tr->base + off, 4, MMU_KERNEL));
-}
-
 static void
 drop_seg(struct vm_seg *s)
 {
@@ -304,20 +257,20 @@ static void
 real_interrupt(struct soft_cpu *cpu, unsigned vector, uint64_t return_rip)
 {
 	const struct vm_seg *idtr = &cpu->seg[VM_SEG_IDTR];
-	uint64_t sp = cpu->gpr[R_SP];
+	struct soft_stack st = { .seg = cpu->seg[VM_SEG_SS] };
 	uint32_t entry;
 
 	if (vector * 4 + 3 > idtr->limit)
 		soft_raise(cpu, vector == EXC_GP ? EXC_DF : EXC_GP);
 	entry = (uint32_t)soft_ld(
 	    cpu, idtr->base + vector * 4, 4, MMU_KERNEL);
-	soft_st(cpu, soft_stack_linear(cpu, sp - 2), 2, MMU_KERNEL,
-	    soft_get_rflags(cpu) & 0xffff);
-	soft_st(cpu, soft_stack_linear(cpu, sp - 4), 2, MMU_KERNEL,
-	    cpu->seg[VM_SEG_CS].sel);
-	soft_st(cpu, soft_stack_linear(cpu, sp - 6), 2, MMU_KERNEL,
-	    return_rip);
-	soft_set_sp(cpu, sp - 6);
+	soft_stack_init(cpu, &st, cpu->gpr[R_SP], 0, 0);
+	soft_push(cpu, &st, 2, soft_get_rflags(cpu));
+	soft_push(cpu, &st, 2, cpu->seg[VM_SEG_CS].sel);
+	soft_push(cpu, &st, 2, return_rip);
+	if ((entry & 0xffff) > cpu->seg[VM_SEG_CS].limit)
+		soft_raise_err(cpu, EXC_GP, 0);
+	cpu->gpr[R_SP] = st.sp;
 	cpu->rflags &= ~(FL_IF | FL_TF | FL_AC | FL_RF);
 	cpu->seg[VM_SEG_CS].sel = (uint16_t)(entry >> 16);
 	cpu->seg[VM_SEG_CS].base = entry >> 16 << 4;
@@ -331,12 +284,10 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
     bool has_error, uint32_t error, bool external, uint64_t return_rip)
 {
 	bool lma = (cpu->efer & EFER_LMA) != 0, ext = external && !soft;
-	struct vm_seg old_ss = cpu->seg[VM_SEG_SS], new_ss = old_ss;
-	uint64_t desc, hi, sp = cpu->gpr[R_SP], old_sp = sp, ss_desc = 0;
-	unsigned cpl = cpu->cpl, new_cpl, type, size, m;
-	uint16_t ss_sel = 0;
+	uint64_t desc, hi;
+	unsigned cpl = cpu->cpl, new_cpl, type, size;
 	struct gate g;
-	struct stack st;
+	struct soft_stack st = { .seg = cpu->seg[VM_SEG_SS] };
 	bool stack_switch = false, v86 = (cpu->rflags & FL_VM) != 0;
 
 	if (!(cpu->cr0 & CR0_PE)) {
@@ -346,15 +297,22 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 	read_gate(cpu, vector, ext, &g);
 	type = g.type & 0xf;
 	if ((g.type & 0x10) || (lma ? (type & 0xe) != 0xe :
-				      (type & 0x6) != 0x6))
+				      (type & 0x6) != 0x6 && type != 5))
 		soft_raise_err(cpu, EXC_GP, idt_error(vector, ext));
 	if (soft && g.dpl < cpl)
 		soft_raise_err(cpu, EXC_GP, idt_error(vector, false));
 	if (!g.present)
 		soft_raise_err(cpu, EXC_NP, idt_error(vector, ext));
+	if (soft) /* RF ends with the instruction (SDM 17.3.1.1) */
+		cpu->rflags &= ~FL_RF;
+	if (type == 5) { /* a task gate */
+		soft_task_switch(cpu, g.sel, TASK_INT, ext, has_error, error,
+		    return_rip);
+		return;
+	}
 	if ((g.sel & ~3u) == 0)
 		soft_raise_err(cpu, EXC_GP, ext);
-	desc = soft_read_desc(cpu, g.sel, EXC_GP, &hi);
+	desc = soft_read_desc_ext(cpu, g.sel, EXC_GP, ext, &hi);
 	/* A code segment, not of less privilege. */
 	if (((desc >> 43) & 3) != 3 || ((desc >> 45) & 3) > cpl ||
 	    (lma && ((desc >> 53) & 3) != 1))
@@ -369,49 +327,36 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 		g.offset &= 0xffff;
 	if (new_cpl < cpl || g.ist) {
 		stack_switch = true;
-		sp = tss_stack(cpu, new_cpl, g.ist, &ss_sel);
-		if (!lma) {
-			if ((ss_sel & ~3u) == 0)
-				soft_raise_err(cpu, EXC_TS, ext);
-			ss_desc = soft_read_desc(cpu, ss_sel, EXC_TS, &hi);
-			if (((desc >> 45) & 3) != ((ss_desc >> 45) & 3) ||
-			    ((ss_desc >> 41) & 0xd) != 9)
-				soft_raise_err(
-				    cpu, EXC_TS, (ss_sel & ~3u) | ext);
-			if (!((ss_desc >> 47) & 1))
-				soft_raise_err(
-				    cpu, EXC_SS, (ss_sel & ~3u) | ext);
-			new_ss.access = (ss_desc >> 54) & 1 ? VM_SEG_DB : 0;
-			new_ss.base = ((ss_desc >> 16) & 0xffffff) |
-			    ((ss_desc >> 32) & 0xff000000);
-		}
-	}
+		soft_inner_stack(cpu, &st, new_cpl, g.ist, ext);
+	} else
+		soft_stack_init(cpu, &st, cpu->gpr[R_SP], new_cpl, ext);
 	if (lma) {
-		sp &= ~15ull;
-		if (!soft_canonical(cpu, sp - 48) ||
-		    !soft_canonical(cpu, sp - 1))
+		st.sp &= ~15ull;
+		if (!soft_canonical(cpu, st.sp - 48) ||
+		    !soft_canonical(cpu, st.sp - 1))
 			soft_raise_err(cpu, EXC_SS, ext);
 	}
-	/* RF ends with the instruction (SDM volume 3, 17.3.1.1). */
-	if (soft)
-		cpu->rflags &= ~FL_RF;
-	m = new_cpl == 3 ? MMU_USER : MMU_KERNEL;
-	st = stack_of(cpu, sp, new_ss.base, (new_ss.access & VM_SEG_DB) != 0);
 	if (v86) {
-		push(cpu, &st, size, m, cpu->seg[VM_SEG_GS].sel);
-		push(cpu, &st, size, m, cpu->seg[VM_SEG_FS].sel);
-		push(cpu, &st, size, m, cpu->seg[VM_SEG_DS].sel);
-		push(cpu, &st, size, m, cpu->seg[VM_SEG_ES].sel);
+		soft_push(cpu, &st, size, cpu->seg[VM_SEG_GS].sel);
+		soft_push(cpu, &st, size, cpu->seg[VM_SEG_FS].sel);
+		soft_push(cpu, &st, size, cpu->seg[VM_SEG_DS].sel);
+		soft_push(cpu, &st, size, cpu->seg[VM_SEG_ES].sel);
 	}
 	if (lma || stack_switch) {
-		push(cpu, &st, size, m, old_ss.sel);
-		push(cpu, &st, size, m, old_sp);
+		soft_push(cpu, &st, size, cpu->seg[VM_SEG_SS].sel);
+		soft_push(cpu, &st, size, cpu->gpr[R_SP]);
 	}
-	push(cpu, &st, size, m, soft_get_rflags(cpu));
-	push(cpu, &st, size, m, cpu->seg[VM_SEG_CS].sel);
-	push(cpu, &st, size, m, return_rip);
+	soft_push(cpu, &st, size, soft_get_rflags(cpu));
+	soft_push(cpu, &st, size, cpu->seg[VM_SEG_CS].sel);
+	soft_push(cpu, &st, size, return_rip);
 	if (has_error)
-		push(cpu, &st, size, m, error);
+		soft_push(cpu, &st, size, error);
+	soft_check_target(cpu, g.offset, desc, ext);
+	soft_set_accessed(cpu, g.sel, desc);
+	if (stack_switch)
+		soft_enter_stack(cpu, &st, new_cpl);
+	else
+		cpu->gpr[R_SP] = st.sp;
 	/* Nothing faults from here on. */
 	if (v86) {
 		drop_seg(&cpu->seg[VM_SEG_ES]);
@@ -419,21 +364,6 @@ soft_interrupt(struct soft_cpu *cpu, unsigned vector, bool soft,
 		drop_seg(&cpu->seg[VM_SEG_FS]);
 		drop_seg(&cpu->seg[VM_SEG_GS]);
 	}
-	if (stack_switch) {
-		if (lma) {
-			if (new_cpl < cpl) {
-				cpu->seg[VM_SEG_SS].sel = (uint16_t)new_cpl;
-				cpu->seg[VM_SEG_SS].access = VM_SEG_UNUSABLE |
-				    (uint32_t)new_cpl << 5;
-			}
-		} else {
-			soft_set_seg_raw(cpu, VM_SEG_SS,
-			    (uint16_t)((ss_sel & ~3u) | new_cpl), ss_desc);
-			soft_set_accessed(cpu, ss_sel, ss_desc);
-		}
-	}
-	cpu->gpr[R_SP] = st.sp;
-	soft_set_accessed(cpu, g.sel, desc);
 	soft_set_seg_raw(cpu, VM_SEG_CS,
 	    (uint16_t)((g.sel & ~3u) | new_cpl), desc);
 	cpu->cpl = new_cpl;
@@ -458,8 +388,9 @@ soft_h_int(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
 {
 	/* INT n is IOPL-sensitive in virtual-8086 mode, unlike INT3 and INTO
 	 * (SDM volume 3, 20.2.7). */
-	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
-		soft_raise_err(cpu, EXC_GP, 0);
+	if ((cpu->rflags & FL_VM) &&
+	    soft_v86_int(cpu, (unsigned)vector, next))
+		return;
 	soft_h_int3(cpu, vector, next);
 }
 
@@ -500,17 +431,13 @@ stack_at(struct soft_cpu *cpu, unsigned n, unsigned size)
 {
 	uint64_t sp = cpu->gpr[R_SP] + (uint64_t)n * size;
 
-	if (!(cpu->flags & BF_CODE64)) {
-		if (!(cpu->flags & BF_STACK32))
-			sp &= 0xffff;
-		sp = (uint32_t)(sp + cpu->seg[VM_SEG_SS].base);
-	}
-	return (soft_ld(cpu, sp, size, cpu->flags & BF_MMU));
+	return (soft_ld(cpu, soft_stack_linear(cpu, sp, size, false), size,
+	    cpu->flags & BF_MMU));
 }
 
 /* Returning outwards: data segments that the new level may not have. */
-static void
-drop_segs(struct soft_cpu *cpu)
+void
+soft_drop_segs(struct soft_cpu *cpu)
 {
 	static const uint8_t segs[] = { VM_SEG_ES, VM_SEG_DS, VM_SEG_FS,
 		VM_SEG_GS };
@@ -530,8 +457,8 @@ drop_segs(struct soft_cpu *cpu)
 	}
 }
 
-static void
-load_v86_seg(struct soft_cpu *cpu, unsigned seg, uint64_t sel)
+void
+soft_load_v86_seg(struct soft_cpu *cpu, unsigned seg, uint64_t sel)
 {
 	cpu->seg[seg] = (struct vm_seg){ .base = (sel & 0xffff) << 4,
 		.limit = 0xffff, .access = 0xf3, .sel = (uint16_t)sel };
@@ -548,18 +475,19 @@ iret_to_v86(
 		v[i] = stack_at(cpu, 3 + i, 4);
 	soft_set_rflags(cpu,
 	    (rflags & 0x3f7fd5) | (soft_get_rflags(cpu) & FL_RF));
-	load_v86_seg(cpu, VM_SEG_CS, cs);
-	load_v86_seg(cpu, VM_SEG_SS, v[1]);
-	load_v86_seg(cpu, VM_SEG_ES, v[2]);
-	load_v86_seg(cpu, VM_SEG_DS, v[3]);
-	load_v86_seg(cpu, VM_SEG_FS, v[4]);
-	load_v86_seg(cpu, VM_SEG_GS, v[5]);
+	soft_load_v86_seg(cpu, VM_SEG_CS, cs);
+	soft_load_v86_seg(cpu, VM_SEG_SS, v[1]);
+	soft_load_v86_seg(cpu, VM_SEG_ES, v[2]);
+	soft_load_v86_seg(cpu, VM_SEG_DS, v[3]);
+	soft_load_v86_seg(cpu, VM_SEG_FS, v[4]);
+	soft_load_v86_seg(cpu, VM_SEG_GS, v[5]);
 	cpu->gpr[R_SP] = (uint32_t)v[0];
 	cpu->rip = rip & 0xffff;
 	cpu->cpl = 3;
 	cpu->nmi_blocked = false;
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);
+	soft_check_vip(cpu);
 }
 
 /* IRET in real mode, and in virtual-8086 mode with IOPL 3. */
@@ -569,15 +497,21 @@ real_iret(struct soft_cpu *cpu, unsigned size)
 	uint64_t rip, cs, fl;
 	uint64_t mask = soft_flags_mask(cpu, size) | (size == 4 ? FL_RF : 0);
 
-	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
+	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL &&
+	    (size != 2 || !soft_vme(cpu)))
 		soft_raise_err(cpu, EXC_GP, 0);
 	rip = stack_at(cpu, 0, size);
 	cs = stack_at(cpu, 1, size) & 0xffff;
 	fl = stack_at(cpu, 2, size);
-	if (rip >> 16)
+	if (rip > cpu->seg[VM_SEG_CS].limit)
 		soft_raise_err(cpu, EXC_GP, 0);
+	if (soft_vme(cpu)) {
+		soft_vme_check(cpu, fl);
+		soft_vme_set_flags(cpu, fl);
+	} else
+		soft_set_rflags(
+		    cpu, (soft_get_rflags(cpu) & ~mask) | (fl & mask));
 	soft_set_sp(cpu, cpu->gpr[R_SP] + 3 * size);
-	soft_set_rflags(cpu, (soft_get_rflags(cpu) & ~mask) | (fl & mask));
 	cpu->seg[VM_SEG_CS].sel = (uint16_t)cs;
 	cpu->seg[VM_SEG_CS].base = cs << 4;
 	cpu->rip = rip;
@@ -594,7 +528,6 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	uint16_t cs, ss = 0;
 	bool code64 = (cpu->flags & BF_CODE64) != 0, outer, l;
 
-	(void)next;
 	soft_sync_rip(cpu);
 	if (cpu->flags & BF_REAL) {
 		real_iret(cpu, size);
@@ -603,7 +536,11 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	if (cpu->rflags & FL_NT) {
 		if (cpu->efer & EFER_LMA)
 			soft_raise_err(cpu, EXC_GP, 0);
-		soft_engine_exit(cpu, "IRET to a task");
+		soft_task_switch(cpu,
+		    (uint16_t)soft_ld(
+			cpu, cpu->seg[VM_SEG_TR].base, 2, MMU_KERNEL),
+		    TASK_IRET, 0, false, 0, next);
+		return;
 	}
 	rip = stack_at(cpu, 0, size);
 	cs = (uint16_t)stack_at(cpu, 1, size);
@@ -641,9 +578,9 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 				soft_raise_err(cpu, EXC_SS, ss & ~3u);
 		}
 	}
-	if (l ? !soft_canonical(cpu, rip) : rip >> 32 != 0)
-		soft_raise_err(cpu, EXC_GP, 0);
-	mask = soft_flags_mask(cpu, size) | (size == 2 ? 0 : FL_RF);
+	soft_check_target(cpu, rip, desc, 0);
+	mask = soft_flags_mask(cpu, size) | (size == 2 ? 0 : FL_RF) |
+	    (size != 2 && cpl == 0 ? FL_VIF | FL_VIP : 0);
 	soft_set_accessed(cpu, cs, desc);
 	soft_set_seg_raw(cpu, VM_SEG_CS, cs, desc);
 	if (n == 5) {
@@ -655,12 +592,15 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 			soft_set_accessed(cpu, ss, ss_desc);
 			soft_set_seg_raw(cpu, VM_SEG_SS, ss, ss_desc);
 		}
-		if (size == 8)
+		/* What of rSP is loaded is for the new stack to say: Linux
+		 * has its espfix for this. */
+		if (l)
 			cpu->gpr[R_SP] = sp;
-		else if (size == 4)
+		else if (cpu->seg[VM_SEG_SS].access & VM_SEG_DB)
 			cpu->gpr[R_SP] = (uint32_t)sp;
 		else
-			cpu->gpr[R_SP] = (cpu->gpr[R_SP] & ~0xffffull) | sp;
+			cpu->gpr[R_SP] = (cpu->gpr[R_SP] & ~0xffffull) |
+			    (sp & 0xffff);
 	} else if (cpu->flags & BF_STACK32)
 		cpu->gpr[R_SP] = (uint32_t)(cpu->gpr[R_SP] + 3 * size);
 	else
@@ -670,7 +610,7 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	    cpu, (soft_get_rflags(cpu) & ~mask) | (rflags & mask));
 	cpu->cpl = rpl;
 	if (outer)
-		drop_segs(cpu);
+		soft_drop_segs(cpu);
 	cpu->rip = rip;
 	if (cpu->nmi_blocked) {
 		cpu->nmi_blocked = false;
@@ -678,4 +618,5 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	}
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);
+	soft_check_vip(cpu);
 }

@@ -242,8 +242,8 @@ signs(unsigned r, unsigned lg)
 
 /* The bytes that an instruction with a mask accesses. The FPU state is in:
  * the instruction needs it. */
-static uint64_t
-byte_mask(uint32_t what)
+uint64_t
+soft_byte_mask(uint32_t what)
 {
 	unsigned size = what & ACCESS_SIZE, elem;
 	unsigned k = (what >> ACCESS_K_SHIFT) & 15;
@@ -339,7 +339,7 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 		cpu->stat.slow_stores++;
 	else
 		cpu->stat.slow_loads++;
-	mask = byte_mask(what);
+	mask = soft_byte_mask(what);
 	if ((what & ACCESS_ALIGNED) && (va & (size - 1)) && mask != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	n = in_page(va, size);

@@ -13,7 +13,7 @@ lea(struct tr *t)
 	int h;
 
 	g = (unsigned)tr_gpr(t->op[0].reg.value, &high);
-	tr_ea(t, &t->op[1], false, 0);
+	tr_ea(t, &t->op[1], EA_OFFSET, 0);
 	if (size == 2) {
 		h = tr_get(t, g, T1);
 		e1(t, 0x66);
@@ -69,7 +69,7 @@ bit_string(struct tr *t)
 	g = (unsigned)tr_gpr(t->op[1].reg.value, &high);
 	if (t->in.mnemonic != ZYDIS_MNEMONIC_BT)
 		what |= ACCESS_WRITE | tr_locked(t);
-	tr_ea(t, &t->op[0], false, 0);
+	tr_ea(t, &t->op[0], EA_OFFSET, 0);
 	h = tr_get(t, g, T2);
 	if (size == 8) {
 		if (h != T2)
@@ -94,7 +94,9 @@ bit_string(struct tr *t)
 	    0);
 	if (t->in.address_width == 16)
 		wrap16(t);
-	tr_add_seg(t, (unsigned)(t->op[0].mem.segment - ZYDIS_REGISTER_ES));
+	tr_add_seg(t, (unsigned)(t->op[0].mem.segment - ZYDIS_REGISTER_ES),
+	    EA_SEG | size | (what & ACCESS_WRITE ? EA_WRITE : 0),
+	    t->in.address_width);
 	tr_access(t, what, &a);
 	e_lea(t, 1, T0, T0, T1, 0, 0);
 	h = tr_get(t, g, T2);
@@ -135,7 +137,8 @@ xlat(struct tr *t)
 			tr_add_seg(t,
 			    s == ZYDIS_REGISTER_NONE ?
 				VM_SEG_DS :
-				(unsigned)(s - ZYDIS_REGISTER_ES));
+				(unsigned)(s - ZYDIS_REGISTER_ES),
+			    EA_R(1), t->in.address_width);
 		}
 	tr_access(t, 1 | ACCESS_READ, &a);
 	e_op_mem(t, 0, 0x8a, H_AX, T0, T1, 0, 0);
@@ -223,11 +226,22 @@ maskmov(struct tr *t)
 	e_mov(t, w, T0, H_DI);
 	if (t->in.address_width == 16)
 		wrap16(t);
+	what = (mmx ? 8u : 16u) | ACCESS_READ | ACCESS_WRITE;
+	/* A byte that is not selected faults with AMD's processors and not
+	 * with Intel's; the manual allows both. */
+	if (!mmx && t->vm->intel) {
+		what |= ACCESS_VMASK |
+		    (uint32_t)ZydisRegisterGetId(t->op[1].reg.value)
+			<< ACCESS_K_SHIFT;
+		t->masked = what;
+	}
 	for (unsigned i = 0; i < t->in.operand_count; i++)
 		if (t->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
 			tr_add_seg(t,
 			    (unsigned)(t->op[i].mem.segment -
-				ZYDIS_REGISTER_ES));
+				ZYDIS_REGISTER_ES),
+			    EA_W(mmx ? 8u : 16u), t->in.address_width);
+	t->masked = 0;
 	what = (mmx ? 8u : 16u) | ACCESS_READ | ACCESS_WRITE;
 	/* A byte that is not selected faults with AMD's processors and not
 	 * with Intel's; the manual allows both. */
@@ -357,7 +371,7 @@ flush_line(struct tr *t)
 {
 	struct access a;
 
-	tr_ea(t, &t->op[0], true, 0);
+	tr_ea(t, &t->op[0], EA_R(1), 0);
 	tr_access(t, 1 | ACCESS_READ | tr_stack(&t->op[0]), &a);
 	tr_access_end(t, &a);
 	return (true);
@@ -383,7 +397,7 @@ clzero(struct tr *t)
 		e1(t, 0xf0);
 	} else
 		e_mov(t, aw == 64, T0, H_AX);
-	tr_add_seg(t, seg);
+	tr_add_seg(t, seg, EA_W(1), aw);
 	e_mov_imm(t, T1, t->next);
 	tr_call_end(t, soft_h_clzero);
 	return (true);

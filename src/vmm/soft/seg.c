@@ -15,18 +15,28 @@ uint64_t
 soft_read_desc(
     struct soft_cpu *cpu, uint16_t sel, unsigned vector, uint64_t *hi)
 {
+	return (soft_read_desc_ext(cpu, sel, vector, 0, hi));
+}
+
+uint64_t
+soft_read_desc_ext(struct soft_cpu *cpu, uint16_t sel, unsigned vector,
+    uint32_t ext, uint64_t *hi)
+{
 	const struct vm_seg *t = table_of(cpu, sel);
 	unsigned off = sel & ~7u;
 	uint64_t desc;
 	bool lma = (cpu->efer & EFER_LMA) != 0;
 
 	if (off + 7 > t->limit || (t->access & VM_SEG_UNUSABLE))
-		soft_raise_err(cpu, vector, sel & ~3u);
+		soft_raise_err(cpu, vector, (sel & ~3u) | ext);
 	desc = soft_ld(cpu, t->base + off, 8, MMU_KERNEL);
 	*hi = 0;
 	/* System descriptors are twice as long in IA-32e mode. */
-	if (lma && !((desc >> 44) & 1) && off + 15 <= t->limit)
+	if (lma && !((desc >> 44) & 1)) {
+		if (off + 15 > t->limit)
+			soft_raise_err(cpu, vector, (sel & ~3u) | ext);
 		*hi = soft_ld(cpu, t->base + off + 8, 8, MMU_KERNEL);
+	}
 	return (desc);
 }
 
@@ -41,21 +51,125 @@ soft_set_accessed(struct soft_cpu *cpu, uint16_t sel, uint64_t desc)
 	soft_st(cpu, addr, 1, MMU_KERNEL, ((desc >> 40) & 0xff) | 1);
 }
 
+struct vm_seg
+soft_desc_seg(uint16_t sel, uint64_t desc)
+{
+	uint32_t limit = (uint32_t)((desc & 0xffff) | ((desc >> 32) & 0xf0000));
+	struct vm_seg s = { .sel = sel };
+
+	s.base = ((desc >> 16) & 0xffffff) | ((desc >> 32) & 0xff000000);
+	s.access = (uint32_t)((desc >> 40) & 0xff) |
+	    (uint32_t)((desc >> 52) & 0xf) << 12;
+	/* What a loaded code or data segment always is: accessed. */
+	if (s.access & VM_SEG_S)
+		s.access |= 1;
+	s.limit = s.access & VM_SEG_G ? limit << 12 | 0xfff : limit;
+	return (s);
+}
+
 void
 soft_set_seg_raw(
     struct soft_cpu *cpu, unsigned seg, uint16_t sel, uint64_t desc)
 {
-	struct vm_seg *s = &cpu->seg[seg];
-	uint32_t limit = (uint32_t)((desc & 0xffff) | ((desc >> 32) & 0xf0000));
+	cpu->seg[seg] = soft_desc_seg(sel, desc);
+}
 
-	s->sel = sel;
-	s->base = ((desc >> 16) & 0xffffff) | ((desc >> 32) & 0xff000000);
-	s->access = (uint32_t)((desc >> 40) & 0xff) |
-	    (uint32_t)((desc >> 52) & 0xf) << 12;
-	/* What a loaded code or data segment always is: accessed. */
-	if (s->access & VM_SEG_S)
-		s->access |= 1;
-	s->limit = s->access & VM_SEG_G ? limit << 12 | 0xfff : limit;
+bool
+soft_seg_fits(const struct soft_cpu *cpu, const struct vm_seg *s,
+    uint64_t off, unsigned size, bool write)
+{
+	/* Real mode looks at limits only. */
+	bool real = !(cpu->cr0 & CR0_PE) || (cpu->rflags & FL_VM);
+	bool code = (s->access & 8) != 0;
+	uint64_t end = off + size - 1;
+
+	if (s->access & VM_SEG_UNUSABLE)
+		return (false);
+	if (!real &&
+	    (write ? code || !(s->access & 2) : code && !(s->access & 2)))
+		return (false);
+	if (!code && (s->access & 4)) /* expands down */
+		return (off > s->limit &&
+		    end <= (s->access & VM_SEG_DB ? 0xffffffff : 0xffff));
+	/* Whether 4 GiB wrap is left to the processor: they do. */
+	return (end <= s->limit || s->limit == 0xffffffff);
+}
+
+uint64_t
+soft_linear(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size,
+    bool write)
+{
+	const struct vm_seg *s = &cpu->seg[seg];
+
+	if (cpu->flags & BF_CODE64)
+		return (seg >= VM_SEG_FS ? off + s->base : off);
+	if ((cpu->flags & BF_CHECK(seg)) || seg == VM_SEG_CS)
+		soft_h_seg_check(cpu, off,
+		    seg | (write ? 0x100u : 0) | (uint64_t)size << 16);
+	return ((uint32_t)(off + s->base));
+}
+
+/* T0: offset. T1: segment | write << 8 | bytes << 16 | ACCESS_* << 32 with a
+ * mask in it: only what it selects must be there. */
+void
+soft_h_seg_check(struct soft_cpu *cpu, uint64_t off, uint64_t t1)
+{
+	unsigned seg = t1 & 0xff, size = (t1 >> 16) & 0xffff;
+	uint64_t mask;
+
+	if (t1 >> 32 != 0) {
+		mask = soft_byte_mask((uint32_t)(t1 >> 32));
+		if (mask == 0)
+			return;
+		size = 64 - (unsigned)__builtin_clzll(mask) -
+		    (unsigned)__builtin_ctzll(mask);
+		off = (uint32_t)(off + (unsigned)__builtin_ctzll(mask));
+	}
+	if (!soft_seg_fits(
+		cpu, &cpu->seg[seg], off, size, (t1 & 0x100) != 0))
+		soft_raise_err(cpu, seg == VM_SEG_SS ? EXC_SS : EXC_GP, 0);
+}
+
+uint32_t
+soft_seg_flags(struct soft_cpu *cpu, uint32_t f)
+{
+	bool real = (f & BF_REAL) != 0;
+
+	f |= BF_SEG64K;
+	for (unsigned i = VM_SEG_ES; i <= VM_SEG_GS; i++) {
+		const struct vm_seg *s = &cpu->seg[i];
+		bool code = (s->access & 8) != 0, rw = (s->access & 2) != 0;
+		int64_t *lim = cpu->seg_lim[i];
+
+		if (s->base != 0 && i <= VM_SEG_DS)
+			f |= BF_SEGMENTED;
+		lim[0] = lim[1] = -1;
+		if (!(s->access & VM_SEG_UNUSABLE) &&
+		    (code || !(s->access & 4))) {
+			if (real || !code || rw)
+				lim[0] = s->limit;
+			if (real || (!code && rw))
+				lim[1] = s->limit;
+		}
+		/* Who writes to CS knows: tr_add_seg(). */
+		if (i == VM_SEG_CS)
+			lim[1] = real ? s->limit : lim[0];
+		if (lim[0] != 0xffffffff || lim[1] != 0xffffffff)
+			f |= BF_CHECK(i);
+		if (lim[0] < 0xffff || lim[1] < 0xffff)
+			f &= ~BF_SEG64K;
+	}
+	return (f);
+}
+
+void
+soft_check_target(
+    struct soft_cpu *cpu, uint64_t rip, uint64_t desc, uint32_t error)
+{
+	bool l = (desc >> 53) & 1 && (cpu->efer & EFER_LMA);
+
+	if (l ? !soft_canonical(cpu, rip) : rip > soft_desc_seg(0, desc).limit)
+		soft_raise_err(cpu, EXC_GP, error);
 }
 
 void
@@ -68,10 +182,14 @@ soft_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel)
 	if (cpu->flags & BF_REAL) {
 		s->sel = sel;
 		s->base = (uint64_t)sel << 4;
-		/* Real mode keeps limit and rights ("unreal mode"). */
+		/* Real mode keeps limit and rights ("unreal mode"), if there
+		 * are any. */
 		if (cpu->rflags & FL_VM) {
 			s->limit = 0xffff;
 			s->access = 0xf3;
+		} else if (s->access & VM_SEG_UNUSABLE) {
+			s->limit = 0xffff;
+			s->access = 0x93;
 		}
 		return;
 	}

@@ -359,14 +359,18 @@ halt(struct soft_cpu *cpu, struct vm_exit *exit)
 static bool
 take_init(struct soft_cpu *cpu)
 {
-	uint32_t sipi;
+	uint32_t init, sipi;
 
-	if (atomic_exchange(&cpu->init_req, 0)) {
+	/* Both at once: a SIPI belongs to the INIT before it. */
+	soft_lock(&cpu->lapic_lock);
+	init = atomic_exchange(&cpu->init_req, 0);
+	sipi = atomic_exchange(&cpu->sipi_req, 0);
+	soft_unlock(&cpu->lapic_lock);
+	if (init != 0) {
 		soft_fpu_leave(cpu);
 		soft_init_cpu(cpu);
 	}
 	/* A SIPI that comes to a processor at work is lost. */
-	sipi = atomic_exchange(&cpu->sipi_req, 0);
 	if (sipi != 0 && cpu->wait_sipi) {
 		cpu->wait_sipi = false;
 		cpu->rip = 0;
@@ -389,7 +393,7 @@ rearm_keys(struct soft_cpu *cpu)
 		atomic_store(&cpu->jc_key[m], JC_KEY);
 	/* A request between the two would be lost with its key. */
 	if (something_to_do(cpu) || atomic_load(&cpu->vm->world))
-		atomic_store(&cpu->poll, 1);
+		soft_break(cpu);
 }
 
 static void

@@ -94,7 +94,7 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_CODE64 0x4u
 #define BF_CODE32 0x8u	  /* neither: 16-bit */
 #define BF_STACK32 0x10u
-#define BF_SEGMENTED 0x20u /* some base is not 0 or limit not 4 GiB */
+#define BF_SEGMENTED 0x20u /* some base is not 0 */
 #define BF_REAL 0x40u	  /* no protection: real or virtual-8086 mode */
 #define BF_TS 0x80u
 #define BF_EM 0x100u
@@ -105,6 +105,10 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_ONE 0x2000u	  /* one instruction a block, as asked for */
 #define BF_STEP 0x4000u	  /* the same, left after it: see debug.c */
 #define BF_AC 0x8000u	  /* alignment is checked */
+/* Outside 64-bit mode: accesses through a segment may fail by its limit or
+ * type; of CS, reads of data and jumps. */
+#define BF_CHECK(seg) (0x1000000u << (seg))
+#define BF_SEG64K 0x40000000u /* but only if they end behind 0xffff */
 
 struct tlb_entry {
 	uint64_t ntag[3]; /* minus the page's address, for R, W, X */
@@ -165,6 +169,13 @@ struct soft_cpu {
 	struct soft_vm *vm;
 	struct vcpu *vcpu;
 	unsigned id;
+
+	/* Largest offset to read and to write through ES to GS without more
+	 * checks, -1: none. What the BF_CHECK bits are about. */
+	int64_t seg_lim[6][2];
+	/* CS that the jump caches are for. */
+	uint64_t jc_cs_base[MMU_MODES];
+	uint32_t jc_cs_limit[MMU_MODES];
 
 	/* An exception on its way, and the one being delivered. */
 	struct {
@@ -316,6 +327,7 @@ struct block {
 	uint64_t gpa;  /* of its first byte */
 	uint64_t gpa2; /* of the second page's first byte, or GPA_NONE */
 	uint32_t flags;
+	uint32_t cs_limit; /* 0xffffffff in 64-bit mode */
 	uint16_t len;  /* guest bytes */
 	bool dead;
 	uint32_t code_len;
@@ -527,6 +539,8 @@ bool soft_load_pdptes(struct soft_cpu *cpu, uint64_t cr0, uint64_t cr3,
 void soft_check_canonical(
     struct soft_cpu *cpu, uint64_t va, unsigned len, bool stack);
 void soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+/* The bytes that an access, perhaps under a mask, is really to. */
+uint64_t soft_byte_mask(uint32_t what);
 void soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
 
 /* ---- several vcpus (smp.c) ---- */
@@ -593,7 +607,82 @@ void soft_set_seg_raw(
 /* Reads a GDT/LDT descriptor; raises #GP(sel) (or vector) if out of limit. */
 uint64_t soft_read_desc(struct soft_cpu *cpu, uint16_t sel, unsigned vector,
     uint64_t *hi);
+/* The same with bit 0 (EXT) of the error code. */
+uint64_t soft_read_desc_ext(struct soft_cpu *cpu, uint16_t sel,
+    unsigned vector, uint32_t ext, uint64_t *hi);
 void soft_set_accessed(struct soft_cpu *cpu, uint16_t sel, uint64_t desc);
+/* A segment register in virtual-8086 mode. */
+void soft_load_v86_seg(struct soft_cpu *cpu, unsigned seg, uint64_t sel);
+/* The hidden part that a descriptor gives, accessed. */
+struct vm_seg soft_desc_seg(uint16_t sel, uint64_t desc);
+/* Puts the BF_* bits about segments into f, and cpu->seg_lim. */
+uint32_t soft_seg_flags(struct soft_cpu *cpu, uint32_t f);
+/* The limit that the code fetched now has. */
+static inline uint32_t
+soft_cs_limit(const struct soft_cpu *cpu)
+{
+	return (cpu->flags & BF_CODE64 ? 0xffffffff :
+					 cpu->seg[VM_SEG_CS].limit);
+}
+/* SDM volume 3, 5.3 to 5.5: whether all of [off, off+size) may be read, or
+ * written, through the segment. Not for 64-bit mode, which does not ask. */
+bool soft_seg_fits(const struct soft_cpu *cpu, const struct vm_seg *s,
+    uint64_t off, unsigned size, bool write);
+/* Linear address for an access by the code that runs now; #GP(0), or #SS(0)
+ * for SS, if its segment does not allow it. */
+uint64_t soft_linear(struct soft_cpu *cpu, unsigned seg, uint64_t off,
+    unsigned size, bool write);
+/* #GP(error) unless a segment made of desc has code at rip. */
+void soft_check_target(
+    struct soft_cpu *cpu, uint64_t rip, uint64_t desc, uint32_t error);
+
+/* ---- stacks of other levels, call gates (gate.c) ---- */
+
+/* A stack to push to before it is the current one. */
+struct soft_stack {
+	uint64_t sp, mask; /* which bits of rSP count */
+	struct vm_seg seg;
+	uint64_t desc;	/* of seg, not in IA-32e mode */
+	uint32_t error; /* of #SS when it is full */
+	unsigned m;	/* MMU_* of the accesses */
+};
+void soft_stack_init(const struct soft_cpu *cpu, struct soft_stack *s,
+    uint64_t sp, unsigned cpl, uint32_t error);
+/* The stack for level cpl from the TSS (ist: or from there), checked. ext is
+ * bit 0 of error codes. */
+void soft_inner_stack(struct soft_cpu *cpu, struct soft_stack *s,
+    unsigned cpl, unsigned ist, uint32_t ext);
+void soft_push(
+    struct soft_cpu *cpu, struct soft_stack *s, unsigned size, uint64_t v);
+/* SS and rSP become those of s, for level cpl. */
+void soft_enter_stack(
+    struct soft_cpu *cpu, const struct soft_stack *s, unsigned cpl);
+/* A far CALL or JMP whose selector is that of a system descriptor. */
+void soft_far_system(struct soft_cpu *cpu, uint16_t sel, uint64_t desc,
+    uint64_t hi, bool call, uint64_t next);
+
+/* ---- virtual interrupts (vme.c) ---- */
+
+/* Virtual-8086 mode where VIF stands for IF: VME and IOPL below 3. */
+bool soft_vme(const struct soft_cpu *cpu);
+/* CLI and STI are about VIF: the same, and its like in protected mode. */
+bool soft_virtual_if(const struct soft_cpu *cpu);
+/* FLAGS as PUSHF shows them in soft_vme(). */
+uint16_t soft_vme_flags(const struct soft_cpu *cpu);
+/* #GP(0) if POPF or IRET must not load fl; then what they do. */
+void soft_vme_check(struct soft_cpu *cpu, uint64_t fl);
+void soft_vme_set_flags(struct soft_cpu *cpu, uint64_t fl);
+/* #GP(0) at cpu->rip if an interrupt waits that may come. */
+void soft_check_vip(struct soft_cpu *cpu);
+/* INT n in virtual-8086 mode: true if the program's own handler has it. */
+bool soft_v86_int(struct soft_cpu *cpu, unsigned vector, uint64_t next);
+
+/* ---- task switches (task.c) ---- */
+enum task_how { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
+/* Reads and checks a TSS descriptor for a switch (SDM volume 3, table 7-1);
+ * goes there. */
+void soft_task_switch(struct soft_cpu *cpu, uint16_t sel, enum task_how how,
+    uint32_t ext, bool has_error, uint32_t error, uint64_t next);
 
 /* ---- FPU (fpu.c) ---- */
 void soft_fpu_enter(struct soft_cpu *cpu); /* memory -> registers */
@@ -630,7 +719,7 @@ soft_helper soft_h_syscall, soft_h_sysret, soft_h_sysenter, soft_h_sysexit,
 soft_helper soft_h_mov_to_seg, soft_h_lldt, soft_h_ltr, soft_h_sldt,
     soft_h_str, soft_h_lar, soft_h_lsl, soft_h_verr, soft_h_verw,
     soft_h_swapgs, soft_h_rdbase, soft_h_wrbase, soft_h_lgdt, soft_h_lidt,
-    soft_h_sgdt, soft_h_sidt, soft_h_lxs, soft_h_arpl;
+    soft_h_sgdt, soft_h_sidt, soft_h_lxs, soft_h_arpl, soft_h_seg_check;
 /* debug.c */
 soft_helper soft_h_mov_to_dr, soft_h_mov_from_dr;
 /* bcd.c */
@@ -657,6 +746,8 @@ soft_helper soft_h_xgetbv, soft_h_xsetbv, soft_h_xsave, soft_h_xrstor,
 uint64_t soft_flags_mask(const struct soft_cpu *cpu, unsigned size);
 /* After a change of IF: an interrupt that waited is looked at soon. */
 void soft_flags_changed(struct soft_cpu *cpu);
+/* Returning outwards: unloads data segments that the new CPL may not have. */
+void soft_drop_segs(struct soft_cpu *cpu);
 /* #GP(0) unless CPL is 0. */
 void soft_need_cpl0(struct soft_cpu *cpu);
 /* Checks IOPL and the TSS's bitmap; #GP(0) if the port is not allowed. */
@@ -666,7 +757,8 @@ void soft_port_out(
     struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v);
 void soft_set_zf(struct soft_cpu *cpu, bool zf);
 /* The stack of code outside 64-bit mode as well as inside. */
-uint64_t soft_stack_linear(struct soft_cpu *cpu, uint64_t sp);
+uint64_t soft_stack_linear(
+    struct soft_cpu *cpu, uint64_t sp, unsigned size, bool write);
 void soft_set_sp(struct soft_cpu *cpu, uint64_t sp);
 
 /* ---- entry.S ---- */

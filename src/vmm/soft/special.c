@@ -105,7 +105,7 @@ load_rm16(struct tr *t, const ZydisDecodedOperand *op)
 	int h;
 
 	if (mem) {
-		tr_ea(t, op, true, 0);
+		tr_ea(t, op, EA_R(2), 0);
 		tr_access(t, 2 | ACCESS_READ | tr_stack(op), &a);
 		e1(t, 0x47); /* movzx r14d, word [T0 + T1] */
 		e1(t, 0x0f);
@@ -129,12 +129,31 @@ store_rm(struct tr *t, const ZydisDecodedOperand *op)
 	bool high;
 
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		tr_ea(t, op, true, 0);
+		tr_ea(t, op, EA_W(2), 0);
 		e_mov_imm(t, T1, 1u << 16);
 		return;
 	}
 	e_mov_imm(t, T0, (uint64_t)tr_gpr(op->reg.value, &high));
 	e_mov_imm(t, T1, op->size / 8u);
+}
+
+/* What an A_ADDR instruction does at its address. */
+static uint32_t
+special_use(const struct special *s)
+{
+	if (s->fn == soft_h_lgdt || s->fn == soft_h_lidt)
+		return (EA_R(6));
+	if (s->fn == soft_h_sgdt || s->fn == soft_h_sidt)
+		return (EA_W(6));
+	if (s->fn == soft_h_fxsave)
+		return (EA_W(512));
+	if (s->fn == soft_h_fxrstor)
+		return (EA_R(512));
+	if (s->fn == soft_h_xsave)
+		return (EA_W(576)); /* at least */
+	if (s->fn == soft_h_xrstor)
+		return (EA_R(576));
+	return (EA_SEG); /* INVLPG */
 }
 
 static void
@@ -150,7 +169,7 @@ call_special(struct tr *t, const struct special *s)
 		e_mov_imm(t, T1, t->next);
 		break;
 	case A_ADDR:
-		tr_ea(t, &t->op[0], true, 0);
+		tr_ea(t, &t->op[0], special_use(s), 0);
 		if (s->fn == soft_h_lgdt || s->fn == soft_h_lidt)
 			e_mov_imm(t, T1, t->in.operand_width);
 		else
@@ -218,7 +237,7 @@ mov_system(struct tr *t)
 		struct access a;
 
 		if (d->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-			tr_ea(t, d, true, 0);
+			tr_ea(t, d, EA_W(2), 0);
 			tr_access(t, 2 | ACCESS_WRITE | tr_stack(d), &a);
 		}
 		e1(t, 0x41); /* movzx ecx, word [sel] */
@@ -284,6 +303,8 @@ in_out(struct tr *t, soft_helper *fn, unsigned port_op, unsigned val_op)
 static bool
 fenv(struct tr *t, unsigned kind)
 {
+	unsigned size;
+
 	if (t->flags & (BF_TS | BF_EM)) {
 		tr_exception(t, EXC_NM, false);
 		return (true);
@@ -294,7 +315,10 @@ fenv(struct tr *t, unsigned kind)
 		tr_need_fpu(t);
 		e1(t, 0x9b);
 	}
-	tr_ea(t, &t->op[0], true, 0);
+	size = kind & 1 ? 108 : 28;
+	if (t->in.operand_width == 16)
+		size -= 14;
+	tr_ea(t, &t->op[0], kind >= 2 ? EA_R(size) : EA_W(size), 0);
 	e_mov_imm(t, T1,
 	    kind | (t->in.operand_width == 16 ? 0x10u : 0));
 	tr_call(t, soft_h_fenv);
@@ -321,7 +345,7 @@ invpcid(struct tr *t)
 {
 	bool high;
 
-	tr_ea(t, &t->op[1], true, 0);
+	tr_ea(t, &t->op[1], EA_R(16), 0);
 	e_mov_imm(t, T1, (uint64_t)tr_gpr(t->op[0].reg.value, &high));
 	tr_call(t, soft_h_invpcid);
 	tr_goto(t, t->next);
@@ -348,7 +372,7 @@ load_far(struct tr *t, unsigned seg)
 {
 	bool high;
 
-	tr_ea(t, &t->op[1], true, 0);
+	tr_ea(t, &t->op[1], EA_R(t->op[0].size / 8u + 2), 0);
 	e_mov_imm(t, T1,
 	    seg | (uint64_t)tr_gpr(t->op[0].reg.value, &high) << 8 |
 		(uint64_t)t->op[0].size / 8 << 16 |
@@ -364,7 +388,7 @@ arpl(struct tr *t)
 	bool high, mem = t->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
 
 	if (mem)
-		tr_ea(t, &t->op[0], true, 0);
+		tr_ea(t, &t->op[0], EA_R(2), 0);
 	else
 		e_mov_imm(t, T0, (uint64_t)tr_gpr(t->op[0].reg.value, &high));
 	e_mov_imm(t, T1,
@@ -428,10 +452,7 @@ not_offered(const struct tr *t)
 	case ZYDIS_ISA_EXT_KNCV:
 	case ZYDIS_ISA_EXT_PADLOCK:
 	case ZYDIS_ISA_EXT_VMFUNC:
-	/* Encodings that emit_insn() does not know. */
-	case ZYDIS_ISA_EXT_AMD3DNOW:
-	case ZYDIS_ISA_EXT_XOP:
-	case ZYDIS_ISA_EXT_TBM:
+	case ZYDIS_ISA_EXT_AMD3DNOW: /* not known to emit_insn(), as XOP */
 		return (true);
 	case ZYDIS_ISA_EXT_XSAVES:
 		return (!t->vm->cpuid.xsaves);
@@ -547,7 +568,7 @@ tr_special(struct tr *t)
 			soft_h_popa);
 		return (true);
 	case ZYDIS_MNEMONIC_BOUND:
-		tr_ea(t, &t->op[1], true, 0);
+		tr_ea(t, &t->op[1], EA_R(t->op[0].size / 4u), 0);
 		e_mov_imm(t, T1,
 		    (uint64_t)t->op[0].size / 8 << 8 |
 			(uint64_t)ZydisRegisterGetId(t->op[0].reg.value));

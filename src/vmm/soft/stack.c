@@ -7,13 +7,12 @@
 #include "vmm/soft/soft.h"
 
 uint64_t
-soft_stack_linear(struct soft_cpu *cpu, uint64_t sp)
+soft_stack_linear(struct soft_cpu *cpu, uint64_t sp, unsigned size, bool write)
 {
 	if (cpu->flags & BF_CODE64)
 		return (sp);
-	if (!(cpu->flags & BF_STACK32))
-		sp &= 0xffff;
-	return ((uint32_t)(sp + cpu->seg[VM_SEG_SS].base));
+	sp = cpu->flags & BF_STACK32 ? (uint32_t)sp : sp & 0xffff;
+	return (soft_linear(cpu, VM_SEG_SS, sp, size, write));
 }
 
 void
@@ -30,40 +29,48 @@ soft_set_sp(struct soft_cpu *cpu, uint64_t sp)
 
 /* PUSHF and POPF are IOPL-sensitive there (SDM volume 3, 20.2.7). */
 static void
-v86_flags(struct soft_cpu *cpu)
+v86_flags(struct soft_cpu *cpu, unsigned size)
 {
-	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL)
+	if ((cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL &&
+	    (size != 2 || !soft_vme(cpu)))
 		soft_raise_err(cpu, EXC_GP, 0);
 }
 
 void
 soft_h_pushf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 {
-	uint64_t sp = cpu->gpr[R_SP] - size;
+	uint64_t sp = cpu->gpr[R_SP] - size, lin;
+	unsigned n = (unsigned)size;
 
 	(void)next;
-	v86_flags(cpu);
-	soft_check_canonical(
-	    cpu, soft_stack_linear(cpu, sp), (unsigned)size, true);
-	soft_st(cpu, soft_stack_linear(cpu, sp), (unsigned)size,
-	    cpu->flags & BF_MMU, soft_get_rflags(cpu) & ~(FL_RF | FL_VM));
+	v86_flags(cpu, n);
+	lin = soft_stack_linear(cpu, sp, n, true);
+	soft_check_canonical(cpu, lin, n, true);
+	soft_st(cpu, lin, n, cpu->flags & BF_MMU,
+	    soft_vme(cpu) ? soft_vme_flags(cpu) :
+			    soft_get_rflags(cpu) & ~(FL_RF | FL_VM));
 	soft_set_sp(cpu, sp);
 }
 
 void
 soft_h_popf(struct soft_cpu *cpu, uint64_t size, uint64_t next)
 {
-	uint64_t sp = cpu->gpr[R_SP];
-	uint64_t mask = soft_flags_mask(cpu, (unsigned)size), v;
+	uint64_t sp = cpu->gpr[R_SP], lin;
+	unsigned n = (unsigned)size;
+	uint64_t mask = soft_flags_mask(cpu, n), v;
 
-	v86_flags(cpu);
-	soft_check_canonical(
-	    cpu, soft_stack_linear(cpu, sp), (unsigned)size, true);
-	v = soft_ld(cpu, soft_stack_linear(cpu, sp), (unsigned)size,
-	    cpu->flags & BF_MMU);
+	v86_flags(cpu, n);
+	lin = soft_stack_linear(cpu, sp, n, false);
+	soft_check_canonical(cpu, lin, n, true);
+	v = soft_ld(cpu, lin, n, cpu->flags & BF_MMU);
+	if (soft_vme(cpu)) {
+		soft_vme_check(cpu, v);
+		soft_vme_set_flags(cpu, v);
+		cpu->rflags &= ~FL_RF;
+	} else
+		soft_set_rflags(cpu,
+		    ((soft_get_rflags(cpu) & ~mask) | (v & mask)) & ~FL_RF);
 	soft_set_sp(cpu, sp + size);
-	soft_set_rflags(cpu,
-	    ((soft_get_rflags(cpu) & ~mask) | (v & mask)) & ~FL_RF);
 	cpu->rip = next;
 	soft_update_mode(cpu);
 	soft_flags_changed(cpu);
@@ -80,7 +87,8 @@ soft_h_pusha(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
 	/* One by one, here and below, as the manual has it: a fault leaves
 	 * what came before. */
 	for (unsigned i = 0; i < 8; i++)
-		soft_st(cpu, soft_stack_linear(cpu, sp - (i + 1) * size), n, m,
+		soft_st(cpu,
+		    soft_stack_linear(cpu, sp - (i + 1) * size, n, true), n, m,
 		    cpu->gpr[i]);
 	soft_set_sp(cpu, sp - 8 * size);
 }
@@ -89,14 +97,15 @@ void
 soft_h_popa(struct soft_cpu *cpu, uint64_t size, uint64_t t1)
 {
 	uint64_t sp = cpu->gpr[R_SP], v;
-	unsigned m = cpu->flags & BF_MMU;
+	unsigned m = cpu->flags & BF_MMU, n = (unsigned)size;
 
 	(void)t1;
 	for (unsigned i = 8; i-- > 0;) {
 		if (i == R_SP)
 			continue;
-		v = soft_ld(cpu, soft_stack_linear(cpu, sp + (7 - i) * size),
-		    (unsigned)size, m);
+		v = soft_ld(cpu,
+		    soft_stack_linear(cpu, sp + (7 - i) * size, n, false), n,
+		    m);
 		cpu->gpr[i] = size == 4 ? v : (cpu->gpr[i] & ~0xffffull) | v;
 	}
 	soft_set_sp(cpu, sp + 8 * size);
@@ -131,16 +140,21 @@ soft_h_enter(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	uint64_t sp = cpu->gpr[R_SP] - size, bp = cpu->gpr[R_BP], frame = sp, v;
 
 	(void)next;
-	soft_st(cpu, soft_stack_linear(cpu, sp), size, m, bp);
+	soft_st(cpu, soft_stack_linear(cpu, sp, size, true), size, m, bp);
 	for (unsigned i = 1; i < level; i++) {
 		bp -= size;
-		v = soft_ld(cpu, soft_stack_linear(cpu, bp), size, m);
+		v = soft_ld(
+		    cpu, soft_stack_linear(cpu, bp, size, false), size, m);
 		sp -= size;
-		soft_st(cpu, soft_stack_linear(cpu, sp), size, m, v);
+		soft_st(
+		    cpu, soft_stack_linear(cpu, sp, size, true), size, m, v);
 	}
 	sp -= size;
-	soft_st(cpu, soft_stack_linear(cpu, sp), size, m, frame);
-	soft_set_sp(cpu, sp - (t0 >> 16));
+	soft_st(cpu, soft_stack_linear(cpu, sp, size, true), size, m, frame);
+	/* The new rSP must lie in the segment. */
+	sp -= t0 >> 16;
+	(void)soft_stack_linear(cpu, sp, 1, true);
+	soft_set_sp(cpu, sp);
 	if (size == 2)
 		cpu->gpr[R_BP] =
 		    (cpu->gpr[R_BP] & ~0xffffull) | (frame & 0xffff);

@@ -38,11 +38,25 @@ set_reg(const struct str *s, unsigned r, uint64_t v)
 }
 
 static uint64_t
-linear(const struct str *s, unsigned seg, uint64_t off)
+linear(const struct str *s, unsigned r, bool write)
 {
-	if (s->cpu->flags & BF_CODE64)
-		return (seg >= VM_SEG_FS ? off + s->cpu->seg[seg].base : off);
-	return ((uint32_t)(off + s->cpu->seg[seg].base));
+	return (soft_linear(s->cpu, r == R_DI ? (unsigned)VM_SEG_ES : s->seg,
+	    reg(s, r), s->size, write));
+}
+
+/* Elements from where r points that its segment allows for sure. */
+static uint64_t
+allowed(const struct str *s, unsigned r, bool write)
+{
+	unsigned seg = r == R_DI ? (unsigned)VM_SEG_ES : s->seg;
+	int64_t room;
+
+	if ((s->cpu->flags & BF_CODE64) || !(s->cpu->flags & BF_CHECK(seg)))
+		return (UINT64_MAX);
+	room = s->cpu->seg_lim[seg][write] - (int64_t)reg(s, r) + 1;
+	if (room < (int64_t)s->size)
+		return (0);
+	return (s->step < 0 ? UINT64_MAX : (uint64_t)room / s->size);
 }
 
 /* Elements from va to the end of its page in the direction of travel. */
@@ -156,10 +170,16 @@ static uint64_t
 bulk(struct str *s, uint64_t max)
 {
 	struct soft_cpu *cpu = s->cpu;
-	uint64_t d = linear(s, VM_SEG_ES, reg(s, R_DI)), n = run(s, d), gpa;
-	uint64_t src = 0;
+	uint64_t d, src = 0, n = allowed(s, R_DI, true), gpa;
 	uint8_t *dp, *sp = NULL;
 
+	if (s->kind == K_MOVS && n > allowed(s, R_SI, false))
+		n = allowed(s, R_SI, false);
+	if (n == 0)
+		return (0);
+	d = linear(s, R_DI, true);
+	if (n > run(s, d))
+		n = run(s, d);
 	if (n > max)
 		n = max;
 	if (n > until_wrap(s, R_DI))
@@ -167,7 +187,7 @@ bulk(struct str *s, uint64_t max)
 	if (s->kind == K_MOVS && n > until_wrap(s, R_SI))
 		n = until_wrap(s, R_SI);
 	if (s->kind == K_MOVS) {
-		src = linear(s, s->seg, reg(s, R_SI));
+		src = linear(s, R_SI, false);
 		if (run(s, src) < n)
 			n = run(s, src);
 		if (n == 0)
@@ -222,20 +242,20 @@ one(struct str *s)
 {
 	struct soft_cpu *cpu = s->cpu;
 	uint64_t mask = s->size == 8 ? ~0ull : (1ull << s->size * 8) - 1, v;
-	uint64_t si = linear(s, s->seg, reg(s, R_SI));
-	uint64_t di = linear(s, VM_SEG_ES, reg(s, R_DI));
+	uint64_t di;
 	uint16_t port = (uint16_t)cpu->gpr[R_DX];
 
 	switch (s->kind) {
 	case K_MOVS:
-		v = soft_ld(cpu, si, s->size, s->m);
-		soft_st(cpu, di, s->size, s->m, v);
+		v = soft_ld(cpu, linear(s, R_SI, false), s->size, s->m);
+		soft_st(cpu, linear(s, R_DI, true), s->size, s->m, v);
 		break;
 	case K_STOS:
-		soft_st(cpu, di, s->size, s->m, cpu->gpr[R_AX]);
+		soft_st(cpu, linear(s, R_DI, true), s->size, s->m,
+		    cpu->gpr[R_AX]);
 		break;
 	case K_LODS:
-		v = soft_ld(cpu, si, s->size, s->m);
+		v = soft_ld(cpu, linear(s, R_SI, false), s->size, s->m);
 		if (s->size == 8)
 			cpu->gpr[R_AX] = v;
 		else if (s->size == 4)
@@ -244,22 +264,24 @@ one(struct str *s)
 			cpu->gpr[R_AX] = (cpu->gpr[R_AX] & ~mask) | v;
 		break;
 	case K_CMPS:
-		v = soft_ld(cpu, si, s->size, s->m);
+		v = soft_ld(cpu, linear(s, R_SI, false), s->size, s->m);
+		di = linear(s, R_DI, false);
 		s->fl = compare(v, soft_ld(cpu, di, s->size, s->m), s->size);
 		break;
 	case K_SCAS:
-		v = soft_ld(cpu, di, s->size, s->m);
+		v = soft_ld(cpu, linear(s, R_DI, false), s->size, s->m);
 		s->fl = compare(cpu->gpr[R_AX] & mask, v, s->size);
 		break;
 	case K_INS:
 		soft_io_check(cpu, port, s->size);
+		di = linear(s, R_DI, true);
 		soft_probe_write(cpu, di, s->size, s->m);
 		soft_st(cpu, di, s->size, s->m,
 		    soft_port_in(cpu, port, s->size));
 		break;
 	case K_OUTS:
 		soft_io_check(cpu, port, s->size);
-		v = soft_ld(cpu, si, s->size, s->m);
+		v = soft_ld(cpu, linear(s, R_SI, false), s->size, s->m);
 		soft_port_out(cpu, port, s->size, (uint32_t)v);
 		break;
 	}

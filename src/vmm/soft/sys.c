@@ -350,6 +350,10 @@ soft_h_cli(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 {
 	(void)t0;
 	(void)t1;
+	if (soft_virtual_if(cpu)) {
+		cpu->rflags &= ~FL_VIF;
+		return;
+	}
 	need_iopl(cpu);
 	cpu->rflags &= ~FL_IF;
 }
@@ -360,6 +364,12 @@ soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 {
 	(void)t0;
 	(void)t1;
+	if (soft_virtual_if(cpu)) {
+		if (cpu->rflags & FL_VIP)
+			soft_raise_err(cpu, EXC_GP, 0);
+		cpu->rflags |= FL_VIF;
+		return;
+	}
 	need_iopl(cpu);
 	/* The dispatcher's business if it comes in between. */
 	if ((cpu->flags & BF_STEP) && !(cpu->rflags & FL_IF))
@@ -413,7 +423,7 @@ soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size)
 		cpu->cpl <= ((cpu->rflags >> 12) & 3)))
 		return;
 	/* SDM volume 1, 19.5.2: I/O permission bit map. */
-	if (tr->limit < 103)
+	if (tr->limit < 103 || !(tr->access & 8)) /* one of 16 bits has none */
 		soft_raise_err(cpu, EXC_GP, 0);
 	map = soft_ld(cpu, tr->base + 102, 2, MMU_KERNEL) + port / 8;
 	if (map + 1 > tr->limit)

@@ -56,9 +56,12 @@ struct tr {
 	uint64_t *need; /* see soft_translate() */
 	uint32_t flags;
 	unsigned m; /* MMU_* */
+	uint64_t cs_limit; /* no code behind it */
 	bool code64;
 	bool fpu_in;	/* FPU state is known to be in registers here */
 	bool end;	/* the block is complete */
+	uint32_t masked; /* ACCESS_* of an operand under a mask, for tr_ea() */
+	bool clipped;	/* bytes end at the limit of CS */
 	bool last_next; /* end after one more instruction (STI, MOV SS) */
 
 	ZydisDecoder dec;
@@ -138,6 +141,15 @@ e_mov(struct tr *t, int w, int dst, int src)
 	e1(t, 0x89);
 	e1(t, 0xc0u | (unsigned)(src & 7) << 3 | (unsigned)(dst & 7));
 }
+/* movzx dst, src16 */
+static inline void
+e_zx16(struct tr *t, int dst, int src)
+{
+	e_rex(t, 0, dst, 0, src);
+	e1(t, 0x0f);
+	e1(t, 0xb7);
+	e1(t, 0xc0u | (unsigned)(dst & 7) << 3 | (unsigned)(src & 7));
+}
 void e_mov_imm(struct tr *t, int dst, uint64_t v);
 /* rorx dst, src, n: a rotate, and a move, that leaves the flags alone */
 void e_rorx(struct tr *t, int w, int dst, int src, unsigned n);
@@ -193,11 +205,18 @@ int tr_get(struct tr *t, unsigned guest, int scratch);
 void tr_put(struct tr *t, unsigned guest, int host);
 /* Guest register number of a Zydis GPR; *high for AH..BH. -1: not a GPR. */
 int tr_gpr(ZydisRegister reg, bool *high);
+/* What an address is used for: checks of limits and types outside 64-bit
+ * mode. */
+#define EA_OFFSET 0u	/* nothing: it is not made linear */
+#define EA_SEG 0x10000u /* base only; or an access of some bytes: */
+#define EA_WRITE 0x20000u
+#define EA_R(bytes) (EA_SEG | (bytes))
+#define EA_W(bytes) (EA_SEG | EA_WRITE | (bytes))
 /* Linear address of a memory operand into T0. T1 and T2 are lost. */
-void tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
+void tr_ea(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
     int rsp_adjust);
-/* T0 := T0 + base of the segment, if it can be other than 0. */
-void tr_add_seg(struct tr *t, unsigned seg);
+/* T0, an offset of aw bits, becomes linear. */
+void tr_add_seg(struct tr *t, unsigned seg, uint32_t use, unsigned aw);
 
 /* SIB without a base, whatever the decoder says. */
 bool tr_no_base(const struct tr *t);

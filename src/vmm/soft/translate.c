@@ -116,9 +116,55 @@ tr_gpr(ZydisRegister reg, bool *high)
 	return (-1);
 }
 
-void
-tr_add_seg(struct tr *t, unsigned seg)
+/* #GP(0) or #SS(0) unless the segment has the bytes at offset T0. Flags stay:
+ * what jrcxz looks at are high bits of limit - offset - (bytes - 1). */
+static void
+seg_check(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
 {
+	unsigned size = use & 0xffff;
+	bool write = (use & EA_WRITE) != 0;
+	uint8_t *over = NULL;
+
+	if (seg == VM_SEG_CS && write && !(t->flags & BF_REAL))
+		; /* always wrong */
+	else if (size == 0 || !(t->flags & BF_CHECK(seg)))
+		return;
+	else if ((t->flags & BF_SEG64K) && aw == 16) {
+		if (size == 1)
+			return;
+		e_lea(t, 0, T2, T0, -1, 0, (int)size - 1);
+		e_rorx(t, 0, T2, T2, 16);
+	} else {
+		e_mov(t, 1, T1, T0);
+		e_rex(t, 1, 0, 0, T1); /* not r15 */
+		e1(t, 0xf7);
+		e1(t, 0xd0u | (T1 & 7));
+		e_ld_env(t, 1, T2,
+		    (unsigned)offsetof(struct soft_cpu, seg_lim) + 16 * seg +
+			8 * write);
+		e_lea(t, 1, T2, T2, T1, 0, 2 - (int)size);
+		e_rorx(t, 1, T2, T2, 48);
+	}
+	if (seg != VM_SEG_CS || !write || (t->flags & BF_REAL)) {
+		e1(t, 0x0f); /* movzx ecx, cx */
+		e1(t, 0xb7);
+		e1(t, 0xc9);
+		e_jrcxz(t, 0);
+		over = t->p;
+	}
+	e_mov_imm(t, T1,
+	    seg | (write ? 0x100u : 0) | (uint64_t)size << 16 |
+		(uint64_t)t->masked << 32);
+	tr_call(t, soft_h_seg_check); /* T0 stays */
+	if (over != NULL)
+		over[-1] = (uint8_t)(t->p - over);
+}
+
+void
+tr_add_seg(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
+{
+	if (!t->code64)
+		seg_check(t, seg, use, aw);
 	if (seg != VM_SEG_FS && seg != VM_SEG_GS &&
 	    !(t->flags & BF_SEGMENTED))
 		return;
@@ -176,7 +222,7 @@ tr_locked(const struct tr *t)
 }
 
 void
-tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
+tr_ea(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
     int rsp_adjust)
 {
 	unsigned aw = t->in.address_width;
@@ -224,8 +270,8 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, bool segment,
 		e1(t, 0xf6);
 	}
 seg:
-	if (segment)
-		tr_add_seg(t, seg_of(op->mem.segment));
+	if (use != EA_OFFSET)
+		tr_add_seg(t, seg_of(op->mem.segment), use, aw);
 }
 
 /* ---- memory accesses ---- */
@@ -484,7 +530,7 @@ static unsigned
 fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 {
 	unsigned off = (unsigned)((gpa + (t->pc - t->b->pc)) & 0xfff);
-	unsigned n = 0x1000 - off < 15 ? 0x1000 - off : 15;
+	unsigned n = 0x1000 - off < 15 ? 0x1000 - off : 15, max = 15;
 	uint64_t lin, gpa2;
 	uint8_t *p2;
 	ZyanStatus st;
@@ -492,10 +538,17 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	if (t->pc != t->b->pc &&
 	    (t->b->gpa & 0xfff) + (t->pc - t->b->pc) >= 0x1000)
 		return (0);
+	if (t->pc > t->cs_limit)
+		return (0);
+	t->clipped = t->cs_limit - t->pc < 14;
+	if (t->clipped)
+		max = (unsigned)(t->cs_limit - t->pc) + 1;
+	if (n > max)
+		n = max;
 	if (t->vm->ncpus > 1)
 		soft_page_mark(t->vm, (gpa & ~0xfffull) + off, n);
 	memcpy(t->bytes, page + off, n);
-	if (n == 15)
+	if (n == max)
 		return (n);
 	st = ZydisDecoderDecodeInstruction(
 	    &t->dec, NULL, t->bytes, n, &t->in);
@@ -515,10 +568,10 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 		return (0);
 	}
 	if (t->vm->ncpus > 1)
-		soft_page_mark(t->vm, gpa2, 15 - n);
-	memcpy(t->bytes + n, p2, 15 - n);
+		soft_page_mark(t->vm, gpa2, max - n);
+	memcpy(t->bytes + n, p2, max - n);
 	t->b->gpa2 = gpa2;
-	return (15);
+	return (max);
 }
 
 /* Translates one instruction; false: the block ended before it. */
@@ -531,6 +584,12 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	if (n == 0)
 		return (false);
 	st = ZydisDecoderDecodeFull(&t->dec, t->bytes, n, &t->in, t->op);
+	if (st == ZYDIS_STATUS_NO_MORE_DATA && t->clipped) {
+		/* It reaches behind the segment's limit. */
+		if (t->pc == t->b->pc)
+			soft_raise_err(t->cpu, EXC_GP, 0);
+		return (false);
+	}
 	t->ninsns++;
 	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
 		(uint16_t)(t->pc - t->b->pc), 0 };
@@ -610,11 +669,13 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	t->need = need;
 	t->vm = vm;
 	t->nool = t->nmap = t->ninsns = t->nlinks = 0;
+	t->masked = 0;
 	t->fpu_in = t->end = t->last_next = false;
 	t->flags = cpu->flags;
 	t->m = cpu->flags & BF_MMU;
 	t->code64 = (cpu->flags & BF_CODE64) != 0;
 	t->pc = cpu->rip;
+	t->cs_limit = t->code64 ? UINT64_MAX : soft_cs_limit(cpu);
 	t->p = t->start = vm->code_rw + vm->code_used;
 	t->rx_off = vm->code_rx - vm->code_rw;
 	ZydisDecoderInit(&t->dec,
@@ -627,12 +688,15 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	    t->code64		 ? ZYDIS_STACK_WIDTH_64 :
 	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
 				   ZYDIS_STACK_WIDTH_16);
+	ZydisDecoderEnableMode(
+	    &t->dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, !vm->intel);
 	t->b = arena_alloc(vm, sizeof(*t->b));
 	memset(t->b, 0, sizeof(*t->b));
 	t->b->pc = t->pc;
 	t->b->gpa = gpa;
 	t->b->gpa2 = GPA_NONE;
 	t->b->flags = t->flags;
+	t->b->cs_limit = soft_cs_limit(cpu);
 	t->b->code = t->start + t->rx_off;
 	while (!t->end) {
 		bool last = t->last_next;

@@ -175,7 +175,7 @@ add_insn(struct chain *c)
 	memcpy(t->code + c->len, i.bytes, i.d.length);
 	c->len += i.d.length;
 	/* CMP defines every flag that the last one left undefined. */
-	if (i.d.cpu_flags != NULL && i.d.cpu_flags->undefined != 0) {
+	if (gen_undefined(&i.d) != 0) {
 		t->code[c->len++] = 0x83;
 		t->code[c->len++] =
 		    (uint8_t)(0xf8 | rng_below(&c->g.r, 8));

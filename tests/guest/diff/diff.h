@@ -25,6 +25,10 @@
 #define DIFF_CODE_SIZE 8192
 #define DIFF_CODE_MAX 240
 
+/* Segments of 16-bit code: CS is the code pages, DS and SS are the data, ES
+ * is all of it but the first page. */
+#define DIFF_ES (DIFF_DATA + 0x1000)
+
 #define DIFF_XSAVE_SIZE 4096
 
 enum { G_RAX, G_RCX, G_RDX, G_RBX, G_RSP, G_RBP, G_RSI, G_RDI };
@@ -50,7 +54,7 @@ struct diff_result {
 struct diff_test {
 	struct diff_state st;
 	uint64_t seed;	     /* of this test alone */
-	unsigned mode;	     /* of the code: 64, 32 (compatibility mode) */
+	unsigned mode;	     /* of the code: 64, or 32, 16 (compatibility) */
 	uint32_t form;	     /* which form it is about */
 	uint32_t code_off;   /* in the code pages */
 	uint32_t code_len;   /* without what gen_stop() adds */
@@ -106,7 +110,7 @@ struct insn {
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 };
 struct forms {
-	unsigned mode; /* 64, 32 */
+	unsigned mode; /* 64, 32, 16 */
 	struct form *f;
 	uint32_t n, room;
 	uint32_t *hash;
@@ -131,6 +135,10 @@ struct gen {
 void gen_state(struct gen *g);
 /* Ends the code: OUT, which is #GP to a user, and a jump to itself. */
 void gen_stop(struct diff_test *t);
+/* Flags that the engine may leave otherwise than the processor. */
+uint64_t gen_undefined(const ZydisDecodedInstruction *d);
+/* Where the code's first byte is, as RIP counts. */
+uint64_t gen_rip(const struct diff_test *t);
 /* Leaves in registers what a narrower mode has of them. */
 void gen_narrow(struct diff_test *t);
 void gen_single(const struct forms *fs, const struct diff_layout *lay,

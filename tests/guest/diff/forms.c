@@ -394,7 +394,8 @@ ZydisMachineMode
 forms_machine(unsigned mode)
 {
 	return (mode == 64 ? ZYDIS_MACHINE_MODE_LONG_64 :
-			     ZYDIS_MACHINE_MODE_LONG_COMPAT_32);
+		mode == 32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
+			     ZYDIS_MACHINE_MODE_LONG_COMPAT_16);
 }
 
 int
@@ -406,7 +407,9 @@ forms_init(struct forms *fs, unsigned mode)
 	memset(fs, 0, sizeof(*fs));
 	fs->mode = mode;
 	if (!ZYAN_SUCCESS(ZydisDecoderInit(&fs->dec, forms_machine(mode),
-		mode == 64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32)))
+		mode == 64     ? ZYDIS_STACK_WIDTH_64 :
+		    mode == 32 ? ZYDIS_STACK_WIDTH_32 :
+				 ZYDIS_STACK_WIDTH_16)))
 		return (-EINVAL);
 	fs->hash = calloc(HASH_SIZE, sizeof(*fs->hash));
 	if (fs->hash == NULL)
@@ -443,7 +446,7 @@ random_prefixes(
 	if (rng_chance(r, 15))
 		x->seg = segs[rng_chance(r, 80) ? rng_below(r, 2) :
 						  rng_below(r, 6)];
-	if (x->a32 != 0 && mode != 64)
+	if (x->a32 != 0 && mode == 32)
 		x->seg = 0x64; /* 16 bits reach what is near its base */
 	if (f->enc != ENC_LEGACY)
 		return;

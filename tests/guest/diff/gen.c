@@ -33,7 +33,11 @@ seg_base(const struct gen *g, const ZydisDecodedOperand *op)
 		return (g->t->st.fsbase);
 	if (op->mem.segment == ZYDIS_REGISTER_GS)
 		return (g->t->st.gsbase);
-	return (0);
+	if (g->fs->mode != 16)
+		return (0);
+	return (op->mem.segment == ZYDIS_REGISTER_CS ? DIFF_CODE :
+		op->mem.segment == ZYDIS_REGISTER_ES ? DIFF_ES :
+						       DIFF_DATA);
 }
 
 /* The inverse of an odd number modulo 2^64 (Newton). */
@@ -168,9 +172,12 @@ solve_operand(struct gen *g, struct insn *i, unsigned n, uint64_t target,
 	uint64_t amask = aw == 64 ? ~0ull : (1ull << aw) - 1;
 	bool vsib = op->mem.type == ZYDIS_MEMOP_TYPE_VSIB;
 	uint64_t ea = target - seg_base(g, op);
+	bool outside = (ea & ~amask) != 0;
 
-	if ((ea & ~amask) != 0)
+	/* With segments' limits what is below is beyond. */
+	if (outside && g->fs->mode != 16)
 		return (false);
+	ea &= amask;
 	if (!solve_registers(g, op, ea, amask, vsib) &&
 	    !solve_disp(g, i, op, ea, rip_next, amask, vsib))
 		return (false);
@@ -184,7 +191,8 @@ solve_operand(struct gen *g, struct insn *i, unsigned n, uint64_t target,
 	    effective(g, op, rip_next, amask, vsib) == target)
 		return (true);
 	/* Somewhere else in the data will do. */
-	return (in_data(effective(g, op, rip_next, amask, vsib), 64));
+	return (outside ||
+	    in_data(effective(g, op, rip_next, amask, vsib), 64));
 }
 
 /* Small indices for gathers and scatters: all elements in the data. */
@@ -270,6 +278,17 @@ far_reaching(const struct insn *i)
 	}
 }
 
+/* For a stack pointer: as gen_target(), but counted in SS. */
+static uint64_t
+stack_target(struct gen *g, uint32_t size)
+{
+	uint64_t v = gen_target(g, size, true);
+
+	if (g->fs->mode == 16)
+		v = (v - DIFF_DATA) | rng_next(&g->r) << 16;
+	return (v);
+}
+
 /* Operands that are registers with a meaning. */
 static bool
 set_special(struct gen *g, struct insn *i)
@@ -281,11 +300,11 @@ set_special(struct gen *g, struct insn *i)
 		/* imm16 of locals, imm8 of nesting: small. */
 		patch(i, i->d.raw.imm[0].offset, 16, rng_below(r, 256));
 		patch(i, i->d.raw.imm[1].offset, 8, rng_below(r, 40));
-		assign(g, G_RSP, gen_target(g, 64, true));
-		assign(g, G_RBP, gen_target(g, 64, true));
+		assign(g, G_RSP, stack_target(g, 64));
+		assign(g, G_RBP, stack_target(g, 64));
 		return (forms_decode(g->fs, i));
 	case ZYDIS_MNEMONIC_LEAVE:
-		assign(g, G_RBP, gen_target(g, 64, true));
+		assign(g, G_RBP, stack_target(g, 64));
 		return (true);
 	case ZYDIS_MNEMONIC_XGETBV:
 		/* Not what 1 says: processors differ in what they track. */
@@ -293,7 +312,7 @@ set_special(struct gen *g, struct insn *i)
 		return (true);
 	case ZYDIS_MNEMONIC_XLAT:
 		assign(g, G_RAX, gen_interesting(r));
-		assign(g, G_RBX, gen_target(g, 1, true) -
+		assign(g, G_RBX, stack_target(g, 1) -
 		    (g->t->st.gpr[G_RAX] & 0xff));
 		return (i->d.address_width == g->fs->mode &&
 		    i->op[0].type != ZYDIS_OPERAND_TYPE_UNUSED &&
@@ -301,7 +320,7 @@ set_special(struct gen *g, struct insn *i)
 	case ZYDIS_MNEMONIC_POPF:
 	case ZYDIS_MNEMONIC_POPFD:
 	case ZYDIS_MNEMONIC_POPFQ:
-		assign(g, G_RSP, gen_target(g, 8, true));
+		assign(g, G_RSP, stack_target(g, 8));
 		return (true);
 	case ZYDIS_MNEMONIC_PCMPESTRI:
 	case ZYDIS_MNEMONIC_PCMPESTRM:
@@ -413,7 +432,9 @@ place_operands(struct gen *g, struct insn *i, uint64_t pc)
 					op->mem.type == ZYDIS_MEMOP_TYPE_VSIB);
 			if (gen_gpr(op->mem.base) == G_RSP && hidden &&
 			    is_assigned(g, G_RSP))
-				target = g->t->st.gpr[G_RSP];
+				target = g->fs->mode == 16 ?
+				    DIFF_DATA + (uint16_t)g->t->st.gpr[G_RSP] :
+				    g->t->st.gpr[G_RSP];
 			else if (!solve_operand(g, i, n, target, rip_next))
 				return (false);
 			set_compare(g, i, target);
@@ -438,14 +459,14 @@ try_single(struct gen *g, const struct form *f)
 	t->code_off = rng_below(&g->r, 0xf00);
 	if (rng_chance(&g->r, 8)) /* across the page's end */
 		t->code_off = 4096 - rng_below(&g->r, i.d.length + 1u);
-	pc = DIFF_CODE + t->code_off;
+	pc = gen_rip(t);
 	if (!place_operands(g, &i, pc) || i.d.mnemonic != f->mnemonic)
 		return (false);
 	t->st.rip = pc;
 	t->code_len = i.d.length;
 	memcpy(t->code, i.bytes, i.d.length);
 	gen_stop(t);
-	t->undef = i.d.cpu_flags != NULL ? i.d.cpu_flags->undefined : 0;
+	t->undef = gen_undefined(&i.d);
 	gen_narrow(t);
 	return (true);
 }
@@ -464,7 +485,7 @@ gen_single(const struct forms *fs, const struct diff_layout *lay,
 			return;
 	/* A form that cannot be placed: a NOP stands for it. */
 	t->code_off = 0;
-	t->st.rip = DIFF_CODE;
+	t->st.rip = gen_rip(t);
 	t->code[0] = 0x90;
 	t->code_len = 1;
 	gen_stop(t);

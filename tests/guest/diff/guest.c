@@ -66,18 +66,29 @@ write_code(struct guest *n, uint32_t off, const uint8_t *p, uint32_t len)
 	}
 }
 
-/* A 32-bit code segment of ring 0; the gates lead back to 64-bit code. */
+/* 32-bit or 16-bit segments of ring 0; the gates lead back to 64-bit code. */
 static void
-compat_segments(struct guest *n)
+compat_segments(struct guest *n, bool small)
 {
 	struct vm_seg s = { .limit = 0xffffffff, .access = 0xc09b,
 		.sel = GVM_KCODE };
 
+	if (small)
+		s = (struct vm_seg){ .base = DIFF_CODE,
+			.limit = DIFF_CODE_SIZE - 1, .access = 0x9b,
+			.sel = GVM_KCODE };
 	(void)vcpu_set_seg(n->g->cpu, VM_SEG_CS, &s);
 	s.access = 0xc093;
 	s.sel = GVM_KDATA;
+	if (small)
+		s = (struct vm_seg){ .base = DIFF_DATA, .limit = DIFF_MEM - 1,
+			.access = 0x93, .sel = GVM_KDATA };
 	(void)vcpu_set_seg(n->g->cpu, VM_SEG_SS, &s);
 	(void)vcpu_set_seg(n->g->cpu, VM_SEG_DS, &s);
+	if (small) {
+		s.base = DIFF_ES;
+		s.limit -= 0x1000;
+	}
 	(void)vcpu_set_seg(n->g->cpu, VM_SEG_ES, &s);
 }
 
@@ -85,7 +96,7 @@ static void
 load_test(struct guest *n, const struct diff_test *t)
 {
 	if (t->mode != 64)
-		compat_segments(n);
+		compat_segments(n, t->mode == 16);
 	for (unsigned i = 0; i < DIFF_DATA_PAGES; i++)
 		gvm_write(n->g, n->data[i], t->mem + i * 4096, 4096);
 	write_code(n, t->code_off, t->code, t->code_len + GVM_STOP_LEN);

@@ -38,12 +38,13 @@ usage(void)
 	fprintf(stderr,
 	    "usage: diff [--seed N] [--count N] [--seconds N] [--chain]\n"
 	    "            [--only N] [--name MNEMONIC] [--forms] [--self]\n"
-	    "            [--max-print N] [--stop] [--mode 64|32]\n"
+	    "            [--max-print N] [--stop] [--mode 64|32|16]\n"
 	    "            [--strict] [--no-link] [--no-tlb] [--one-insn]\n"
 	    "  --only N: test number N of the seed alone\n"
-	    "  --mode 32: code in compatibility mode\n"
+	    "  --mode 32: code in compatibility mode; 16: with segments\n"
 	    "  --self: the processor against itself, no engine\n"
-	    "  --strict: also what diff_tolerable() lets pass\n");
+	    "  --strict: also what diff_tolerable() lets pass, and flags\n"
+	    "            that are undefined\n");
 	exit(2);
 }
 
@@ -110,7 +111,7 @@ parse(struct options *o, int argc, char **argv)
 			break;
 		case 'M':
 			o->mode = (unsigned)strtoul(arg, NULL, 0);
-			if (o->mode != 64 && o->mode != 32)
+			if (o->mode != 64 && o->mode != 32 && o->mode != 16)
 				return (-EINVAL);
 			break;
 		default:
@@ -135,6 +136,8 @@ session_init(struct session *s)
 {
 	int error;
 
+	if (s->opt.chain && s->opt.mode == 16)
+		return (-EOPNOTSUPP);
 	error = forms_init(&s->fs, s->opt.mode);
 	if (error != 0)
 		return (error);
@@ -225,7 +228,7 @@ narrow(struct session *s, const struct diff_test *whole)
 		memcpy(t->code, whole->code, off);
 		t->code_len = off;
 		gen_stop(t);
-		t->undef = d.info.cpu_flags ? d.info.cpu_flags->undefined : 0;
+		t->undef = gen_undefined(&d.info);
 		if (native_run(s->native, 1) != 0)
 			return;
 		(void)guest_run(s->guest, t, &s->got[0]);
@@ -260,7 +263,9 @@ report(struct session *s, unsigned slot, uint64_t n)
 		    (unsigned long long)s->want[slot].st.rip);
 	diff_compare(&s->lay, t, &s->want[slot], &s->got[slot], stdout);
 	printf("  again: diff%s%s%s%s --seed %#llx --only %llu",
-	    s->opt.mode == 64 ? "" : " --mode 32",
+	    s->opt.mode == 64     ? "" :
+		s->opt.mode == 32 ? " --mode 32" :
+				    " --mode 16",
 	    s->opt.chain ? " --chain" : "", s->opt.name ? " --name " : "",
 	    s->opt.name ? s->opt.name : "", (unsigned long long)s->opt.seed,
 	    (unsigned long long)n);
@@ -305,8 +310,11 @@ run_batch(struct session *s, uint64_t first, unsigned n)
 {
 	int error;
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		make_test(s, i, first + i);
+		if (s->opt.strict)
+			s->tests[i].undef = 0;
+	}
 	error = native_run(s->native, n);
 	if (error == 0)
 		error = run_guest(s, n);

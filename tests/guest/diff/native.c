@@ -18,9 +18,13 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 
 #include "diff.h"
+
+enum { SEG_CODE, SEG_DATA, SEG_ES };
+#define LDT_SEL(n) ((n) << 3 | 7)
 
 #define FP_MAGIC1 0x46505853u
 #define SW_RESERVED 464 /* magic1, size, xfeatures in the FXSAVE image */
@@ -96,10 +100,12 @@ load_test(struct native *n, ucontext_t *uc)
 	memcpy(&magic, fp + SW_RESERVED, 4);
 	if (magic != FP_MAGIC1)
 		_exit(8);
-	/* Linux's 64-bit and 32-bit code segments for users. */
+	/* Linux's 64-bit and 32-bit code segments for users, or our own. */
 	uc->uc_mcontext.gregs[REG_CSGSFS] =
-	    (uc->uc_mcontext.gregs[REG_CSGSFS] & ~0xffffll) |
-	    (t->mode == 64 ? 0x33 : 0x23);
+	    t->mode == 64 ? 0x2bll << 48 | 0x33 :
+	    t->mode == 32 ? 0x2bll << 48 | 0x23 :
+			    (long long)LDT_SEL(SEG_DATA) << 48 |
+		    LDT_SEL(SEG_CODE);
 	memcpy(fp, t->st.xsave, SW_RESERVED);
 	memcpy(fp + 512, &n->lay->mask, 8);
 	for (unsigned i = 2; i < 8; i++)
@@ -141,14 +147,36 @@ handler(int sig, siginfo_t *si, void *arg)
 	load_test(n, uc);
 }
 
+/* A segment of 16-bit code or data in the LDT. */
+static void
+make_segment(unsigned n, uint64_t base, uint32_t size, bool code)
+{
+	struct user_desc d = { .entry_number = n,
+		.base_addr = (uint32_t)base, .limit = size - 1,
+		.contents = code ? MODIFY_LDT_CONTENTS_CODE :
+				   MODIFY_LDT_CONTENTS_DATA,
+		.useable = 1 };
+
+	if (syscall(SYS_modify_ldt, 1, &d, sizeof(d)) != 0)
+		die("modify_ldt");
+}
+
 /* 64-bit mode is content with null selectors, compatibility mode is not.
  * The bases of FS and GS are written behind the selectors' back. */
 static void
 load_data_segments(const struct native *n)
 {
 	const uint32_t flat = 0x2b;
+	uint32_t ds = flat, es = flat;
 
-	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" ::"r"(flat));
+	if (n->tests[0].mode == 16) {
+		make_segment(SEG_CODE, DIFF_CODE, DIFF_CODE_SIZE, true);
+		make_segment(SEG_DATA, DIFF_DATA, DIFF_MEM, false);
+		make_segment(SEG_ES, DIFF_ES, DIFF_MEM - 0x1000, false);
+		ds = LDT_SEL(SEG_DATA);
+		es = LDT_SEL(SEG_ES);
+	}
+	__asm__ volatile("mov %0, %%ds\n\tmov %1, %%es" ::"r"(ds), "r"(es));
 	if (!n->lay->fsgsbase)
 		return;
 	__asm__ volatile("mov %0, %%fs\n\twrfsbase %1\n\t"

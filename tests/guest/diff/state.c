@@ -271,6 +271,34 @@ gen_stop(struct diff_test *t)
 	memcpy(t->code + t->code_len, "\xe6\xf4\xeb\xfe", 4);
 }
 
+/*
+ * What is undefined comes from the processor in the guest as well, but for
+ * instructions that 64-bit mode does not have and that therefore are
+ * computed: AAA, AAS (OF SF ZF PF), DAA, DAS (OF), AAM, AAD (OF AF CF), SDM
+ * volume 1, appendix A, table A-2.
+ */
+uint64_t
+gen_undefined(const ZydisDecodedInstruction *d)
+{
+	switch (d->mnemonic) {
+	case ZYDIS_MNEMONIC_AAA:
+	case ZYDIS_MNEMONIC_AAD:
+	case ZYDIS_MNEMONIC_AAM:
+	case ZYDIS_MNEMONIC_AAS:
+	case ZYDIS_MNEMONIC_DAA:
+	case ZYDIS_MNEMONIC_DAS:
+		return (d->cpu_flags != NULL ? d->cpu_flags->undefined : 0);
+	default:
+		return (0);
+	}
+}
+
+uint64_t
+gen_rip(const struct diff_test *t)
+{
+	return (t->code_off + (t->mode == 16 ? 0 : DIFF_CODE));
+}
+
 void
 gen_narrow(struct diff_test *t)
 {

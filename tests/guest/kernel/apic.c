@@ -300,6 +300,17 @@ errors(void)
 	wr(ESR, 0);
 }
 
+/* What the timer counts while a loop runs. */
+static uint32_t
+counted(uint32_t divide)
+{
+	wr(DIVIDE, divide);
+	wr(INITIAL, 0xffffffff);
+	K("mov ecx, 1000000\n1: loop 1b\n");
+	GO(V_STOP);
+	return (0xffffffff - rd(CURRENT));
+}
+
 static void
 timers(void)
 {
@@ -342,16 +353,13 @@ timers(void)
 	IS(bit(IRR, 0x58), 0);
 	IS(rd(CURRENT), 0);
 	check("SDM 3A 10.5.4 timer: divided by 128 is slower than by 1");
-	wr(DIVIDE, 0xb);
-	wr(INITIAL, 0xffffffff);
-	K("mov ecx, 1000000\n1: loop 1b\n");
-	GO(V_STOP);
-	a = 0xffffffff - rd(CURRENT);
-	wr(DIVIDE, 0xa);
-	wr(INITIAL, 0xffffffff);
-	K("mov ecx, 1000000\n1: loop 1b\n");
-	GO(V_STOP);
-	b = 0xffffffff - rd(CURRENT);
+	/* Again, if we did not have the processor for a while. */
+	for (unsigned i = 0; i < 20; i++) {
+		a = counted(0xb);
+		b = counted(0xa);
+		if (b < a / 8)
+			break;
+	}
 	IS(b < a / 8, 1);
 	wr(INITIAL, 0);
 	check("SDM 3A 10.5.4 timer: divide configuration keeps bits 3, 1, 0");
@@ -360,7 +368,7 @@ timers(void)
 	check("SDM 3A 10.5.4.1 timer: TSC deadline");
 	if (has(1, 2, 24)) {
 		wr(LVT_TIMER, 0x40059);
-		K("rdtsc\nadd eax, 1000000\nadc edx, 0\nmov ecx, 0x6e0\n"
+		K("rdtsc\nadd eax, 100000000\nadc edx, 0\nmov ecx, 0x6e0\n"
 		  "wrmsr\nrdmsr\nmov ebx, eax\nor ebx, edx\n");
 		GO(V_STOP);
 		IS(c.rbx != 0, 1);
@@ -386,6 +394,16 @@ timers(void)
 	wr(LVT_TIMER, MASKED);
 }
 
+/* wait() for the PIT, which is started there: an NMI must not come before. */
+static int
+pit(void)
+{
+	K("mov al, 0x30\nout 0x43, al\nxor eax, eax\nout 0x40, al\n"
+	  "inc eax\nout 0x40, al\nmov ecx, 100000000\n1: pause\nloop 1b\n");
+	c.rflags |= FL_IF;
+	return (go());
+}
+
 /* The PIC's output at LINT0: IRQ 0 by the PIT's channel 0, once. */
 static int
 lint0(uint32_t lvt)
@@ -399,11 +417,7 @@ lint0(uint32_t lvt)
 	outb(0x21, 4);
 	outb(0x21, 1);
 	outb(0x21, 0xfe);
-	/* 27 ms: no NMI may come before wait() is ready for it. */
-	outb(0x43, 0x30);
-	outb(0x40, 0);
-	outb(0x40, 0x80);
-	vec = wait();
+	vec = pit();
 	wr(EOI, 0);
 	outb(0x21, 0xff);
 	outb(0x20, 0x0c); /* poll, which acknowledges */
@@ -426,10 +440,7 @@ pins(void)
 	drain();
 	wr(LINT0, 0x805c);
 	outb(0x21, 0xfe);
-	outb(0x43, 0x30);
-	outb(0x40, 0);
-	outb(0x40, 1);
-	IS(wait(), 0x5c);
+	IS(pit(), 0x5c);
 	IS(rd(LINT0), 0xc05c);
 	outb(0x21, 0xff);
 	outb(0x20, 0x0c);

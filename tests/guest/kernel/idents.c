@@ -69,7 +69,7 @@ msrs(void)
 		check("SDM 3A 17.17.3 a write to the TSC moves TSC_ADJUST");
 		v = rdmsr(0x3b);
 		wrmsr(0x10, rdmsr(0x10) + 0x100000000000);
-		IS((int64_t)(rdmsr(0x3b) - v) >= 0x100000000000 - 0x10000000 &&
+		IS((int64_t)(rdmsr(0x3b) - v) >= 0x100000000000 - 0x100000000 &&
 			(int64_t)(rdmsr(0x3b) - v) <= 0x100000000000, 1);
 		wrmsr(0x3b, 0);
 	}

@@ -569,6 +569,7 @@ kmain(void)
 	print("kernel: begins\n");
 	modes();
 	segments();
+	tasks();
 	paging();
 	exceptions();
 	interrupts();
@@ -579,6 +580,7 @@ kmain(void)
 	selfmod();
 	apic();
 	idents();
+	debug();
 	done();
 	print("kernel: %u checks, %u failed\n", now.nchecks, now.nfailed);
 	end_machine();

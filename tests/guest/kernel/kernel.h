@@ -200,6 +200,7 @@ bool loses_tcg(void);
 
 void modes(void);
 void segments(void);
+void tasks(void);
 void paging(void);
 void exceptions(void);
 void interrupts(void);
@@ -210,5 +211,6 @@ void strings(void);
 void selfmod(void);
 void apic(void);
 void idents(void);
+void debug(void);
 
 #endif

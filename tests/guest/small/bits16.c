@@ -3,120 +3,16 @@
  * 16-bit code in protected mode, virtual-8086 mode (SDM volume 3, chapters 5
  * to 7, 20 and 21) and what only 16-bit and 32-bit code has.
  */
-#include "small.h"
+#include "prot.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define CODE16(text) CODE(".code16\n" text "\n.code64\n")
-#define CODE32(text) CODE(".code32\n" text "\n.code64\n")
-#define P_IDT 0xd000ull /* 32-bit gates to gvm.c's stops */
-#define P_TSS 0xe000ull
-#define P_SS 0x70000ull /* base of the 16-bit stack */
-#define P_ESP0 0xc000ull
-/* Selectors. */
-#define S_CODE32 0x40
-#define S_DATA32 0x48
-#define S_CODE16 0x50 /* base T_CODE */
-#define S_DATA16 0x58 /* base T_DATA */
-#define S_STACK16 0x60
-#define S_TSS 0x68
-#define HI 0xdead0000ull
 #define CF 1
 #define PF 4
 #define AF 0x10
 #define ZF 0x40
 #define SF 0x80
-#define FL_VM 0x20000u
-
-static void
-load(struct t *t, enum vm_segreg s, uint16_t sel, uint64_t base,
-    uint32_t limit, uint32_t access)
-{
-	struct vm_seg v = { .base = base, .limit = limit, .access = access,
-		.sel = sel };
-
-	(void)vcpu_set_seg(t->g->cpu, s, &v);
-}
-
-static void
-gate(struct t *t, unsigned v, uint32_t to, unsigned type)
-{
-	set_mem(t, P_IDT + 8 * v, 8, (to & 0xffff) | (uint64_t)S_CODE32 << 16 |
-		(uint64_t)type << 40 | (uint64_t)(to >> 16) << 48);
-}
-
-/* Ring 0 of 32-bit protected mode without paging, flat, at T_CODE. */
-static void
-prot(struct t *t, struct code c)
-{
-	static const enum vm_reg regs[] = { VM_REG_RAX, VM_REG_RBX, VM_REG_RCX,
-		VM_REG_RDX, VM_REG_RSI, VM_REG_RDI, VM_REG_RBP };
-	uint8_t tss[104] = { 0 };
-	uint32_t v = P_ESP0;
-
-	put(t, T_CODE, c);
-	gvm_start(t->g, T_CODE);
-	set(t, VM_REG_CR0, 0x31);
-	set(t, VM_REG_EFER, 0);
-	set(t, VM_REG_CR4, 0x600);
-	set_gdt(t, S_CODE32, 0x00cf9b000000ffff);
-	set_gdt(t, S_DATA32, 0x00cf93000000ffff);
-	set_gdt(t, S_CODE16, 0x00009b080000ffff);
-	set_gdt(t, S_DATA16, 0x0000930a0000ffff);
-	set_gdt(t, S_STACK16, 0x000093070000ffff);
-	set_gdt(t, S_TSS, 0x00008b00e0000087);
-	memcpy(tss + 4, &v, 4);
-	tss[8] = S_DATA32;
-	tss[102] = 104;
-	gvm_write(t->g, P_TSS, tss, sizeof(tss));
-	/* Ports 0 to ff but the stop's are denied, the rest not. */
-	memset(gvm_ptr(t->g, P_TSS + 104), 0, 33);
-	memset(gvm_ptr(t->g, P_TSS + 104), 0xff, 32);
-	set_mem(t, P_TSS + 104 + GVM_STOP_PORT / 8, 1, 0xef);
-	load(t, VM_SEG_TR, S_TSS, P_TSS, 0x2087, 0x8b);
-	load(t, VM_SEG_CS, S_CODE32, 0, 0xffffffff, 0xc09b);
-	for (unsigned i = VM_SEG_ES; i <= VM_SEG_GS; i++)
-		if (i != VM_SEG_CS)
-			load(t, (enum vm_segreg)i, S_DATA32, 0, 0xffffffff,
-			    0xc093);
-	load(t, VM_SEG_IDTR, 0, P_IDT, 0x7ff, 0);
-	for (unsigned i = 0; i < 256; i++)
-		gate(t, i, (uint32_t)GVM_STUBS + 16 * i, 0xee);
-	for (unsigned i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
-		set(t, regs[i], HI);
-}
-
-/* The same with 16-bit code, data and stack. */
-static void
-prot16(struct t *t, struct code c)
-{
-	prot(t, c);
-	load(t, VM_SEG_CS, S_CODE16, T_CODE, 0xffff, 0x9b);
-	load(t, VM_SEG_SS, S_STACK16, P_SS, 0xffff, 0x93);
-	load(t, VM_SEG_DS, S_DATA16, T_DATA, 0xffff, 0x93);
-	load(t, VM_SEG_ES, S_DATA16, T_DATA, 0xffff, 0x93);
-	set(t, VM_REG_RIP, 0);
-	set(t, VM_REG_RSP, HI | 0x1000);
-}
-
-static uint16_t
-sel(struct t *t, enum vm_segreg s)
-{
-	struct vm_seg v = { 0 };
-
-	(void)vcpu_get_seg(t->g->cpu, s, &v);
-	return (v.sel);
-}
-
-static uint64_t
-base(struct t *t, enum vm_segreg s)
-{
-	struct vm_seg v = { 0 };
-
-	(void)vcpu_get_seg(t->g->cpu, s, &v);
-	return (v.base);
-}
 
 /* ---- 16-bit protected mode ---- */
 

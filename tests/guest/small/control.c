@@ -123,6 +123,25 @@ amd_long(struct t *t)
 	user(t, CODE(".byte 0x0f, 0x0d, 0xc8\n"));
 	GO(V_UD);
 	IS(t->f.rip, T_UCODE);
+	check(t, "APM 3 JMP, Jcc, LOOP: 16 bits of RIP with a prefix");
+	user(t, CODE(".byte 0x66, 0xe9, 0x10, 0\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x14);
+	user(t, CODE("stc\n.byte 0x66, 0x72, 0x10\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x14);
+	user(t, CODE("mov ecx, 2\n.byte 0x66, 0xe2, 0x10\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x18);
+	check(t, "APM 3 CALL, RET: 16 bits on the stack with a prefix");
+	user(t, CODE("mov eax, 0x12345678\n.byte 0x66, 0xff, 0xd0\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x5678);
+	IS(t->f.rsp, T_USTACK - 2);
+	user(t, CODE("push 0x1234\n.byte 0x66, 0xc3\n"));
+	GO(V_PF);
+	IS(t->f.rip, 0x1234);
+	IS(t->f.rsp, T_USTACK - 6);
 	check(t, "APM 3 XCHG: F3 90 with REX.B is not PAUSE");
 	user(t, CODE("xor eax, eax\nmov r8d, 7\n.byte 0xf3, 0x41, 0x90\n"
 		     USTOP));
@@ -197,6 +216,15 @@ iret_to(struct t *t, uint64_t rip, uint64_t cs, uint64_t fl, uint64_t rsp,
 	set(t, VM_REG_RSP, GVM_STACK_TOP - 40);
 	(void)vcpu_set_seg(t->g->cpu, VM_SEG_GDTR,
 	    &(struct vm_seg){ .base = GVM_GDT, .limit = 0xfff });
+}
+
+/* DS that stays in ring 3. */
+static void
+user_ds(struct t *t)
+{
+	(void)vcpu_set_seg(t->g->cpu, VM_SEG_DS,
+	    &(struct vm_seg){ .limit = 0xffffffff, .access = 0xc0f3,
+		.sel = GVM_UDATA });
 }
 
 static void
@@ -339,6 +367,37 @@ far_64(struct t *t)
 static void
 compat(struct t *t)
 {
+	static const struct {
+		uint64_t insn;
+		unsigned size;
+		uint16_t ss;
+		uint64_t rsp;
+	} irets[] = { { 0xcf66, 2, GVM_UDATA, 0x8000 },
+		{ 0xcf, 4, GVM_UDATA, 0x11228000 },
+		{ 0xcf48, 8, GVM_UDATA, 0x11228000 },
+		{ 0xcf66, 2, 0x4b, T_DATA + 0x8000 },
+		{ 0xcf, 4, 0x4b, T_DATA + 0x8000 },
+		{ 0xcf48, 8, 0x4b, T_DATA + 0x8000 } };
+
+	for (unsigned i = 0; i < sizeof(irets) / sizeof(irets[0]); i++) {
+		const uint64_t v[5] = { 0x10, 0x43, 0x202, 0x11228000,
+			irets[i].ss };
+
+		check(t, "SDM 2 IRET: %u bytes, SP for SS %#x",
+		    irets[i].size, irets[i].ss);
+		kernel(t, CODE("nop\n"));
+		set_mem(t, T_CODE, 8, irets[i].insn);
+		set_gdt(t, 0x40, 0x0040fb400000ffff); /* code at T_UCODE */
+		set_gdt(t, 0x48, 0x0000f3000000ffff);
+		put(t, upage(t, T_UCODE) + 0x10, CODE("int 0x55\n"));
+		for (unsigned n = 0; n < 5; n++)
+			set_mem(t, T_DATA + 0x100 + n * irets[i].size,
+			    irets[i].size, v[n]);
+		set(t, VM_REG_RSP, T_DATA + 0x100);
+		GO(0x55);
+		IS(t->f.rsp, irets[i].rsp);
+		IS(t->f.ss, irets[i].ss);
+	}
 	check(t, "SDM 2 JMP, CALL, RET: far in compatibility mode");
 	put(t, upage(t, T_UCODE), CODE(".code32\n"
 		"call 0x1b:0x400020\nmov edx, 5\nint 0x55\n"
@@ -364,6 +423,7 @@ compat(struct t *t)
 		"int 0x55\n.code64\n"));
 	set_mem(t, upage(t, T_UDATA), 4, 0x12345678);
 	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
+	user_ds(t);
 	set(t, VM_REG_RBX, 0xfffffff0ull + T_UDATA);
 	GO(0x55);
 	IS(get(t, VM_REG_RAX), 0x12345678);
@@ -390,6 +450,7 @@ compat_only(struct t *t)
 	put(t, upage(t, T_UCODE), CODE(".code32\nbound eax, [ebx]\n.code64\n"));
 	set_mem(t, upage(t, T_UDATA), 8, 0x0000000500000002);
 	iret_to(t, T_UCODE, GVM_UCODE32, 0x202, T_USTACK, GVM_UDATA);
+	user_ds(t);
 	set(t, VM_REG_RBX, T_UDATA);
 	set(t, VM_REG_RAX, 6);
 	GO(V_BR);
@@ -834,8 +895,32 @@ msrs(struct t *t)
 	IS(get(t, VM_REG_RDX), 5);
 }
 
-const struct group_fn group[] = { { "syscall_64", syscall_64 },
-	{ "sysenter", sysenter }, { "iret_good", iret_good },
+/* What remembers jumps must not take one address for another. */
+static void
+far_away(struct t *t)
+{
+	check(t, "SDM 1 3.3.7.1: 65535 addresses that differ in bits 63:48");
+	kernel(t, CODE(""));
+	put(t, T_CODE + 64, CODE("mov rax, rbx\njmp rax\n"));
+	handler(t, V_GP, CODE("inc rcx\nmov rdx, 0x1000000000000\n"
+			      "sub rbx, rdx\ncmp bx, [rsp]\n"
+			      "add rsp, 8\ncmp rcx, 0xffff\nje 1f\n"
+			      "mov qword ptr [rsp], 0x80040\niretq\n1:" STOP));
+	for (unsigned i = 0; i < 2; i++) {
+		set(t, VM_REG_RIP, T_CODE + 64);
+		set(t, VM_REG_RSP, GVM_STACK_TOP);
+		set(t, VM_REG_RCX, 0);
+		/* An entry that is empty, and one that was filled. */
+		set(t, VM_REG_RBX, i == 0 ? 0xffff000000000000 :
+					    T_CODE + 64 + 0xffff000000000000);
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RCX), 0xffff);
+	}
+}
+
+const struct group_fn group[] = { { "far_away", far_away },
+	{ "syscall_64", syscall_64 }, { "sysenter", sysenter },
+	{ "iret_good", iret_good },
 	{ "iret_bad", iret_bad }, { "far_64", far_64 }, { "compat", compat },
 	{ "compat_only", compat_only },
 	{ "descriptors", descriptors }, { "segment_faults", segment_faults },

@@ -167,6 +167,35 @@ near_targets(struct t *t)
 		}
 }
 
+/* A direct branch over the end of the lower half, `at` bytes on. */
+static void
+near_target(struct t *t, const char *what, struct code c, unsigned at)
+{
+	static const uint64_t last = 0x7ffffffff000;
+
+	check(t, "SDM 2 %s (#GP): target not canonical", what);
+	gvm_map(t->g, last, 0x9f000, PTE_P | PTE_W);
+	kernel(t, CODE("nop\n"));
+	put(t, 0x9f000 + 0xf00, c);
+	set(t, VM_REG_RIP, last + 0xf00);
+	set(t, VM_REG_RSP, GVM_STACK_TOP - 64);
+	GO(V_GP);
+	IS(t->f.error, 0);
+	IS(t->f.rip, last + 0xf00 + at);
+	IS(t->f.rsp, GVM_STACK_TOP - 64);
+}
+#define NEAR(insn, ...)                                                        \
+	near_target(t, insn, CODE("nop\n" insn "\n"), __VA_ARGS__)
+
+static void
+near_direct(struct t *t)
+{
+	NEAR("jmp .+0xfff", 1);
+	NEAR("call .+0xfff", 1);
+	NEAR("test eax, eax\njns .+0xfff", 3);
+	NEAR("mov ecx, 2\n.skip 200, 0x90\nloop .+0x7f", 206);
+}
+
 static void
 control_regs(struct t *t)
 {
@@ -590,7 +619,7 @@ rf_flag(struct t *t)
 }
 
 const struct group_fn group[] = { { "simple", simple },
-	{ "near_targets", near_targets },
+	{ "near_targets", near_targets }, { "near_direct", near_direct },
 	{ "control_regs", control_regs }, { "privileged", privileged },
 	{ "device_not_available", device_not_available }, { "traps", traps },
 	{ "frames", frames }, { "gates", gates },

@@ -252,6 +252,37 @@ remapped_code(struct t *t)
 	}
 }
 
+/* An instruction whose second half lies in the same page as its first, before
+ * it: both linear pages are one physical page. */
+static void
+page_behind_itself(struct t *t)
+{
+	const uint64_t lin = 0x800000, at = T_HAND;
+	static const uint8_t head[3] = { 0xb8, 1, 0 }; /* mov eax, 1 */
+
+	gvm_map(t->g, lin, at, PTE_P | PTE_W);
+	gvm_map(t->g, lin + 0x1000, at, PTE_P | PTE_W);
+	gvm_write(t->g, at + 0xffd, head, sizeof(head));
+	set_mem(t, at, 2, 0);
+	put(t, at + 2, CODE(STOP));
+	for (unsigned i = 0; i < 4; i++) {
+		check(t, "SDM 3A 11.6: a page that follows itself, store %u",
+		    i);
+		/* Nothing, the upper half, the lower half, by DMA. */
+		kernel(t, CODE("mov [rbx], cl\njmp rsi\n"));
+		set(t, VM_REG_RBX, i == 1 ? at + 1 : i == 2 ? at + 0xffe :
+							   T_DATA);
+		set(t, VM_REG_RCX, 0x10 + i);
+		set(t, VM_REG_RSI, lin + 0xffd);
+		if (i == 3)
+			gvm_write(t->g, at, "\x22", 1);
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RAX),
+		    (i >= 2 ? 0x12 : 1) | (i >= 1 ? 0x11000000 : 0) |
+		    (i == 3 ? 0x220000 : 0));
+	}
+}
+
 static uint64_t
 counter(struct t *t, const char *name)
 {
@@ -323,5 +354,6 @@ full_cache(struct t *t)
 
 const struct group_fn group[] = { { "stores", stores }, { "dma", dma },
 	{ "straddling_code", straddling_code },
+	{ "page_behind_itself", page_behind_itself },
 	{ "remapped_code", remapped_code }, { "full_cache", full_cache },
 	{ NULL, NULL } };

@@ -160,29 +160,29 @@ locks(struct t *t)
 	check(t, "SDM 3A 9.1.2: LOCK INC, within a line and over a page");
 	set_mem(t, T_DATA + 0xffc, 8, 0);
 #define COUNT                                                                  \
-	"mov esi, 5000\n1: lock inc qword ptr [rdi + 8]\n"                     \
+	"mov esi, 500\n1: lock inc qword ptr [rdi + 8]\n"                     \
 	"lock inc qword ptr [rdi + 0xffc]\n"                                   \
 	"lock inc dword ptr [rdi + 0x203e]\n" /* a split line */               \
 	"dec esi\njnz 1b\n"
 	both(t, CODE(START_AP "mov edi, 0xa0000\n" COUNT
 		     AWAIT("[rdi]", "1") STOP),
 	    CODE(COUNT "inc dword ptr [rdi]\n1: hlt\njmp 1b\n"));
-	IS(mem(t, T_DATA + 8, 8), 10000);
-	IS(mem(t, T_DATA + 0xffc, 8), 10000);
-	IS(mem(t, T_DATA + 0x203e, 4), 10000);
+	IS(mem(t, T_DATA + 8, 8), 1000);
+	IS(mem(t, T_DATA + 0xffc, 8), 1000);
+	IS(mem(t, T_DATA + 0x203e, 4), 1000);
 
 	check(t, "SDM 3A 9.1.2.2: XCHG is locked: a spin lock over a page");
 	set_mem(t, T_DATA, 4, 0);
 	set_mem(t, T_DATA + 0xffe, 4, 0);
 #define CRITICAL                                                               \
-	"mov esi, 3000\n1: mov eax, 1\n2: xchg eax, [rdi + 0xffe]\n"           \
+	"mov esi, 500\n1: mov eax, 1\n2: xchg eax, [rdi + 0xffe]\n"           \
 	"test eax, eax\njz 3f\npause\njmp 2b\n"                                \
 	"3: mov eax, [rdi + 0x40]\ninc eax\nmov [rdi + 0x40], eax\n"           \
 	"xor eax, eax\nxchg eax, [rdi + 0xffe]\ndec esi\njnz 1b\n"
 	both(t, CODE(START_AP "mov edi, 0xa0000\n" CRITICAL
 		     AWAIT("[rdi]", "1") STOP),
 	    CODE(CRITICAL "inc dword ptr [rdi]\n1: hlt\njmp 1b\n"));
-	IS(mem(t, T_DATA + 0x40, 4), 6000);
+	IS(mem(t, T_DATA + 0x40, 4), 1000);
 
 	check(t, "SDM 3A 9.1.2.2: CMPXCHG16B of two processors");
 	set_mem(t, T_DATA, 4, 0);
@@ -205,7 +205,7 @@ locks(struct t *t)
 	"1: inc esi\nmov [r8 + 1], esi\nmov [rdi], esi\n"                      \
 	AWAIT("[rdi + 4]", "esi")                                              \
 	"cmp [rdi + 8], esi\nje 2f\ninc dword ptr [rdi + 16]\n"                \
-	"2: cmp esi, 2000\njb 1b\n"
+	"2: cmp esi, 500\njb 1b\n"
 #define CALLER                                                                 \
 	"xor esi, esi\n1: inc esi\n" AWAIT("[rdi]", "esi")                     \
 	"xor eax, eax\ncpuid\nmov r9d, 0x86000\ncall r9\n"                     \
@@ -220,7 +220,7 @@ modifying(struct t *t)
 	put(t, FUNC, CODE("mov eax, 0\nret\n"));
 	check(t, "SDM 3A 9.1.3: cross-modifying code");
 	both(t, CODE(START_AP "mov r8d, 0x86000\n" WRITER STOP), CODE(CALLER));
-	IS(mem(t, T_DATA, 4), 2000);
+	IS(mem(t, T_DATA, 4), 500);
 	IS(mem(t, T_DATA + 16, 4), 0);
 
 	check(t, "SDM 3A 9.1.3: the same by another linear address");
@@ -228,7 +228,7 @@ modifying(struct t *t)
 	memset(gvm_ptr(t->g, T_DATA), 0, 24);
 	both(t, CODE(START_AP "mov r8d, 0x700000\n" WRITER STOP),
 	    CODE(CALLER));
-	IS(mem(t, T_DATA, 4), 2000);
+	IS(mem(t, T_DATA, 4), 500);
 	IS(mem(t, T_DATA + 16, 4), 0);
 
 	check(t, "SDM 3A 9.1.3: the same over the end of a page");
@@ -238,7 +238,7 @@ modifying(struct t *t)
 	    CODE("xor esi, esi\n1: inc esi\n" AWAIT("[rdi]", "esi")
 		 "xor eax, eax\ncpuid\nmov r9d, 0x85ffe\ncall r9\n"
 		 "mov [rdi + 8], eax\nmov [rdi + 4], esi\njmp 1b\n"));
-	IS(mem(t, T_DATA, 4), 2000);
+	IS(mem(t, T_DATA, 4), 500);
 	IS(mem(t, T_DATA + 16, 4), 0);
 
 	check(t, "SDM 3A 9.1.3: a loop sees a new operand at last");
@@ -246,11 +246,11 @@ modifying(struct t *t)
 	kernel(t,
 	    CODE(START_AP "mov edi, 0xa0000\nmov r8d, 0x84000\n"
 		 "xor esi, esi\n1: inc esi\nmov [r8 + 1], esi\n"
-		 AWAIT("[rdi + 8]", "esi") "cmp esi, 500\njb 1b\n" STOP));
+		 AWAIT("[rdi + 8]", "esi") "cmp esi, 100\njb 1b\n" STOP));
 	ap_begin(t, &ap);
 	GO(GO_STOP);
 	ap_end(t, &ap);
-	IS(mem(t, T_DATA + 8, 4), 500);
+	IS(mem(t, T_DATA + 8, 4), 100);
 }
 
 /* Code comes into being on pages that were data a moment ago, and are
@@ -273,12 +273,12 @@ fresh(struct t *t)
 		 "2: inc dword ptr [rbx + 0x800]\n" /* beside it */
 		 "pause\ncmp [rdi + 4], esi\njne 2b\n"
 		 "cmp [rdi + 8], esi\nje 3f\ninc dword ptr [rdi + 16]\n"
-		 "3: cmp esi, 5000\njb 1b\n" STOP),
+		 "3: cmp esi, 1000\njb 1b\n" STOP),
 	    CODE("xor esi, esi\n1: inc esi\n" AWAIT("[rdi]", "esi")
 		 "xor eax, eax\ncpuid\nmov r9d, esi\nand r9d, 63\n"
 		 "shl r9d, 12\nadd r9d, 0x800000\ncall r9\n"
 		 "mov [rdi + 8], eax\nmov [rdi + 4], esi\njmp 1b\n"));
-	IS(mem(t, T_DATA, 4), 5000);
+	IS(mem(t, T_DATA, 4), 1000);
 	IS(mem(t, T_DATA + 16, 4), 0);
 }
 
@@ -295,7 +295,7 @@ dma_main(void *arg)
 	volatile uint32_t *seen = gvm_ptr(d->t->g, T_DATA + 8);
 	uint32_t i, one = 1;
 
-	for (i = 1; i <= 2000 && d->late == 0; i++) {
+	for (i = 1; i <= 500 && d->late == 0; i++) {
 		struct timespec ts = { 0, 1000 };
 
 		(void)gmem_write(d->t->g->gm, FUNC + 1, &i, 4);
@@ -327,7 +327,7 @@ dma(struct t *t)
 	GO(GO_STOP);
 	pthread_join(thread, NULL);
 	IS(d.late, 0);
-	IS(mem(t, T_DATA + 8, 4), 2000);
+	IS(mem(t, T_DATA + 8, 4), 500);
 }
 
 static void
@@ -343,9 +343,9 @@ interrupts(struct t *t)
 	check(t, "SDM 3A 11.6.1: fixed interrupts to the other processor");
 	both(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi + 8]", "1")
 		     "xor esi, esi\n1: inc esi\n" ICR("0x4040", "1")
-		     AWAIT("[rdi]", "esi") "cmp esi, 1000\njb 1b\n" STOP),
+		     AWAIT("[rdi]", "esi") "cmp esi, 300\njb 1b\n" STOP),
 	    CODE(READY));
-	IS(mem(t, T_DATA, 4), 1000);
+	IS(mem(t, T_DATA, 4), 300);
 	check(t, "SDM 3A 11.6.1: NMIs to all but itself");
 	memset(gvm_ptr(t->g, T_DATA), 0, 24);
 	both(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi + 8]", "1")

@@ -92,6 +92,40 @@ test_source(void **state)
 	irq_lines_destroy(il);
 }
 
+/* A thread lets the line fall, and before it has shown that, another one
+ * raises it again. The PIC must see the edge. */
+static void
+test_low_between(void **state)
+{
+	struct sink a = {0};
+	struct irq_source src;
+	struct irq_lines *il;
+
+	(void)state;
+	assert_int_equal(irq_lines_create(&il), 0);
+	irq_connect(il, 8, sink, &a, 8);
+	irq_source_init(&src, il, 8);
+	irq_want(&src, true);
+	irq_sync(&src);
+	assert_int_equal(a.rises, 1);
+	irq_want(&src, false);
+	irq_want(&src, true);
+	irq_sync(&src);
+	irq_sync(&src);
+	assert_true(irq_level(il, 8));
+	assert_int_equal(a.rises, 2);
+	/* High while it was low already, or low twice, is no edge more. */
+	irq_want(&src, false);
+	irq_want(&src, false);
+	irq_sync(&src);
+	assert_false(irq_level(il, 8));
+	irq_want(&src, true);
+	irq_want(&src, false);
+	irq_sync(&src);
+	assert_int_equal(a.rises, 2);
+	irq_lines_destroy(il);
+}
+
 struct racer {
 	pthread_mutex_t lock;
 	struct irq_source *src;
@@ -144,6 +178,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_count),
 	    cmocka_unit_test(test_source),
+	    cmocka_unit_test(test_low_between),
 	    cmocka_unit_test(test_race),
 	};
 

@@ -30,7 +30,6 @@ scratch_init(struct pci_dev *dev, void *conf)
 		return (-EFAULT);
 	pci_cfg_set(
 	    dev, PCIR_STATUS, 2, pci_cfg_get(dev, PCIR_STATUS, 2) | 0x100);
-	pci_cfg_w1c(dev, PCIR_STATUS, 2, 0x100);
 	return (0);
 }
 
@@ -73,6 +72,20 @@ static const struct pci_device_ops bridge = {
 };
 
 static int
+express_init(struct pci_dev *dev, void *conf)
+{
+	(void)conf;
+	return (pci_pcie_add(dev, PCIE_INTEGRATED) == 0x40 ? 0 : -EFAULT);
+}
+
+static const struct pci_device_ops express = {
+    .name = "express",
+    .vendor = 0x10dd,
+    .device = 0x0002,
+    .init = express_init,
+};
+
+static int
 setup(void **state)
 {
 	struct pci_config cfg = {.ecam_base = ECAM,
@@ -87,8 +100,10 @@ setup(void **state)
 	cfg.ports = ports;
 	cfg.mmio = mmio;
 	assert_int_equal(pci_bus_create(&bus, &cfg), 0);
-	assert_int_equal(pci_add(bus, 0, 0, &bridge, NULL, NULL), 0);
-	assert_int_equal(pci_add(bus, 3, 0, &scratch, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 0, 0), &bridge, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 3, 0), &scratch, NULL, NULL), 0);
 	return (0);
 }
 
@@ -155,11 +170,12 @@ test_multifunction(void **state)
 {
 	(void)state;
 	assert_int_equal(conf(3, PCIR_HDRTYPE, 1), 0);
-	assert_int_equal(pci_add(bus, 3, 0, &bridge, NULL, NULL), -EEXIST);
-	assert_int_equal(pci_add(bus, 32, 0, &bridge, NULL, NULL), -EINVAL);
-	assert_int_equal(pci_add(bus, 3, 1, &bridge, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 3, 0), &bridge, NULL, NULL), -EEXIST);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 3, 1), &bridge, NULL, NULL), 0);
 	assert_int_equal(conf(3, PCIR_HDRTYPE, 1), 0x80);
-	assert_ptr_equal(pci_dev_ops(pci_at(bus, 3, 1)), &bridge);
+	assert_ptr_equal(pci_dev_ops(pci_at(bus, PCI_BDF(0, 3, 1))), &bridge);
 }
 
 static void
@@ -170,10 +186,15 @@ test_ecam(void **state)
 	(void)state;
 	bus_read(mmio, dev, 4, &val);
 	assert_true(val == 0x000110dd);
+	/* The extended space is there on PCI Express only. */
 	bus_read(mmio, dev + 0x100, 4, &val);
-	assert_true(val == 0);
-	bus_read(mmio, dev + 0x104, 4, &val);
 	assert_true(val == 0xffffffff);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 4, 0), &express, NULL, NULL), 0);
+	bus_read(mmio, ECAM + (4 << 15) + 0x100, 4, &val);
+	assert_true(val == 0);
+	bus_read(mmio, ECAM + (4 << 15) + 0xffc, 4, &val);
+	assert_true(val == 0);
 	bus_read(mmio, ECAM + (1 << 20), 4, &val);
 	assert_true(val == 0xffffffff);
 	bus_read(mmio, dev + 1, 4, &val); /* unaligned */
@@ -236,6 +257,148 @@ test_bars(void **state)
 	assert_int_equal(bus_read(ports, 0x2000, 4, &val), 0);
 }
 
+/* What the address of a function means, both ways in. */
+static uint32_t
+conf_bus(unsigned num, unsigned slot, unsigned off)
+{
+	uint64_t val, ecam;
+
+	bus_write(ports, 0xcf8, 4, 0x80000000u | num << 16 | slot << 11 | off);
+	bus_read(ports, 0xcfc, 4, &val);
+	bus_read(mmio, ECAM + (num << 20) + (slot << 15) + off, 4, &ecam);
+	assert_true(val == ecam);
+	return ((uint32_t)val);
+}
+
+static void
+test_buses(void **state)
+{
+	struct pci_windows w;
+
+	(void)state;
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(2, 3, 0), &scratch, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(255, 31, 7), &scratch, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(1, 0, 0), &scratch, NULL, NULL), -EINVAL);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(255, 31, 7), &bridge, NULL, NULL), -EEXIST);
+	assert_int_equal(conf_bus(2, 3, 0), 0x000110dd);
+	assert_int_equal(conf_bus(1, 3, 0), 0xffffffff);
+	assert_int_equal(conf_bus(255, 3, 0), 0xffffffff);
+	assert_non_null(pci_at(bus, PCI_BDF(255, 31, 7)));
+	assert_int_equal(pci_dev_bdf(pci_at(bus, PCI_BDF(255, 31, 7))), 0xffff);
+	/* Each bus has its own part; nothing of it is another's. */
+	assert_true(pci_bus_windows(bus, 0, &w));
+	assert_int_equal(w.io_base, 0x2000);
+	assert_int_equal(w.io_limit, 0x2020);
+	assert_int_equal(w.mem32_base, 0xc0000000);
+	assert_int_equal(w.mem32_limit, 0xc0100000);
+	assert_true(w.mem64_base == 0xd000000000);
+	assert_true(w.mem64_limit == 0xd040000000);
+	assert_true(pci_bus_windows(bus, 2, &w));
+	assert_int_equal(conf_bus(2, 3, 0x10) & ~1u, w.io_base);
+	assert_int_equal(conf_bus(2, 3, 0x14), w.mem32_base);
+	assert_int_equal(w.io_base, 0x2020);
+	assert_int_equal(w.mem32_limit, 0xc0200000);
+	assert_false(pci_bus_windows(bus, 1, &w));
+	assert_true(pci_bus_windows(bus, 255, &w));
+	assert_int_equal(w.io_limit, 0x10000);
+	assert_int_equal(w.mem32_limit, 0xe0000000);
+	assert_true(w.mem64_limit == 0xfd00000000);
+}
+
+/* Two BARs at one place: the first has it until it goes. */
+static void
+test_bar_overlap(void **state)
+{
+	uint64_t val;
+
+	(void)state;
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 5, 0), &scratch, NULL, NULL), 0);
+	set_conf(3, 0x14, 4, 0xc8000000);
+	set_conf(5, 0x14, 4, 0xc8000000);
+	bus_write(mmio, 0xc8000000, 4, 3);
+	assert_int_equal(
+	    *(uint32_t *)((char *)pci_dev_priv(pci_at(bus, PCI_BDF(0, 3, 0))) +
+			  4),
+	    3);
+	set_conf(3, 0x14, 4, 0xc9000000);
+	bus_write(mmio, 0xc8000000, 4, 5);
+	assert_int_equal(
+	    *(uint32_t *)((char *)pci_dev_priv(pci_at(bus, PCI_BDF(0, 5, 0))) +
+			  4),
+	    5);
+	bus_read(mmio, 0xc9000000, 4, &val);
+	assert_true(val == 3);
+	/* The same with decoding turned off; and a part of the other. */
+	set_conf(5, 0x14, 4, 0xc9000000 - 0x2000);
+	set_conf(5, 0x10, 4, conf(3, 0x10, 4));
+	assert_int_equal(bus_read(mmio, 0xc8ffe000, 4, &val), 0);
+	set_conf(3, PCIR_COMMAND, 2, 0);
+	assert_int_equal(bus_read(mmio, 0xc9000000, 4, &val), -ENOENT);
+	assert_int_equal(bus_write(ports, 0x2000, 4, 9), 0);
+	assert_int_equal(
+	    *(uint32_t *)pci_dev_priv(pci_at(bus, PCI_BDF(0, 5, 0))), 9);
+	/* Places that are none. */
+	set_conf(5, 0x14, 4, 0);
+	assert_int_equal(bus_read(mmio, 0, 4, &val), -ENOENT);
+	set_conf(5, 0x14, 4, 0xffffe000);
+	assert_int_equal(bus_read(mmio, 0xffffe000, 4, &val), -ENOENT);
+	set_conf(5, 0x10, 4, 0xfff8);
+	assert_int_equal(bus_read(ports, 0xfff8, 4, &val), 0);
+}
+
+/* A 64-bit BAR goes wherever its width reaches. */
+static void
+test_bar_64(void **state)
+{
+	uint64_t val;
+
+	(void)state;
+	set_conf(3, 0x1c, 4, 0x12);
+	set_conf(3, 0x18, 4, 0x40000000);
+	assert_int_equal(conf(3, 0x18, 4), 0x4000000c);
+	assert_int_equal(bus_read(mmio, 0x123fffffffull, 1, &val), -ENOENT);
+	assert_int_equal(bus_write(mmio, 0x1240000000ull, 4, 8), 0);
+	assert_int_equal(bus_read(mmio, 0x127ffffff8ull, 4, &val), 0);
+	assert_true(val == 8 + 0x3ffffff8);
+	/* Beyond what the processor addresses: nowhere, and back again. */
+	set_conf(3, 0x1c, 4, 0xffffffff);
+	assert_int_equal(
+	    bus_read(mmio, 0xffffffff40000000ull, 4, &val), -ENOENT);
+	set_conf(3, 0x1c, 4, 0);
+	assert_int_equal(bus_read(mmio, 0x40000000, 4, &val), 0);
+}
+
+static void
+test_pcie(void **state)
+{
+	struct pci_dev *dev;
+
+	(void)state;
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 4, 0), &express, NULL, &dev), 0);
+	assert_int_equal(pci_cap_find(dev, PCI_CAP_PCIE), 0x40);
+	assert_int_equal(pci_cap_find(dev, 1), 0);
+	assert_int_equal(conf(4, 0x40, 4), 0x00920010);
+	assert_int_equal(conf(4, 0x44, 4), 0x00008000);
+	/* Read-only: capabilities, the header, the link that is not there. */
+	set_conf(4, 0x40, 4, 0xffffffff);
+	set_conf(4, 0x44, 4, 0);
+	set_conf(4, 0x50, 4, 0xffffffff);
+	assert_int_equal(conf(4, 0x40, 4), 0x00920010);
+	assert_int_equal(conf(4, 0x44, 4), 0x00008000);
+	assert_int_equal(conf(4, 0x50, 4), 0);
+	set_conf(4, 0x48, 2, 0xffff);
+	assert_int_equal(conf(4, 0x48, 4), 0x7fff);
+	/* Of any width. */
+	set_conf(4, 0x49, 1, 0x12);
+	assert_int_equal(conf(4, 0x48, 2), 0x12ff);
+}
+
 int
 main(void)
 {
@@ -246,6 +409,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_ecam, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_caps, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bars, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_buses, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_bar_overlap, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_bar_64, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_pcie, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

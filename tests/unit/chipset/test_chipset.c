@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The board as the machine sees it: ports in, interrupts out. */
 #include <pthread.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -294,12 +295,57 @@ test_noise(void **state)
 	assert_false(b->extint);
 }
 
+/* A function with a pin. */
+static int
+pin_init(struct pci_dev *dev, void *conf)
+{
+	(void)conf;
+	return (pci_intx_add(dev));
+}
+
+static const struct pci_device_ops pin_ops = {
+    .name = "pin",
+    .vendor = 0x10dd,
+    .device = 0x0004,
+    .init = pin_init,
+};
+
+static uint32_t
+lpc_get(struct board *b, unsigned off)
+{
+	uint64_t val;
+
+	bus_write(b->ports, 0xcf8, 4, 0x8000f800 | (off & 0xfc));
+	bus_read(b->ports, 0xcfc + (off & 3), 1, &val);
+	return ((uint32_t)val);
+}
+
+static void
+lpc_put(struct board *b, unsigned off, unsigned size, uint32_t val)
+{
+	bus_write(b->ports, 0xcf8, 4, 0x8000f800 | (off & 0xfc));
+	bus_write(b->ports, 0xcfc + (off & 3), size, val);
+}
+
+static uint64_t
+port(struct board *b, uint16_t num)
+{
+	uint64_t val;
+
+	bus_read(b->ports, num, 1, &val);
+	return (val);
+}
+
 static void
 test_pci(void **state)
 {
 	struct board *b = *state;
-	struct pci_config cfg = {
-	    .ports = b->ports, .mmio = b->mmio, .irqs = b->irqs};
+	struct pci_config cfg = {.ports = b->ports,
+	    .mmio = b->mmio,
+	    .irqs = b->irqs,
+	    .intx_irq = chipset_intx_irq,
+	    .arg = b->cs};
+	struct pci_dev *dev;
 	struct pci_bus *bus;
 	uint64_t val;
 
@@ -307,16 +353,89 @@ test_pci(void **state)
 	assert_ptr_equal(
 	    pci_find(chipset_pci_devices, "hostbridge"), &pci_hostbridge);
 	assert_null(pci_find(chipset_pci_devices, "host"));
-	assert_int_equal(pci_add(bus, 0, 0, &pci_hostbridge, NULL, NULL), 0);
-	assert_int_equal(pci_add(bus, 31, 0, &pci_lpc, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 0, 0), &pci_hostbridge, NULL, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 31, 0), &pci_lpc, NULL, NULL), -EINVAL);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 31, 0), &pci_lpc, b->cs, NULL), 0);
 	bus_write(b->ports, 0xcf8, 4, 0x8000f808);
 	bus_read(b->ports, 0xcfc, 4, &val);
 	assert_true(val == 0x06010000);
-	bus_write(b->ports, 0xcf8, 4, 0x8000f860);
-	bus_write(b->ports, 0xcfc, 1, 0x7b);
-	bus_read(b->ports, 0xcfc, 4, &val);
-	assert_true(val == 0x8080800b);
+	/* Nothing routed until somebody has a pin; then its IRQ is level. */
+	assert_int_equal(lpc_get(b, 0x60), 0x80);
+	assert_int_equal(lpc_get(b, 0x6b), 0x80);
+	assert_int_equal(port(b, 0x4d0), 0);
+	assert_int_equal(port(b, 0x4d1), 2); /* the SCI */
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 3, 0), &pin_ops, NULL, &dev), 0);
+	/* Slot 3, INTA#: PIRQA#; the first IRQ that nobody has is 3, COM2
+	 * not being there. */
+	assert_int_equal(pci_cfg_get(dev, PCIR_INTLINE, 2), 0x0103);
+	assert_int_equal(lpc_get(b, 0x60), 3);
+	assert_int_equal(port(b, 0x4d0), 8);
+	lpc_put(b, 0x60, 4, 0x0b7b8080);
+	assert_int_equal(lpc_get(b, 0x60), 0x80);
+	assert_int_equal(lpc_get(b, 0x62), 0x0b);
+	assert_int_equal(lpc_get(b, 0x63), 0x0b);
+	lpc_put(b, 0x68, 1, 0xff);
+	assert_int_equal(lpc_get(b, 0x68), 0x8f);
+	/* The registers around them are nothing. */
+	lpc_put(b, 0x64, 4, 0xffffffff);
+	assert_int_equal(lpc_get(b, 0x64), 0);
+	chipset_reset(b->cs);
+	assert_int_equal(lpc_get(b, 0x60), 3);
+	assert_int_equal(lpc_get(b, 0x62), 0x80);
+	assert_int_equal(port(b, 0x4d0), 8);
 	pci_bus_destroy(bus);
+}
+
+/* From a pin through PIRQA# to the PIC, and past it to the IOAPIC. */
+static void
+test_intx(void **state)
+{
+	struct board *b = *state;
+	struct pci_config cfg = {.ports = b->ports,
+	    .mmio = b->mmio,
+	    .irqs = b->irqs,
+	    .intx_irq = chipset_intx_irq,
+	    .arg = b->cs};
+	struct pci_dev *dev;
+	struct pci_bus *bus;
+
+	assert_int_equal(pci_bus_create(&bus, &cfg), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 31, 0), &pci_lpc, b->cs, NULL), 0);
+	assert_int_equal(
+	    pci_add(bus, PCI_BDF(0, 3, 0), &pin_ops, NULL, &dev), 0);
+	lpc_put(b, 0x60, 1, 5);
+	bus_write(b->ports, 0x4d0, 1, 0x20);
+	pci_intx_set(dev, true);
+	bus_write(b->ports, 0x20, 1, 0x0a);
+	assert_int_equal(port(b, 0x20), 0x20);
+	/* ISA's own IRQ5 shares the input. */
+	irq_set(b->irqs, 5, 1);
+	pci_intx_set(dev, false);
+	assert_int_equal(port(b, 0x20), 0x20);
+	irq_set(b->irqs, 5, -1);
+	assert_int_equal(port(b, 0x20), 0);
+	/* Rerouted while it is high, and off; IRQ8 is not for it. */
+	pci_intx_set(dev, true);
+	bus_write(b->ports, 0x4d1, 1, 0x0e);
+	lpc_put(b, 0x60, 1, 0x0a);
+	assert_int_equal(port(b, 0x20), 0);
+	bus_write(b->ports, 0xa0, 1, 0x0a);
+	assert_int_equal(port(b, 0xa0), 4);
+	lpc_put(b, 0x60, 1, 0x08);
+	assert_int_equal(port(b, 0xa0), 0);
+	lpc_put(b, 0x60, 1, 0x8a);
+	assert_int_equal(port(b, 0xa0), 0);
+	/* The IOAPIC's pin 16 has it all the time; ISA pins do not. */
+	assert_true(irq_level(b->irqs, 16));
+	lpc_put(b, 0x60, 1, 0x0a);
+	assert_false(irq_level(b->irqs, 10));
+	pci_bus_destroy(bus);
+	assert_int_equal(port(b, 0xa0), 0);
 }
 
 static void
@@ -345,6 +464,7 @@ main(void)
 	    TEST(test_power),
 	    TEST(test_noise),
 	    TEST(test_pci),
+	    TEST(test_intx),
 	    TEST(test_dump),
 	};
 

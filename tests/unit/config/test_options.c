@@ -84,6 +84,60 @@ static const struct {
     {"-W vm0", "-W: not there yet; leave it out"},
     {"-M vm0", "-M: not there yet; leave it out"},
     {"-AHPwWu vm0", "-W: not there yet; leave it out"},
+    {"-U x vm0",
+	"-U x: not a UUID; use 8-4-4-4-12 hexadecimal digits with \"-\" "
+	"between"},
+    {"-o uuid=00010203-0405-0607-0809-0a0b0c0d0e0g vm0",
+	"-o uuid=00010203-0405-0607-0809-0a0b0c0d0e0g: not a UUID; use "
+	"8-4-4-4-12 hexadecimal digits with \"-\" between"},
+    {"-o system.serial_number=a\tb vm0",
+	"-o system.serial_number=a?b: not one line of up to 1024 bytes; "
+	"shorten it or leave control characters out"},
+    {"-o x86.mptable=maybe vm0",
+	"-o x86.mptable=maybe: not a boolean; use true or false"},
+    /* domains */
+    {"-n 0 vm0",
+	"-n 0: the domain has no cpus; use id=N,size=SIZE,cpus=LIST, LIST "
+	"being like 0-3 or 0,2"},
+    {"-n id=8,cpus=0 vm0",
+	"-n id=8,cpus=0: the domain's id is missing or not a number from 0 to "
+	"7; use id=N,size=SIZE,cpus=LIST, LIST being like 0-3 or 0,2"},
+    {"-n cpus=0 vm0",
+	"-n cpus=0: the domain's id is missing or not a number from 0 to 7; "
+	"use id=N,size=SIZE,cpus=LIST, LIST being like 0-3 or 0,2"},
+    {"-n id=0,,cpus=0 vm0",
+	"-n id=0,,cpus=0: invalid NUMA domain; use id=N,size=SIZE,cpus=LIST, "
+	"LIST being like 0-3 or 0,2"},
+    {"-n id=0,foo=1 vm0",
+	"-n id=0,foo=1: invalid NUMA domain; use id=N,size=SIZE,cpus=LIST, "
+	"LIST being like 0-3 or 0,2"},
+    {"-n id=0,cpus=1 vm0",
+	"domains.0.cpus=1: the machine has 1 cpus; use 0 to 0"},
+    {"-n id=0,cpus=1-0 vm0",
+	"domains.0.cpus=1-0: not a list of processors; use one like 0-3 or "
+	"0,2"},
+    {"-n id=0,cpus=0x vm0",
+	"domains.0.cpus=0x: not a list of processors; use one like 0-3 or "
+	"0,2"},
+    {"-n id=0,cpus=99999999999999999999 vm0",
+	"domains.0.cpus=99999999999999999999: the machine has 1 cpus; use 0 "
+	"to 0"},
+    {"-n id=1,cpus=0 vm0",
+	"domains.0: it has no processors; set domains.0.cpus"},
+    {"-c 2 -n id=0,cpus=0 vm0",
+	"domains: cpu 1 is in none; add it to the cpus of one"},
+    {"-c 2 -n id=0,cpus=0-1 -n id=1,cpus=1 vm0",
+	"domains.1.cpus=1: cpu 1 is in domain 0 already; take it out of one"},
+    {"-n id=0,cpus=0,size=1x vm0",
+	"domains.0.size=1x: not a size of memory; use a number with suffix M "
+	"or G"},
+    {"-n id=0,cpus=0,size=4M vm0",
+	"-n: all domains have 4096 KiB of memory; give between 16M and 1T"},
+    {"-n 0,1G,0,rr vm0",
+	"domains.0.domain_policy=rr: placing the memory on the host is not "
+	"there yet; leave it out"},
+    {"-o domains.9.cpus=0 vm0",
+	"domains: there are at most 8; use numbers from 0 to 7"},
     /* memory */
     {"-m 1 vm0",
 	"-m 1: 1024 KiB of memory are too few to boot; give at least 16M"},
@@ -243,8 +297,6 @@ static const struct {
     {"-s 1:8,lpc vm0",
 	"-s 1:8,lpc: invalid PCI slot \"1:8\"; use [bus:]slot[:function] with "
 	"bus 0-255, slot 0-31, function 0-7"},
-    {"-s 1:0:0,hostbridge vm0",
-	"pci slot 1:0:0: there is bus 0 only yet; use bus 0"},
     {"-s 3,hostbridge -s 0:3:0,lpc vm0",
 	"-s 0:3:0,lpc: pci slot 0:3:0 already occupied by hostbridge; choose "
 	"another slot"},

@@ -140,7 +140,6 @@ test_apic_ids(void **state)
 
 	(void)state;
 	cfg.ncpus = 3;
-	cfg.x2apic = false;
 	cfg.apic_id = sparse_id;
 	cfg.apic_id_arg = &step;
 	memset(buf, 0, sizeof(buf));
@@ -151,15 +150,80 @@ test_apic_ids(void **state)
 		assert_int_equal(e[2], i);
 		assert_int_equal(e[3], i * 4 + 1);
 	}
-	/* Ids of 255 and more are x2APIC entries. */
+	/* Ids of 255 and more are x2APIC entries, and they alone. */
 	step = 127;
 	memset(buf, 0, sizeof(buf));
 	assert_true(acpi_build(&cfg, ACPI_BASE, buf) > 0);
 	e = find_madt(buf) + 44;
-	for (unsigned i = 0; i < 3; i++, e += 16) {
-		assert_int_equal(e[0], 9);
-		assert_int_equal(e[4], (i * 127 + 1) & 0xff);
-		assert_int_equal(e[12], i);
+	for (unsigned i = 0; i < 2; i++, e += 8) {
+		assert_int_equal(e[0], 0);
+		assert_int_equal(e[2], i);
+		assert_int_equal(e[3], i * 127 + 1);
+	}
+	assert_int_equal(e[0], 9);
+	assert_int_equal(le32_get(e + 4), 255);
+	assert_int_equal(le32_get(e + 12), 2);
+	/* The NMI pin of either kind. */
+	e = find_madt(buf);
+	e += le32_get(e + 4) - 12;
+	assert_int_equal(e[0], 10);
+	assert_int_equal(e[-6], 4);
+}
+
+/* Processors by the ids that the MADT has, memory as it was divided. */
+static void
+test_domains(void **state)
+{
+	static uint8_t buf[ACPI_SIZE];
+	const struct acpi_config *cfg;
+	const uint8_t *srat, *slit, *madt, *e, *m;
+	unsigned i, n;
+	size_t k;
+	int size;
+
+	(void)state;
+	for (k = 0; k < ACPI_EXAMPLES; k++) {
+		cfg = &acpi_examples[k];
+		size = acpi_build(cfg, ACPI_BASE, buf);
+		srat = find(buf, size, "SRAT");
+		slit = find(buf, size, "SLIT");
+		assert_int_equal(srat != NULL, cfg->ndomains != 0);
+		assert_int_equal(slit != NULL, cfg->ndomains != 0);
+		if (srat == NULL)
+			continue;
+		n = cfg->ndomains;
+		assert_int_equal(le64_get(slit + 36), n);
+		assert_int_equal(le32_get(slit + 4), 44 + n * n);
+		for (i = 0; i < n * n; i++)
+			assert_int_equal(
+			    slit[44 + i], i / n == i % n ? 10 : 20);
+		madt = find(buf, size, "APIC");
+		e = srat + 48;
+		m = madt + 44;
+		for (i = 0; i < cfg->ncpus; i++, e += e[1], m += m[1]) {
+			assert_int_equal(e[0], m[0] == 0 ? 0 : 2);
+			if (m[0] == 0) {
+				assert_int_equal(e[3], m[3]);
+				assert_int_equal(e[2], cfg->cpu_domain[i]);
+				assert_int_equal(le32_get(e + 4), 1);
+			} else {
+				assert_true(
+				    le32_get(e + 8) == le32_get(m + 4));
+				assert_int_equal(
+				    le32_get(e + 4), cfg->cpu_domain[i]);
+				assert_int_equal(le32_get(e + 12), 1);
+			}
+		}
+		for (i = 0; i < cfg->nmemory; i++, e += 40) {
+			assert_int_equal(e[0], 1);
+			assert_int_equal(
+			    le32_get(e + 2), cfg->memory[i].domain);
+			assert_true(
+			    le64_get(e + 8) == cfg->memory[i].base &&
+			    le64_get(e + 16) == cfg->memory[i].len);
+			assert_int_equal(le32_get(e + 28), 1);
+		}
+		assert_ptr_equal(e, srat + le32_get(srat + 4));
 	}
 }
 
@@ -181,6 +245,7 @@ main(void)
 	    cmocka_unit_test(test_tables),
 	    cmocka_unit_test(test_install),
 	    cmocka_unit_test(test_apic_ids),
+	    cmocka_unit_test(test_domains),
 	    cmocka_unit_test(test_too_big),
 	};
 

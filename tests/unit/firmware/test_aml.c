@@ -106,6 +106,38 @@ test_bad(void **state)
 	aml_fini(&a);
 }
 
+/* Operators, and a region with fields. */
+static void
+test_fields(void **state)
+{
+	struct aml a;
+
+	(void)state;
+	aml_init(&a);
+	aml_region(&a, "R", AML_PCI_CONFIG, 0, 0x100);
+	EXPECT(&a, 0x5b, 0x80, 'R', '_', '_', '_', 2, 0, 0x0b, 0, 1);
+	aml_field(&a, "R");
+	aml_field_gap(&a, 0x60 * 8);
+	aml_field_unit(&a, "A", 8);
+	aml_field_gap(&a, 0x3f);
+	aml_end(&a);
+	EXPECT(&a, 0x5b, 0x81, 0x10, 'R', '_', '_', '_', 0x01, 0, 0x40, 0x30,
+	    'A', '_', '_', '_', 8, 0, 0x3f);
+	aml_and(&a);
+	aml_shift_left(&a);
+	aml_shift_right(&a);
+	aml_find_set_right(&a);
+	aml_decrement(&a);
+	aml_no_target(&a);
+	aml_create_word(&a);
+	EXPECT(&a, 0x7b, 0x79, 0x7a, 0x82, 0x76, 0, 0x8b);
+	aml_res_irqs(&a, 0xdef8);
+	EXPECT(&a, 0x23, 0xf8, 0xde, 0x18);
+	aml_field_gap(&a, 4096);
+	assert_int_equal(aml_error(&a), -EINVAL);
+	aml_fini(&a);
+}
+
 static void
 test_terms(void **state)
 {
@@ -218,6 +250,7 @@ main(void)
 	    cmocka_unit_test(test_paths),
 	    cmocka_unit_test(test_bad),
 	    cmocka_unit_test(test_terms),
+	    cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_resources),
 	    cmocka_unit_test(test_pkg_length),
 	};

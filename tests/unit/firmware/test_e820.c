@@ -13,6 +13,7 @@ test_map(void **state)
 {
 	static const uint64_t sizes[][2] = {
 	    {16 << 20, 0},
+	    {64 << 20, 0},
 	    {512 << 20, 0},
 	    {0xc0000000, 0},
 	    {0xc0000000, 4096},

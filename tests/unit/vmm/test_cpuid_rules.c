@@ -302,7 +302,8 @@ check_controls(void)
 	static const struct {
 		uint32_t leaf;
 		uint8_t which, n, cr4;
-	} c[] = { { 1, EDX, 2, 3 }, { 1, EDX, 3, 4 }, { 1, EDX, 6, 5 },
+	} c[] = { { 1, EDX, 1, 0 }, { 1, EDX, 1, 1 }, { 1, EDX, 2, 3 },
+		{ 1, EDX, 3, 4 }, { 1, EDX, 6, 5 },
 		{ 1, EDX, 7, 6 }, { 1, EDX, 13, 7 }, { 1, EDX, 24, 9 },
 		{ 1, EDX, 25, 10 }, { 7, ECX, 2, 11 }, { 7, ECX, 16, 12 },
 		{ 1, ECX, 5, 13 }, { 1, ECX, 6, 14 }, { 7, EBX, 0, 16 },
