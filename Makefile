@@ -38,7 +38,8 @@ $(BUILD)/build.ninja:
 	$(MESON) setup --prefix=$(PREFIX) $(BUILD)
 
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) src/cmd/lhyve src/cmd/lhyve.8
+	@ninja -C $(BUILD) src/cmd/lhyve src/cmd/lhyve.8 \
+	    src/cmd/lhyve_config.5 src/cmd/lhyve.bash src/cmd/_lhyve
 	@ln -sfn src/cmd/lhyve $(BUILD)/lhyve
 
 $(GUEST)/vmlinuz:

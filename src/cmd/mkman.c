@@ -84,6 +84,73 @@ put_lpc(FILE *out, const struct machine_devices *md)
 	put_devices(out, md->lists.lpc);
 }
 
+/* The letters that are bhyve's and not ours yet. */
+static void
+put_missing(FILE *out, const struct machine_devices *md)
+{
+	const struct option_desc *d;
+	const char *comma = "";
+
+	(void)md;
+	(void)fprintf(out, ".Fl ");
+	for (d = option_table; d->letter != '\0'; d++) {
+		if (d->help != NULL)
+			continue;
+		(void)fprintf(out, "%s%c", comma, d->letter);
+		comma = " , ";
+	}
+	(void)fputc('\n', out);
+}
+
+static void
+put_device_vars(FILE *out, const struct config_device *d, const char *node,
+    bool named)
+{
+	const struct config_var *v;
+
+	for (; d->name != NULL; d++) {
+		for (v = d->opts; v != NULL && v->name != NULL; v++) {
+			(void)fprintf(out, ".It Cm %s.%s%s%s\n", node,
+			    named ? d->name : "", named ? "." : "", v->name);
+			if (!named)
+				(void)fprintf(out, "Of\n.Cm %s :\n", d->name);
+			(void)fprintf(out, "%s.\n", v->help);
+		}
+	}
+}
+
+static void
+put_pci_vars(FILE *out, const struct machine_devices *md)
+{
+	put_device_vars(out, md->lists.pci, "pci.#.#.#", false);
+}
+
+static void
+put_lpc_vars(FILE *out, const struct machine_devices *md)
+{
+	put_device_vars(out, md->lists.lpc, "lpc", true);
+}
+
+/* What each option sets: .It Fl x, then the variable. */
+static void
+put_option_vars(FILE *out, const struct machine_devices *md)
+{
+	const struct option_desc *d;
+
+	(void)md;
+	for (d = option_table; d->letter != '\0'; d++) {
+		if (d->var == NULL)
+			continue;
+		(void)fprintf(out, ".It Fl %c%s%s\n.Cm %s", d->letter,
+		    d->arg != NULL ? " Ar " : "", d->arg != NULL ? d->arg : "",
+		    d->var);
+		if (d->arg == NULL)
+			(void)fprintf(out, "=%s",
+			    d->value != NULL ? d->value : "true");
+		(void)fputc('\n', out);
+	}
+}
+
 static const struct {
 	const char *line;
 	void (*put)(FILE *out, const struct machine_devices *md);
@@ -91,6 +158,10 @@ static const struct {
     {"@SYNOPSIS@\n", put_synopsis},
     {"@OPTIONS@\n", put_options},
     {"@VARIABLES@\n", put_variables},
+    {"@MISSING@\n", put_missing},
+    {"@OPTION_VARIABLES@\n", put_option_vars},
+    {"@PCI_VARIABLES@\n", put_pci_vars},
+    {"@LPC_VARIABLES@\n", put_lpc_vars},
     {"@PCI_DEVICES@\n", put_pci},
     {"@LPC_DEVICES@\n", put_lpc},
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "config/options.h"
+#include "config/options_priv.h"
 
 struct check {
 	const struct config *cfg;
@@ -87,6 +88,29 @@ is_uuid(const char *s)
 }
 
 static int
+check_cpuset(
+    struct check *c, const char *where, const char *path, const char *value)
+{
+	uint64_t set[CONFIG_HOST_CPUS / 64];
+	struct config_topology t;
+	unsigned long vcpu;
+	int error;
+
+	if (config_parse_cpuset(value, set) != 0)
+		return (config_fail(c->err,
+		    "%s: not processors of the host; use numbers and ranges "
+		    "from 0 to %d, as in 0-3,5",
+		    where, CONFIG_HOST_CPUS - 1));
+	error = config_topology(c->cfg, &t, c->err);
+	vcpu = strtoul(path + strlen("vcpu."), NULL, 10);
+	if (error == 0 && vcpu >= t.cpus)
+		error = config_fail(c->err,
+		    "%s: there is no vcpu %lu; the last one is %u", where,
+		    vcpu, t.cpus - 1);
+	return (error);
+}
+
+static int
 check_value(struct check *c, const struct config_var *v, const char *path,
     const char *value, char origin)
 {
@@ -103,9 +127,6 @@ check_value(struct check *c, const struct config_var *v, const char *path,
 			    "%s: not a boolean; use true or false", where);
 		break;
 	case CONFIG_UINT:
-		/* -c sets what it does not give to nothing. */
-		if (value[0] == '\0' && origin == 'c')
-			break;
 		if (config_parse_uint(value, &n) != 0 || n < v->min ||
 		    n > v->max)
 			error = config_fail(c->err,
@@ -126,6 +147,9 @@ check_value(struct check *c, const struct config_var *v, const char *path,
 			error = config_fail(c->err,
 			    "%s: no such choice; use one of: %s", where,
 			    v->words);
+		break;
+	case CONFIG_CPUSET:
+		error = check_cpuset(c, where, path, value);
 		break;
 	case CONFIG_TEXT:
 		if (!is_text(value))
@@ -152,14 +176,14 @@ check_device_opt(struct check *c, const struct config_device *dev,
     const char *leaf, const char *path, const char *value, char origin)
 {
 	const struct config_var *v;
-	char where[200];
+	char where[200], hint[100];
 
 	for (v = dev->opts; v != NULL && v->name != NULL; v++)
 		if (strcmp(v->name, leaf) == 0)
 			return (check_value(c, v, path, value, origin));
-	return (
-	    config_fail(c->err, "%s: %s has no option \"%.80s\"; leave it out",
-		how(where, path, value, origin), dev->name, leaf));
+	return (config_fail(c->err, "%s: %s has no option \"%.80s\"%s",
+	    how(where, path, value, origin), dev->name, leaf,
+	    config_hint(hint, leaf, dev->opts, "leave it out")));
 }
 
 static int
@@ -196,7 +220,7 @@ static int
 check_lpc(struct check *c, const char *path, const char *value, char origin)
 {
 	const struct config_device *dev;
-	char name[32];
+	char name[32], where[200];
 	size_t len;
 
 	len = strcspn(path + 4, ".");
@@ -204,7 +228,8 @@ check_lpc(struct check *c, const char *path, const char *value, char origin)
 	    name, sizeof(name), "%.*s", (int)(len < 31 ? len : 31), path + 4);
 	dev = config_device_find(c->devs->lpc, name);
 	if (dev == NULL)
-		return (config_unknown_var(path, value, c->devs, c->err));
+		return (config_unknown_var(how(where, path, value, origin),
+		    path, c->devs, c->err));
 	if (!c->lpc)
 		(void)snprintf(c->lpc_path, sizeof(c->lpc_path), "%s", path);
 	c->lpc = true;
@@ -217,6 +242,7 @@ check_one(void *arg, const char *path, const char *value, char origin)
 {
 	const struct config_var *v;
 	struct check *c = arg;
+	char where[200];
 
 	if (strncmp(path, "pci.", 4) == 0)
 		return (check_pci(c, path, value, origin));
@@ -224,7 +250,8 @@ check_one(void *arg, const char *path, const char *value, char origin)
 	if (v == NULL && strncmp(path, "lpc.", 4) == 0)
 		return (check_lpc(c, path, value, origin));
 	if (v == NULL)
-		return (config_unknown_var(path, value, c->devs, c->err));
+		return (config_unknown_var(how(where, path, value, origin),
+		    path, c->devs, c->err));
 	return (check_value(c, v, path, value, origin));
 }
 

@@ -23,10 +23,14 @@ int
 config_fail(struct config_error *err, const char *fmt, ...)
 {
 	va_list ap;
+	char *p;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
+	for (p = err->msg; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
 	return (-EINVAL);
 }
 
@@ -156,6 +160,16 @@ path_ok(const char *path)
 	}
 }
 
+/* Is anything set in the list, or below? */
+static bool
+group_used(const struct config_node *n)
+{
+	for (; n != NULL; n = n->next)
+		if (n->value != NULL || group_used(n->child))
+			return (true);
+	return (false);
+}
+
 int
 config_set(struct config *cfg, const char *path, const char *value, char origin)
 {
@@ -175,7 +189,7 @@ config_set(struct config *cfg, const char *path, const char *value, char origin)
 		if (n->value != NULL)
 			return (-EEXIST);
 	}
-	if (n->child != NULL)
+	if (group_used(n->child))
 		return (-EEXIST);
 	copy = strdup(value);
 	if (copy == NULL)
@@ -184,6 +198,20 @@ config_set(struct config *cfg, const char *path, const char *value, char origin)
 	n->value = copy;
 	n->origin = origin;
 	return (0);
+}
+
+void
+config_unset(struct config *cfg, const char *path)
+{
+	struct config_node *n = node_find(cfg, path);
+
+	if (n == NULL)
+		return;
+	/* The empty node stays, and is like none. */
+	free(n->value);
+	n->value = NULL;
+	node_free(n->child);
+	n->child = NULL;
 }
 
 const char *
@@ -369,7 +397,14 @@ static int
 dump_one(void *arg, const char *path, const char *value, char origin)
 {
 	(void)origin;
-	(void)fprintf(arg, "%s=%s\n", path, value);
+	(void)fprintf(arg, "%s=", path);
+	for (; *value != '\0'; value++) {
+		/* It was expanded, and would be again. */
+		if (*value == '%')
+			(void)fputc('%', arg);
+		(void)fputc(*value, arg);
+	}
+	(void)fputc('\n', arg);
 	return (0);
 }
 

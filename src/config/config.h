@@ -20,7 +20,8 @@ struct config;
 struct config_error {
 	char msg[320];
 };
-/* Formats err->msg and returns -EINVAL. */
+/* Formats err->msg and returns -EINVAL. Control characters become '?': the
+ * message is one line, whatever the user wrote. */
 int config_fail(struct config_error *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -35,6 +36,8 @@ void config_destroy(struct config *cfg);
  */
 int config_set(
     struct config *cfg, const char *path, const char *value, char origin);
+/* Forgets a variable, or a group with all that is below. */
+void config_unset(struct config *cfg, const char *path);
 /* The value, or NULL if unset. It lives until the variable is set again. */
 const char *config_get(const struct config *cfg, const char *path);
 /* The option letter that set the variable; 0 for a default or unset. */
@@ -53,7 +56,7 @@ int config_expand(struct config *cfg, struct config_error *err);
 int config_walk(const struct config *cfg,
     int (*fn)(void *arg, const char *path, const char *value, char origin),
     void *arg);
-/* Prints every variable as "path=value". */
+/* Prints every variable as "path=value", in a form that -k reads. */
 void config_dump(const struct config *cfg, FILE *out);
 
 /* Values. Each returns 0 or -EINVAL (-ERANGE: does not fit). */

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "config/options.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -8,28 +6,24 @@
 #include <string.h>
 #include <strings.h>
 
-struct options {
-	struct config *cfg;
-	const struct config_devices *devs;
-	FILE *out;
-	struct config_error *err;
-	char letter; /* the option being parsed */
-	bool done;   /* help or a list was printed */
-};
+#include "config/options_priv.h"
 
 static int parse_fwcfg(struct options *o, const char *arg);
 static int parse_help(struct options *o, const char *arg);
+static int parse_ioapic(struct options *o, const char *arg);
 static int parse_no_mptable(struct options *o, const char *arg);
 static int parse_numa(struct options *o, const char *arg);
-static int parse_topology(struct options *o, const char *arg);
 static int parse_lpc(struct options *o, const char *arg);
 static int parse_slot(struct options *o, const char *arg);
 static int parse_var(struct options *o, const char *arg);
+static int parse_xapic(struct options *o, const char *arg);
 
 /* In the order of the alphabet. The letters without help are bhyve's, too;
  * they are named so that -h and the parser say what is still missing. */
 const struct option_desc option_table[] = {
-    {.letter = 'a'},
+    {.letter = 'a',
+	.parse = parse_xapic,
+	.help = "local APICs start in xAPIC mode, as they do anyway"},
     {.letter = 'A',
 	.var = "acpi_tables",
 	.help = "build ACPI tables (they are always built)",
@@ -39,13 +33,24 @@ const struct option_desc option_table[] = {
 	.help = "bhyve's console at port 0x220, on stdio"},
     {.letter = 'c',
 	.arg = "[[cpus=]n][,sockets=n][,cores=n][,threads=n]",
-	.parse = parse_topology,
+	.parse = options_topology,
 	.help = "number of virtual processors and their topology",
-	.man = "What is not given follows from the rest.\n"
-	       "One processor is what there is now."},
-    {.letter = 'C'},
-    {.letter = 'D'},
-    {.letter = 'e'},
+	.man = "What is not given follows from the rest; one processor if\n"
+	       "nothing is.\n"
+	       "There are 64 at most."},
+    {.letter = 'C',
+	.var = "memory.guest_in_core",
+	.help = "the guest's memory is in core files of lhyve"},
+    {.letter = 'D',
+	.var = "destroy_on_poweroff",
+	.help = "the machine's directory goes when the guest powers off",
+	.man = "See\n.Sx FILES ."},
+    {.letter = 'e',
+	.var = "x86.strictio",
+	.help = "end with status 4 on access to a port that nobody has",
+	.man = "A line tells direction, width, port and instruction\n"
+	       "pointer.\n"
+	       "Port 0x488 takes what the guest tells the host, always."},
     {.letter = 'f',
 	.arg = "[name=]name,string|file=data",
 	.parse = parse_fwcfg,
@@ -63,8 +68,14 @@ const struct option_desc option_table[] = {
 	.help = "leave the guest when it executes HLT",
 	.man = "The virtual processor sleeps then, instead of using up\n"
 	       "a processor of the host."},
-    {.letter = 'I'},
-    {.letter = 'k', .arg = "file"},
+    {.letter = 'I',
+	.parse = parse_ioapic,
+	.help = "have an IOAPIC (there always is one)"},
+    {.letter = 'k',
+	.arg = "file",
+	.parse = options_file,
+	.help = "read variables from a file",
+	.man = "See\n.Xr lhyve_config 5 ."},
     {.letter = 'K', .arg = "layout"},
     {.letter = 'l',
 	.arg = "device[,conf]|help",
@@ -92,7 +103,12 @@ const struct option_desc option_table[] = {
 	.parse = parse_var,
 	.help = "set a variable",
 	.man = "See\n.Sx VARIABLES ."},
-    {.letter = 'p', .arg = "vcpu:hostcpu"},
+    {.letter = 'p',
+	.arg = "vcpu:hostcpu",
+	.parse = options_pin,
+	.help = "run a virtual processor on this one of the host",
+	.man = "Given more than once for a processor, it runs on any of\n"
+	       "them."},
     {.letter = 'P',
 	.var = "x86.vmexit_on_pause",
 	.help = "leave the guest when it executes PAUSE"},
@@ -104,25 +120,38 @@ const struct option_desc option_table[] = {
 	.man = "The slot is written\n"
 	       ".Ar [bus:]slot[:function] ,\nin decimal.\n"
 	       "The word\n.Cm help\nlists the devices."},
-    {.letter = 'S'},
-    {.letter = 'u'},
+    {.letter = 'S',
+	.var = "memory.wired",
+	.help = "lock the guest's memory, so that none of it is swapped",
+	.man = "Needs the privilege, or a limit on locked memory that is\n"
+	       "large enough."},
+    {.letter = 'u',
+	.var = "rtc.use_localtime",
+	.value = "false",
+	.help = "the guest's clock shows UTC, not the host's local time"},
     {.letter = 'U',
 	.arg = "uuid",
 	.var = "uuid",
 	.help = "UUID of the machine",
 	.man = "Where it is not given, it follows from the names of the\n"
 	       "host and of the machine, as with\n.Xr bhyve 8 ."},
-    {.letter = 'w'},
+    {.letter = 'w',
+	.var = "x86.strictmsr",
+	.value = "false",
+	.help = "ignore accesses to model specific registers not known",
+	.man = "They read as zero; otherwise the guest gets #GP."},
     {.letter = 'W'},
-    {.letter = 'x'},
+    {.letter = 'x',
+	.var = "x86.x2apic",
+	.help = "local APICs start in x2APIC mode"},
     {.letter = 'Y',
 	.parse = parse_no_mptable,
 	.help = "build no MP table"},
     {.letter = '\0'},
 };
 
-static int
-set_var(struct options *o, const char *path, const char *value)
+int
+options_set(struct options *o, const char *path, const char *value)
 {
 	switch (config_set(o->cfg, path, value, o->letter)) {
 	case 0:
@@ -182,7 +211,7 @@ static int
 parse_no_mptable(struct options *o, const char *arg)
 {
 	(void)arg;
-	return (set_var(o, "x86.mptable", "false"));
+	return (options_set(o, "x86.mptable", "false"));
 }
 
 static int
@@ -191,57 +220,21 @@ parse_numa(struct options *o, const char *arg)
 	return (config_numa_option(o->cfg, arg, o->err));
 }
 
-/* "cpus=4,cores=2"; a bare number is cpus. */
+/* -a is the default, but may take back an x2apic of before. */
 static int
-parse_topology(struct options *o, const char *arg)
+parse_xapic(struct options *o, const char *arg)
 {
-	static const char *const keys[] = {
-	    "cpus", "sockets", "cores", "threads"};
-	char tok[32];
-	const char *p, *key, *val;
-	size_t i, len;
-	int error;
+	(void)arg;
+	return (options_set(o, "x86.x2apic", "false"));
+}
 
-	for (i = 0; i < 4; i++) {
-		error = set_var(o, keys[i], "");
-		if (error != 0)
-			return (error);
-	}
-	/* bhyve: an empty argument is one processor. */
-	for (p = arg; *p != '\0'; p += len + (p[len] != '\0')) {
-		len = strcspn(p, ",");
-		if (len == 0 || len >= sizeof(tok) ||
-		    (p[len] == ',' && p[len + 1] == '\0'))
-			goto bad;
-		memcpy(tok, p, len);
-		tok[len] = '\0';
-		val = strchr(tok, '=');
-		if (val == NULL) {
-			key = keys[0];
-			val = tok;
-		} else {
-			for (i = 0; i < 4; i++)
-				if (strncmp(tok, keys[i],
-					(size_t)(val - tok)) == 0 &&
-				    keys[i][val - tok] == '\0')
-					break;
-			if (i == 4)
-				goto bad;
-			key = keys[i];
-			val++;
-		}
-		if (*val == '\0')
-			goto bad;
-		error = set_var(o, key, val);
-		if (error != 0)
-			return (error);
-	}
+/* bhyve once had machines without. */
+static int
+parse_ioapic(struct options *o, const char *arg)
+{
+	(void)o;
+	(void)arg;
 	return (0);
-bad:
-	return (config_fail(o->err,
-	    "-c %.80s: invalid cpu topology; use "
-	    "[[cpus=]n][,sockets=n][,cores=n][,threads=n]",
-	    arg));
 }
 
 /*
@@ -288,7 +281,7 @@ parse_conf(struct options *o, const char *arg, const char *node,
 			    o->letter, arg, dev->name, tok, o->letter));
 		}
 		(void)snprintf(path, sizeof(path), "%s.%s", node, v->name);
-		error = set_var(o, path, val);
+		error = options_set(o, path, val);
 		if (error != 0)
 			return (error);
 	}
@@ -314,7 +307,7 @@ parse_values(struct options *o, const char *arg,
 		memcpy(val, conf, len);
 		val[len] = '\0';
 		conf = conf[len] == ',' ? conf + len + 1 : NULL;
-		error = set_var(o, dev->vars[i], val);
+		error = options_set(o, dev->vars[i], val);
 		if (error != 0)
 			return (error);
 	}
@@ -355,7 +348,7 @@ parse_lpc(struct options *o, const char *arg)
 		    what, dev->name, what));
 	}
 	if (dev->vars != NULL && arg[len] == '\0')
-		return (set_var(o, dev->vars[0], dev->dflt));
+		return (options_set(o, dev->vars[0], dev->dflt));
 	if (dev->vars != NULL)
 		return (parse_values(o, arg, dev, arg + len + 1));
 	(void)snprintf(node, sizeof(node), "lpc.%s", dev->name);
@@ -392,10 +385,10 @@ parse_fwcfg(struct options *o, const char *arg)
 	do
 		(void)snprintf(path, sizeof(path), "fwcfg.%u.name", n++);
 	while (config_get(o->cfg, path) != NULL);
-	error = set_var(o, path, val);
+	error = options_set(o, path, val);
 	(void)snprintf(path, sizeof(path), "fwcfg.%u.%s", n - 1, leaf);
 	if (error == 0)
-		error = set_var(o, path, data + strlen(leaf) + 1);
+		error = options_set(o, path, data + strlen(leaf) + 1);
 	return (error);
 }
 
@@ -474,12 +467,15 @@ parse_slot(struct options *o, const char *arg)
 	(void)snprintf(
 	    node, sizeof(node), "pci.%u.%u.%u", bdf[0], bdf[1], bdf[2]);
 	(void)snprintf(path, sizeof(path), "%s.device", node);
-	if (config_get(o->cfg, path) != NULL)
+	if (config_get(o->cfg, path) != NULL &&
+	    config_origin(o->cfg, path) == 's')
 		return (config_fail(o->err,
 		    "-s %.80s: pci slot %u:%u:%u already occupied by %s; "
 		    "choose another slot",
 		    arg, bdf[0], bdf[1], bdf[2], config_get(o->cfg, path)));
-	error = set_var(o, path, dev->name);
+	/* What a file says of the slot is of another device. */
+	config_unset(o->cfg, node);
+	error = options_set(o, path, dev->name);
 	if (error != 0)
 		return (error);
 	return (parse_conf(
@@ -515,10 +511,29 @@ var_known(struct options *o, const char *path)
 	return (false);
 }
 
+int
+options_assign(struct options *o, const char *path, const char *value,
+    const char *where)
+{
+	if (!var_known(o, path))
+		return (config_unknown_var(where, path, o->devs, o->err));
+	switch (config_set(o->cfg, path, value, o->letter)) {
+	case 0:
+		return (0);
+	case -ENOMEM:
+		return (config_fail(o->err, "out of memory"));
+	default:
+		return (config_fail(o->err,
+		    "%s: a variable and a group of variables cannot have the "
+		    "same name; leave one out",
+		    where));
+	}
+}
+
 static int
 parse_var(struct options *o, const char *arg)
 {
-	char path[CONFIG_PATH_MAX];
+	char path[CONFIG_PATH_MAX], where[180];
 	const char *eq;
 	size_t len;
 
@@ -531,9 +546,9 @@ parse_var(struct options *o, const char *arg)
 		    arg));
 	memcpy(path, arg, len);
 	path[len] = '\0';
-	if (!var_known(o, path))
-		return (config_unknown_var(path, eq + 1, o->devs, o->err));
-	return (set_var(o, path, eq + 1));
+	(void)snprintf(
+	    where, sizeof(where), "-o %.80s=%.80s", path, eq + 1);
+	return (options_assign(o, path, eq + 1, where));
 }
 
 static int
@@ -546,7 +561,10 @@ parse_one(struct options *o, const struct option_desc *d, const char *arg)
 		    arg != NULL ? " " : "", arg != NULL ? arg : ""));
 	if (d->parse != NULL)
 		return (d->parse(o, arg));
-	return (set_var(o, d->var, d->arg != NULL ? arg : "true"));
+	return (options_set(o, d->var,
+	    d->arg != NULL   ? arg :
+	    d->value != NULL ? d->value :
+			       "true"));
 }
 
 /* Options end at the first word that is none, as getopt(3) on FreeBSD has
@@ -601,7 +619,7 @@ set_defaults(struct options *o)
 	o->letter = '\0';
 	for (v = config_vars; v->name != NULL && error == 0; v++)
 		if (v->dflt != NULL)
-			error = set_var(o, v->name, v->dflt);
+			error = options_set(o, v->name, v->dflt);
 	return (error);
 }
 
@@ -627,7 +645,7 @@ domains_memory(struct options *o)
 		    CONFIG_MEMORY_MAX >> 40));
 	(void)snprintf(size, sizeof(size), "%" PRIu64, numa.total);
 	o->letter = 'n';
-	return (set_var(o, "memory.size", size));
+	return (options_set(o, "memory.size", size));
 }
 
 int
@@ -652,7 +670,7 @@ options_parse(struct config *cfg, int argc, char *const argv[],
 		    argv[i + 1]));
 	if (i < argc) {
 		o.letter = '\0';
-		error = set_var(&o, "name", argv[i]);
+		error = options_set(&o, "name", argv[i]);
 		if (error != 0)
 			return (error);
 	}

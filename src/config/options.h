@@ -15,6 +15,7 @@ enum config_type {
 	CONFIG_UINT, /* min..max */
 	CONFIG_SIZE, /* of memory */
 	CONFIG_WORD, /* one of `words` */
+	CONFIG_CPUSET, /* of the host: 0-3,5 */
 	CONFIG_TEXT, /* for people: no control characters, 1024 bytes */
 	CONFIG_UUID,
 };
@@ -57,7 +58,8 @@ struct option_desc {
 	const char *arg;  /* its argument, as the help names it; NULL: none */
 	const char *help; /* one line; NULL: bhyve's, not there yet */
 	const char *man;  /* more for the manual, in mdoc; or NULL */
-	const char *var;  /* set to the argument, or to true without one */
+	const char *var;  /* set to the argument, or without one to */
+	const char *value; /* this; NULL: true */
 	int (*parse)(struct options *o, const char *arg);
 };
 extern const struct option_desc option_table[]; /* ends with letter 0 */
@@ -82,7 +84,8 @@ const struct config_var *config_var_find(const char *path);
  * it. Unlike bhyve's, "cpus=4,cores=2" is two packages and no error. 0, or
  * -EINVAL with *err saying why.
  */
-#define CONFIG_MAX_CPUS 64
+#define CONFIG_MAX_CPUS     64
+#define CONFIG_TOPOLOGY_MAX 65535 /* of each number */
 struct config_topology {
 	unsigned sockets, cores, threads; /* each at least 1 */
 	unsigned cpus;			  /* their product */
@@ -113,9 +116,15 @@ const struct config_device *config_device_find(
     const struct config_device *list, const char *name);
 /* Is path "pci.BUS.SLOT.FUNC.LEAF"? Gives the numbers and the leaf. */
 bool config_pci_path(const char *path, unsigned bdf[3], const char **leaf);
-/* Fails with the nearest known name of a variable that does not exist. */
-int config_unknown_var(const char *path, const char *value,
+/* Fails with the nearest known name of a variable that does not exist;
+ * `where` begins the message. */
+int config_unknown_var(const char *where, const char *path,
     const struct config_devices *devs, struct config_error *err);
+/* Processors of the host: numbers and ranges with commas between, into a
+ * set of bits. 0 or -EINVAL. */
+#define CONFIG_HOST_CPUS 1024
+int config_parse_cpuset(
+    const char *s, uint64_t set[CONFIG_HOST_CPUS / 64]);
 
 /* The least and the most memory of a machine, in bytes. */
 #define CONFIG_MEMORY_MIN (UINT64_C(16) << 20)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "config/options.h"
+#include "config/options_priv.h"
 
 /* The first half is bhyve_config(5)'s, the second our own. */
 const struct config_var config_vars[] = {
@@ -12,28 +12,39 @@ const struct config_var config_vars[] = {
     {.name = "cpus",
 	.type = CONFIG_UINT,
 	.min = 1,
-	.max = 65535,
+	.max = CONFIG_TOPOLOGY_MAX,
 	.help = "virtual processors (1 if nothing is said)"},
     {.name = "sockets",
 	.type = CONFIG_UINT,
 	.min = 1,
-	.max = 65535,
+	.max = CONFIG_TOPOLOGY_MAX,
 	.help = "processor packages"},
     {.name = "cores",
 	.type = CONFIG_UINT,
 	.min = 1,
-	.max = 65535,
+	.max = CONFIG_TOPOLOGY_MAX,
 	.help = "cores of a package"},
     {.name = "threads",
 	.type = CONFIG_UINT,
 	.min = 1,
-	.max = 65535,
+	.max = CONFIG_TOPOLOGY_MAX,
 	.help = "threads of a core"},
     {.name = "memory.size",
 	.type = CONFIG_SIZE,
 	.dflt = "256M",
 	.help = "memory; below 1048576 in MiB, else bytes, or with "
 		"suffix K, M, G, T"},
+    {.name = "memory.wired",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "lock the guest's memory: none of it is swapped"},
+    {.name = "memory.guest_in_core",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "have the guest's memory in core files"},
+    {.name = "vcpu.#.cpuset",
+	.type = CONFIG_CPUSET,
+	.help = "processors of the host on which this one runs: 0-3,5"},
     {.name = "domains.#.size", .help = "memory of a NUMA domain, as by -n"},
     {.name = "domains.#.cpus", .help = "its processors, like 0-3 or 0,2"},
     {.name = "domains.#.domain_policy",
@@ -137,6 +148,31 @@ const struct config_var config_vars[] = {
 	.type = CONFIG_BOOL,
 	.dflt = "false",
 	.help = "leave the guest when it executes PAUSE"},
+    {.name = "x86.strictio",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "end with status 4 on access to a port that nobody has"},
+    {.name = "x86.strictmsr",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "#GP in the guest for a model specific register not known; "
+		"false: reads as zero"},
+    {.name = "x86.verbosemsr",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "tell of registers not known, the first ten times"},
+    {.name = "x86.x2apic",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "local APICs start in x2APIC mode"},
+    {.name = "rtc.use_localtime",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "the guest's clock shows local time; false: UTC"},
+    {.name = "destroy_on_poweroff",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "remove the machine's directory when the guest powers off"},
     {.name = "pci.#.#.#.device",
 	.help = "the device of a PCI slot (bus, slot, function)"},
     {.name = "lpc.bootrom",
@@ -186,6 +222,16 @@ const struct config_var config_vars[] = {
     {.name = "fwcfg.#.name", .help = "name of a file for fw_cfg, as by -f"},
     {.name = "fwcfg.#.string", .help = "its content, with a NUL"},
     {.name = "fwcfg.#.file", .help = "or a file with its content"},
+    {.name = "reboot",
+	.type = CONFIG_WORD,
+	.dflt = "exit",
+	.words = "exit internal",
+	.help = "what a reset of the guest does: exit, with status 0, or "
+		"internal: the machine starts again"},
+    {.name = "stats",
+	.type = CONFIG_BOOL,
+	.dflt = "false",
+	.help = "print the counters of exits at the end"},
     {.name = "log",
 	.type = CONFIG_WORD,
 	.dflt = "warn",
@@ -321,23 +367,54 @@ nearest_try(struct nearest *n, const char *name)
 	}
 }
 
+static const char *
+nearest_hint(char buf[100], const struct nearest *n, const char *otherwise)
+{
+	if (n->name[0] == '\0')
+		(void)snprintf(buf, 100, "; %s", otherwise);
+	else
+		(void)snprintf(buf, 100, "; did you mean \"%s\"?", n->name);
+	return (buf);
+}
+
+static void
+nearest_init(struct nearest *n, const char *path)
+{
+	size_t len = strlen(path);
+
+	/* Further away than this it is another word. */
+	*n = (struct nearest){
+	    .path = path,
+	    .distance = len < 4 ? 2 : len < 8 ? 3 : 4,
+	};
+}
+
+const char *
+config_hint(char buf[100], const char *name, const struct config_var *vars,
+    const char *otherwise)
+{
+	struct nearest n;
+
+	nearest_init(&n, name);
+	for (; vars != NULL && vars->name != NULL; vars++)
+		nearest_try(&n, vars->name);
+	return (nearest_hint(buf, &n, otherwise));
+}
+
 int
-config_unknown_var(const char *path, const char *value,
+config_unknown_var(const char *where, const char *path,
     const struct config_devices *devs, struct config_error *err)
 {
-	struct nearest n = {.path = path};
+	struct nearest n;
 	const struct config_device *d;
 	const struct config_var *v;
-	char name[NAME_MAX_LEN + 1];
-	size_t len = strlen(path);
+	char name[NAME_MAX_LEN + 1], hint[100];
 
 	if (strncmp(path, "pci.", 4) == 0)
 		return (config_fail(err,
-		    "-o %.80s=%.80s: not a PCI slot; use "
-		    "pci.BUS.SLOT.FUNCTION.device",
-		    path, value));
-	/* Further away than this it is another word. */
-	n.distance = len < 4 ? 2 : len < 8 ? 3 : 4;
+		    "%s: not a PCI slot; use pci.BUS.SLOT.FUNCTION.device",
+		    where));
+	nearest_init(&n, path);
 	for (v = config_vars; v->name != NULL; v++)
 		nearest_try(&n, v->name);
 	for (d = devs->lpc; d->name != NULL; d++) {
@@ -347,11 +424,6 @@ config_unknown_var(const char *path, const char *value,
 			nearest_try(&n, name);
 		}
 	}
-	if (n.name[0] != '\0')
-		return (config_fail(err,
-		    "-o %.80s=%.80s: unknown variable; did you mean \"%s\"?",
-		    path, value, n.name));
-	return (config_fail(err,
-	    "-o %.80s=%.80s: unknown variable; lhyve -h lists them", path,
-	    value));
+	return (config_fail(err, "%s: unknown variable%s", where,
+	    nearest_hint(hint, &n, "lhyve -h lists them")));
 }

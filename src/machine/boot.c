@@ -343,6 +343,21 @@ set_mtrrs(struct vcpu *vcpu)
 }
 
 int
+machine_reload(struct machine *m, struct config_error *err)
+{
+	int error = 0;
+
+	if (gmem_rom(m->gmem) != 0)
+		error = rom_shadow(m->gmem);
+	memset(&m->regs, 0, sizeof(m->regs));
+	if (error == 0)
+		error = machine_load_tables(m, err);
+	if (error == 0)
+		error = machine_load(m, err);
+	return (error);
+}
+
+int
 machine_set_regs(struct machine *m)
 {
 	const struct boot_regs *r = &m->regs;

@@ -6,7 +6,8 @@
 #include "machine/machine.h"
 
 static const struct config_var com_opts[] = {
-    {.name = "path", .help = "where the line ends: stdio or null"},
+    {.name = "path", .help = "where the line ends: stdio, pty, tcp=IP:PORT, "
+		"unix=PATH, null, or the path of a terminal"},
     {.name = NULL},
 };
 
@@ -34,19 +35,23 @@ static const struct config_device lpc_devices[] = {
 	.vars = bootrom_vars,
 	.needs_conf = true},
     {.name = "com1",
-	.help = "serial port, path: stdio or null",
+	.help = "serial port: stdio, pty, tcp=IP:PORT, unix=PATH, "
+		"null or /dev/...",
 	.opts = com_opts,
 	.needs_conf = true},
     {.name = "com2",
-	.help = "serial port, path: stdio or null",
+	.help = "serial port: stdio, pty, tcp=IP:PORT, unix=PATH, "
+		"null or /dev/...",
 	.opts = com_opts,
 	.needs_conf = true},
     {.name = "com3",
-	.help = "serial port, path: stdio or null",
+	.help = "serial port: stdio, pty, tcp=IP:PORT, unix=PATH, "
+		"null or /dev/...",
 	.opts = com_opts,
 	.needs_conf = true},
     {.name = "com4",
-	.help = "serial port, path: stdio or null",
+	.help = "serial port: stdio, pty, tcp=IP:PORT, unix=PATH, "
+		"null or /dev/...",
 	.opts = com_opts,
 	.needs_conf = true},
     {.name = "fwcfg",

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "machine/machine_priv.h"
+#include "machine/rundir.h"
 
 /* Ctrl-A x. */
 static void
@@ -14,7 +15,7 @@ on_quit(void *arg)
 }
 
 static int
-add_stdio(struct machine *m, struct chardev **out)
+open_stdio(struct machine *m, struct chardev **out)
 {
 	struct chardev_stdio_config sc = {
 	    .loop = m->loop,
@@ -28,29 +29,66 @@ add_stdio(struct machine *m, struct chardev **out)
 	return (chardev_stdio_create(out, &sc));
 }
 
+/* Where a port's line ends, by its path. -ENOENT: it has no such form. */
 static int
-add_com(struct machine *m, unsigned n, const char *path, bool *stdio,
+open_line(struct machine *m, const char *path, struct chardev **out)
+{
+	if (strcmp(path, "null") == 0)
+		return (chardev_null_create(out));
+	if (strcmp(path, "stdio") == 0)
+		return (open_stdio(m, out));
+	if (strcmp(path, "pty") == 0)
+		return (chardev_pty_create(out, m->loop));
+	if (strncmp(path, "tcp=", 4) == 0)
+		return (chardev_tcp_create(out, m->loop, path + 4));
+	if (strncmp(path, "unix=", 5) == 0)
+		return (chardev_unix_create(out, m->loop, path + 5));
+	return (chardev_tty_create(out, m->loop, path));
+}
+
+static int
+add_com(struct machine *m, unsigned n, const char *path,
     struct config_error *err)
 {
+	char name[] = "com1";
+	struct chardev *cd;
+	const char *why;
 	int error;
 
-	if (strcmp(path, "null") == 0)
-		return (chardev_null_create(&m->com[n]));
-	if (strcmp(path, "stdio") != 0)
+	name[3] = (char)('1' + n);
+	if (path[0] != '/' && strcmp(path, "null") != 0 &&
+	    strcmp(path, "stdio") != 0 && strcmp(path, "pty") != 0 &&
+	    strncmp(path, "tcp=", 4) != 0 && strncmp(path, "unix=", 5) != 0)
 		return (config_fail(err,
-		    "-l com%u,%.80s: this path is not there yet; use stdio "
-		    "or null",
-		    n + 1, path));
-	if (*stdio)
-		return (config_fail(err,
-		    "-l com%u,stdio: another port has stdio; use null", n + 1));
-	*stdio = true;
-	error = add_stdio(m, &m->com[n]);
-	if (error != 0)
+		    "-l %s,%.80s: not a place for a serial line; use stdio, "
+		    "pty, tcp=IP:PORT, unix=PATH, null or a terminal's path",
+		    name, path));
+	error = open_line(m, path, &cd);
+	if (error != 0) {
+		why = strerror(-error);
+		if (error == -EBUSY && strcmp(path, "stdio") == 0)
+			why = "another port has it";
+		else if (error == -EINVAL && path[0] == 't')
+			why = "not an address and a port, as 127.0.0.1:5000";
+		else if (error == -ENOTTY)
+			why = "not a terminal";
 		(void)config_fail(err,
-		    "-l com%u,stdio: cannot be opened: %s; use null", n + 1,
-		    strerror(-error));
-	return (error);
+		    "-l %s,%.120s: cannot be opened: %s; use another place",
+		    name, path, why);
+		return (error);
+	}
+	m->com[n] = cd;
+	if (cd->where[0] == '\0')
+		return (0);
+	if (cd->where[0] == '/' &&
+	    rundir_link(m->rundir, name, cd->where) != 0)
+		log_warn("%s: no link to %s in the machine's directory", name,
+		    cd->where);
+	/* Nobody could guess a new terminal's name, or a port left open. */
+	if (path[0] == 'p' ||
+	    (path[0] == 't' && strcmp(path + 4, cd->where) != 0))
+		log_warn("%s: %s", name, cd->where);
+	return (0);
 }
 
 /* bhyve's debug port; only this host can reach it. */
@@ -58,13 +96,14 @@ static int
 add_dbgport(struct machine *m, struct config_error *err)
 {
 	const char *val = config_get(m->cfg, "dbgport");
+	char at[24];
 	uint64_t port;
 	int error;
 
 	if (val == NULL || config_parse_uint(val, &port) != 0)
 		return (0);
-	error = chardev_tcp_create(
-	    &m->dbgport, m->loop, "127.0.0.1", (uint16_t)port);
+	(void)snprintf(at, sizeof(at), "127.0.0.1:%u", (unsigned)port & 0xffff);
+	error = chardev_tcp_create(&m->dbgport, m->loop, at);
 	if (error != 0)
 		(void)config_fail(err,
 		    "-g %s: cannot listen on this port: %s; use another", val,
@@ -77,7 +116,6 @@ machine_add_coms(struct machine *m, struct config_error *err)
 {
 	char path[] = "lpc.com1.path";
 	const char *val;
-	bool stdio = false;
 	unsigned i;
 	int error;
 
@@ -89,16 +127,16 @@ machine_add_coms(struct machine *m, struct config_error *err)
 		val = config_get(m->cfg, path);
 		if (val == NULL)
 			continue;
-		error = add_com(m, i, val, &stdio, err);
+		error = add_com(m, i, val, err);
 		if (error != 0)
 			return (error);
 	}
 	if (!config_bool(m->cfg, "bvmcons", false))
 		return (0);
-	if (stdio)
+	error = open_stdio(m, &m->bvmcons);
+	if (error == -EBUSY)
 		return (config_fail(err,
 		    "-b: a serial port has stdio; use null for that"));
-	error = add_stdio(m, &m->bvmcons);
 	if (error != 0)
 		(void)config_fail(
 		    err, "-b: stdio cannot be opened: %s", strerror(-error));

@@ -3,10 +3,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "machine/machine_priv.h"
+#include "machine/rundir.h"
 #include "vmm/cpuid.h"
 
 /* bhyve's windows for BARs. */
@@ -15,88 +17,6 @@
 #define MEM64_SIZE  (UINT64_C(32) << 30)
 
 #define PORTS_LIMIT 0x10000u
-#define GRACE_NS    UINT64_C(1000000000)
-
-/* Upcalls of the engine. */
-static int
-io_port_read(
-    void *arg, struct vcpu *vcpu, uint16_t port, unsigned size, uint32_t *val)
-{
-	struct machine *m = arg;
-	uint64_t v;
-	int error;
-
-	error = bus_read(m->ports, port, size, &v);
-	*val = (uint32_t)v;
-	trace(TRACE_io, "vcpu %u: in 0x%04x/%u -> 0x%x%s", vcpu_id(vcpu), port,
-	    size, *val, error != 0 ? " (nobody)" : "");
-	return (error);
-}
-
-static int
-io_port_write(
-    void *arg, struct vcpu *vcpu, uint16_t port, unsigned size, uint32_t val)
-{
-	struct machine *m = arg;
-	int error;
-
-	error = bus_write(m->ports, port, size, val);
-	trace(TRACE_io, "vcpu %u: out 0x%04x/%u <- 0x%x%s", vcpu_id(vcpu), port,
-	    size, val, error != 0 ? " (nobody)" : "");
-	return (error);
-}
-
-static int
-io_mem_read(
-    void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t *val)
-{
-	struct machine *m = arg;
-	int error;
-
-	error = bus_read(m->mmio, gpa, size, val);
-	trace(TRACE_io, "vcpu %u: read 0x%" PRIx64 "/%u -> 0x%" PRIx64 "%s",
-	    vcpu_id(vcpu), gpa, size, *val, error != 0 ? " (nobody)" : "");
-	return (error);
-}
-
-static int
-io_mem_write(
-    void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t val)
-{
-	struct machine *m = arg;
-	int error;
-
-	error = bus_write(m->mmio, gpa, size, val);
-	trace(TRACE_io, "vcpu %u: write 0x%" PRIx64 "/%u <- 0x%" PRIx64 "%s",
-	    vcpu_id(vcpu), gpa, size, val, error != 0 ? " (nobody)" : "");
-	return (error);
-}
-
-static void
-io_eoi(void *arg, struct vcpu *vcpu, uint8_t vector)
-{
-	struct machine *m = arg;
-
-	(void)vcpu;
-	chipset_eoi(m->chipset, vector);
-}
-
-static int
-io_intr_ack(void *arg)
-{
-	struct machine *m = arg;
-
-	return (chipset_intr_ack(m->chipset));
-}
-
-static const struct vmm_io_ops machine_io_ops = {
-    .port_read = io_port_read,
-    .port_write = io_port_write,
-    .mem_read = io_mem_read,
-    .mem_write = io_mem_write,
-    .eoi = io_eoi,
-    .intr_ack = io_intr_ack,
-};
 
 /* What the chipset asks of the world outside. */
 static void
@@ -133,6 +53,41 @@ on_end(void *arg, int status)
 	machine_end(arg, status);
 }
 
+/* -S and -C, for both ranges of memory. */
+static int
+set_memory(struct machine *m, struct config_error *err)
+{
+	const struct {
+		uint8_t *at;
+		uint64_t len;
+	} r[] = {
+	    {gmem_base(m->gmem), gmem_lowmem(m->gmem)},
+	    {gmem_base(m->gmem) + GMEM_HIGHMEM_BASE, gmem_highmem(m->gmem)},
+	};
+	size_t i;
+	int error;
+
+	for (i = 0; i < sizeof(r) / sizeof(r[0]) && r[i].len != 0; i++) {
+		if (config_bool(m->cfg, "memory.guest_in_core", false) &&
+		    madvise(r[i].at, r[i].len, MADV_DODUMP) != 0) {
+			error = -errno;
+			return (config_fail(err,
+			    "-C: cannot have the guest's memory in core "
+			    "files: %s; leave it out",
+			    strerror(-error)));
+		}
+		if (config_bool(m->cfg, "memory.wired", false) &&
+		    mlock(r[i].at, r[i].len) != 0) {
+			error = -errno;
+			return (config_fail(err,
+			    "-S: cannot lock the guest's memory: %s; raise "
+			    "the limit (ulimit -l), or leave it out",
+			    strerror(-error)));
+		}
+	}
+	return (0);
+}
+
 static int
 create_memory(struct machine *m, struct config_error *err)
 {
@@ -150,6 +105,9 @@ create_memory(struct machine *m, struct config_error *err)
 		    arg, strerror(-error));
 		return (error);
 	}
+	error = set_memory(m, err);
+	if (error != 0)
+		return (error);
 	m->mem32_base = MEM32_BASE;
 	m->mem32_limit = MEM32_LIMIT;
 	/* bhyve: above memory, on a multiple of the window's size. */
@@ -176,6 +134,7 @@ create_vm(struct machine *m, struct config_error *err)
 	    .vclock = m->vclock,
 	    .ops = &machine_io_ops,
 	    .ops_arg = m,
+	    .x2apic = config_bool(m->cfg, "x86.x2apic", false),
 	    .soft_no_link = !config_bool(m->cfg, "soft.link", true),
 	    .soft_no_tlb = !config_bool(m->cfg, "soft.tlb", true),
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
@@ -226,12 +185,13 @@ create_vm(struct machine *m, struct config_error *err)
 
 /* bhyve's default: the guest's clock shows the host's local time. */
 static int64_t
-wall_time(void)
+wall_time(const struct machine *m)
 {
 	time_t now = time(NULL);
 	struct tm tm;
 
-	if (localtime_r(&now, &tm) == NULL)
+	if (!config_bool(m->cfg, "rtc.use_localtime", true) ||
+	    localtime_r(&now, &tm) == NULL)
 		return (now);
 	return (now + tm.tm_gmtoff);
 }
@@ -244,7 +204,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .mmio = m->mmio,
 	    .irqs = m->irqs,
 	    .vclock = m->vclock,
-	    .wall_time = wall_time(),
+	    .wall_time = wall_time(m),
 	    .lowmem = gmem_lowmem(m->gmem),
 	    .highmem = gmem_highmem(m->gmem),
 	    .gmem = m->gmem,
@@ -349,13 +309,21 @@ machine_create(
 	m->cfg = cfg;
 	m->sigfd = -1;
 	atomic_store(&m->status, -1);
+	m->strictio = config_bool(cfg, "x86.strictio", false);
+	m->strictmsr = config_bool(cfg, "x86.strictmsr", true);
+	m->verbosemsr = config_bool(cfg, "x86.verbosemsr", false);
 
 	error = set_log(m, err);
 	if (error == 0)
 		error = config_topology(cfg, &m->topology, err);
 	m->ncpus = m->topology.cpus;
 	if (error == 0)
+		error = machine_check_pins(m, err);
+	if (error == 0)
 		error = config_numa(cfg, m->ncpus, &m->numa, err);
+	if (error == 0)
+		error = rundir_create(
+		    &m->rundir, config_get(cfg, "name"), err);
 	if (error == 0)
 		error = create_memory(m, err);
 	if (error == 0)
@@ -403,9 +371,11 @@ void
 machine_destroy(struct machine *m)
 {
 	unsigned i;
+	int status;
 
 	if (m == NULL)
 		return;
+	status = atomic_load(&m->status);
 	if (m->pci != NULL)
 		pci_bus_destroy(m->pci);
 	if (m->chipset != NULL)
@@ -438,6 +408,11 @@ machine_destroy(struct machine *m)
 	if (m->vars != NULL)
 		fw_file_close(&m->vars_file);
 	free(m->vars);
+	/* -D: whoever powers off; a machine that never ran leaves nothing. */
+	rundir_destroy(m->rundir,
+	    status < 0 ? rundir_is_new(m->rundir) :
+			 status == MACHINE_POWEROFF &&
+		    config_bool(m->cfg, "destroy_on_poweroff", false));
 	free(m->cpus);
 	free(m);
 }

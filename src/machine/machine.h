@@ -38,11 +38,14 @@ int machine_create(
  * each processor, until it ends. Call once. SIGINT, SIGHUP and SIGQUIT, which
  * the caller has blocked in all threads with SIGTERM, end it like power-off.
  * SIGTERM presses the power button, once, if the guest has enabled ACPI, and
- * is like the others otherwise. A failure is reported to stderr. Returns the
- * exit status: enum machine_status, or what the guest told an exit port.
+ * is like the others otherwise. SIGUSR1, blocked too, prints the counters. A
+ * failure is reported to stderr. With reboot=internal a reset is no end.
+ * Returns the exit status: enum machine_status, or what the guest told an exit
+ * port.
  */
 int machine_run(struct machine *m);
-/* Restores the terminal; takes a half-built machine, or NULL. */
+/* Restores the terminal and gives up the machine's name; takes a half-built
+ * machine, or NULL. */
 void machine_destroy(struct machine *m);
 
 #endif

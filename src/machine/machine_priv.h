@@ -24,14 +24,33 @@
 /* bhyve's place for the PCI configuration space, 256 MiB. */
 #define MACHINE_ECAM_BASE 0xe0000000u
 
+/* Upcalls that are counted. */
+enum machine_io {
+	IO_IN,
+	IO_OUT,
+	IO_IN_NOBODY,
+	IO_OUT_NOBODY,
+	IO_READ,
+	IO_WRITE,
+	IO_READ_NOBODY,
+	IO_WRITE_NOBODY,
+	IO_EOI,
+	IO_NOTIFY, /* GUEST_NIO_PORT */
+	IO_MAX
+};
+
 /* A virtual processor's thread. */
 struct machine_cpu {
 	struct machine *m;
 	struct vcpu *vcpu;
 	pthread_t thread;
 	bool started;
-	uint64_t exits[VM_EXITCODE_MAX]; /* by the thread only */
+	/* Written by the thread only, read by any. */
+	_Atomic uint64_t exits[VM_EXITCODE_MAX];
+	_Atomic uint64_t io[IO_MAX];
 };
+
+struct rundir;
 
 struct machine {
 	const struct config *cfg;
@@ -58,10 +77,14 @@ struct machine {
 	unsigned ncpus;
 	atomic_uint running; /* vcpu threads */
 	atomic_int status;   /* -1: not ended yet; the first reason wins */
+	bool strictio, strictmsr, verbosemsr; /* x86.* */
+	struct log_rate msr_rate;
+	struct rundir *rundir;
 
 	struct vtimer grace;
 	int sigfd;
-	bool asked; /* the power button was pressed */
+	bool asked;   /* the power button was pressed */
+	bool stopped; /* machine_stop() */
 	struct mevent *sigev;
 };
 
@@ -83,6 +106,8 @@ int machine_load(struct machine *m, struct config_error *err);
 /* With the PCI devices there. */
 int machine_load_tables(struct machine *m, struct config_error *err);
 int machine_set_regs(struct machine *m);
+/* The same for a machine that starts again, with its memory empty. */
+int machine_reload(struct machine *m, struct config_error *err);
 /* tables.c: SMBIOS, and the MP table with the interrupts that ACPI tells. */
 struct acpi_config;
 int machine_add_smbios(struct machine *m, struct config_error *err);
@@ -96,8 +121,14 @@ int machine_add_vmgenid(struct machine *m);
 /* fwcfg.c: the device's items; *out is NULL if it is not configured. */
 int machine_create_fwcfg(
     struct machine *m, struct fwcfg **out, struct config_error *err);
+/* io.c: the engine's upcalls. */
+extern const struct vmm_io_ops machine_io_ops;
 /* vcpu.c: one thread a processor; join waits for all of them. */
 int machine_start_cpus(struct machine *m);
 void machine_join_cpus(struct machine *m);
+/* Are the host's processors there that -p names? */
+int machine_check_pins(struct machine *m, struct config_error *err);
+/* stats.c: the counters, to stderr. Any thread. */
+void machine_stats(struct machine *m);
 
 #endif

@@ -2,6 +2,7 @@
 /* The processors' threads, and what the machine does with their exits. */
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,20 +18,29 @@ exit_bogus(struct machine_cpu *c, const struct vm_exit *ex)
 	return (VCPU_CONTINUE);
 }
 
-/* An MSR that nobody knows. bhyve's default, too: #GP. */
+/* An MSR that nobody knows. bhyve's default, too: #GP. With -w it reads as
+ * zero and takes no value. */
 static enum verdict
 exit_msr(struct machine_cpu *c, const struct vm_exit *ex)
 {
+	struct machine *m = c->m;
+	const char *end = m->strictmsr ? "#GP" : "ignored";
+	char what[64];
+
 	if (ex->exitcode == VM_EXITCODE_RDMSR)
-		trace(TRACE_msr, "vcpu %u: rdmsr 0x%x at 0x%" PRIx64 ": #GP",
-		    vcpu_id(c->vcpu), ex->u.msr.code, ex->rip);
+		(void)snprintf(
+		    what, sizeof(what), "rdmsr 0x%x", ex->u.msr.code);
 	else
-		trace(TRACE_msr,
-		    "vcpu %u: wrmsr 0x%x <- 0x%" PRIx64 " at 0x%" PRIx64
-		    ": #GP",
-		    vcpu_id(c->vcpu), ex->u.msr.code, ex->u.msr.wval, ex->rip);
-	if (vcpu_complete_msr(c->vcpu, true, 0) != 0) {
-		machine_end(c->m, MACHINE_ERROR);
+		(void)snprintf(what, sizeof(what),
+		    "wrmsr 0x%x <- 0x%" PRIx64, ex->u.msr.code,
+		    ex->u.msr.wval);
+	trace(TRACE_msr, "vcpu %u: %s at 0x%" PRIx64 ": %s",
+	    vcpu_id(c->vcpu), what, ex->rip, end);
+	if (m->verbosemsr)
+		log_guest(&m->msr_rate, "vcpu %u: %s at 0x%" PRIx64 ": %s",
+		    vcpu_id(c->vcpu), what, ex->rip, end);
+	if (vcpu_complete_msr(c->vcpu, m->strictmsr, 0) != 0) {
+		machine_end(m, MACHINE_ERROR);
 		return (VCPU_DONE);
 	}
 	return (VCPU_CONTINUE);
@@ -58,24 +68,41 @@ exit_suspended(struct machine_cpu *c, const struct vm_exit *ex)
 	return (VCPU_DONE);
 }
 
-/* The user learns what happened, and where, before anything else. */
+/* The user learns what happened, and where, before anything else: in bhyve's
+ * form, with the registers. */
 static enum verdict
-exit_engine(struct machine_cpu *c, const struct vm_exit *ex)
+fatal(struct machine_cpu *c, const struct vm_exit *ex, const char *reason)
 {
 	char bytes[sizeof(ex->u.engine.inst) * 3 + 1] = "";
-	unsigned i;
+	const struct machine *m = c->m;
+	unsigned i, len = 0;
 
-	for (i = 0; i < ex->u.engine.inst_len && i < sizeof(ex->u.engine.inst);
-	     i++)
+	if (ex->exitcode == VM_EXITCODE_ENGINE)
+		len = ex->u.engine.inst_len;
+	for (i = 0; i < len && i < sizeof(ex->u.engine.inst); i++)
 		(void)snprintf(bytes + i * 3, 4, "%s%02x", i == 0 ? "" : " ",
 		    ex->u.engine.inst[i]);
 	chardev_stdio_restore();
 	log_error("vcpu %u: %.96s at 0x%" PRIx64 "%s%s; please report it",
-	    vcpu_id(c->vcpu), ex->u.engine.reason, ex->rip,
+	    vcpu_id(c->vcpu), reason, ex->rip,
 	    bytes[0] != '\0' ? ", instruction " : "", bytes);
+	(void)fprintf(stderr,
+	    "vm exit[%u]\n"
+	    "\treason\t\t%s\n"
+	    "\trip\t\t0x%016" PRIx64 "\n"
+	    "\tinst_length\t%u\n"
+	    "\texitcode\t%u\n",
+	    vcpu_id(c->vcpu), vm_engine_name(m->vm), ex->rip, len,
+	    (unsigned)ex->exitcode);
 	vcpu_dump(c->vcpu, stderr);
 	machine_end(c->m, MACHINE_ERROR);
 	return (VCPU_DONE);
+}
+
+static enum verdict
+exit_engine(struct machine_cpu *c, const struct vm_exit *ex)
+{
+	return (fatal(c, ex, ex->u.engine.reason));
 }
 
 static enum verdict (*const handlers[VM_EXITCODE_MAX])(
@@ -94,16 +121,12 @@ static enum verdict
 dispatch(struct machine_cpu *c, const struct vm_exit *ex)
 {
 	if ((unsigned)ex->exitcode < VM_EXITCODE_MAX) {
-		c->exits[ex->exitcode]++;
+		atomic_fetch_add_explicit(
+		    &c->exits[ex->exitcode], 1, memory_order_relaxed);
 		if (handlers[ex->exitcode] != NULL)
 			return (handlers[ex->exitcode](c, ex));
 	}
-	chardev_stdio_restore();
-	log_error("vcpu %u: unexpected exitcode 0x%x at 0x%" PRIx64,
-	    vcpu_id(c->vcpu), (unsigned)ex->exitcode, ex->rip);
-	vcpu_dump(c->vcpu, stderr);
-	machine_end(c->m, MACHINE_ERROR);
-	return (VCPU_DONE);
+	return (fatal(c, ex, "an exit that nobody expects"));
 }
 
 static void *
@@ -132,6 +155,68 @@ vcpu_main(void *arg)
 	return (NULL);
 }
 
+/* The processors of the host that a vcpu may use. False: any. */
+static bool
+get_pins(const struct machine *m, unsigned vcpu, cpu_set_t *out)
+{
+	uint64_t set[CONFIG_HOST_CPUS / 64];
+	char path[32];
+	const char *val;
+	unsigned i;
+
+	(void)snprintf(path, sizeof(path), "vcpu.%u.cpuset", vcpu);
+	val = config_get(m->cfg, path);
+	if (val == NULL || config_parse_cpuset(val, set) != 0)
+		return (false);
+	CPU_ZERO(out);
+	for (i = 0; i < CONFIG_HOST_CPUS && i < CPU_SETSIZE; i++)
+		if ((set[i / 64] >> (i % 64)) & 1)
+			CPU_SET(i, out);
+	return (true);
+}
+
+int
+machine_check_pins(struct machine *m, struct config_error *err)
+{
+	cpu_set_t have, want;
+	unsigned i, k;
+
+	if (sched_getaffinity(0, sizeof(have), &have) != 0)
+		return (0); /* more than we can name; threads will tell */
+	for (i = 0; i < m->ncpus; i++) {
+		if (!get_pins(m, i, &want))
+			continue;
+		for (k = 0; k < CPU_SETSIZE; k++)
+			if (CPU_ISSET(k, &want) && !CPU_ISSET(k, &have))
+				return (config_fail(err,
+				    "-p %u:%u: the host has no processor %u, "
+				    "or lhyve may not use it; taskset -p $$ "
+				    "lists those it may",
+				    i, k, k));
+	}
+	return (0);
+}
+
+static int
+start_cpu(struct machine_cpu *c)
+{
+	pthread_attr_t attr;
+	cpu_set_t pins;
+	int error;
+
+	error = pthread_attr_init(&attr);
+	if (error != 0)
+		return (-error);
+	if (get_pins(c->m, vcpu_id(c->vcpu), &pins))
+		error = pthread_attr_setaffinity_np(
+		    &attr, sizeof(pins), &pins);
+	if (error == 0)
+		error = pthread_create(&c->thread, &attr, vcpu_main, c);
+	(void)pthread_attr_destroy(&attr);
+	c->started = error == 0;
+	return (-error);
+}
+
 int
 machine_start_cpus(struct machine *m)
 {
@@ -140,14 +225,12 @@ machine_start_cpus(struct machine *m)
 
 	atomic_store(&m->running, m->ncpus);
 	for (i = 0; i < m->ncpus; i++) {
-		error = pthread_create(
-		    &m->cpus[i].thread, NULL, vcpu_main, &m->cpus[i]);
+		error = start_cpu(&m->cpus[i]);
 		if (error != 0) {
 			/* Those that never began do not count. */
 			atomic_fetch_sub(&m->running, m->ncpus - i);
-			return (-error);
+			return (error);
 		}
-		m->cpus[i].started = true;
 	}
 	return (0);
 }
@@ -157,7 +240,9 @@ machine_join_cpus(struct machine *m)
 {
 	unsigned i;
 
-	for (i = 0; i < m->ncpus; i++)
+	for (i = 0; i < m->ncpus; i++) {
 		if (m->cpus[i].started)
 			(void)pthread_join(m->cpus[i].thread, NULL);
+		m->cpus[i].started = false;
+	}
 }

@@ -11,7 +11,8 @@
  *
  * Threads: vm_create() and vm_destroy() are the owner's. A vcpu is run by
  * one thread at a time; its registers may be read and written only while
- * vcpu_run() is not executing it. vcpu_kick(), vm_suspend(), vm_msi(),
+ * vcpu_run() is not executing it; RIP also by an upcall of its own, which gets
+ * the instruction that accesses. vcpu_kick(), vm_suspend(), vm_msi(),
  * vm_extint() and vm_nmi() may be called from any thread at any time.
  * Functions return 0 or -errno unless they say otherwise.
  */

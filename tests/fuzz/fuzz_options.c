@@ -2,6 +2,8 @@
 /* A command line: words end with a newline or NUL. */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "config/options.h"
 #include "fuzz.h"
@@ -43,15 +45,47 @@ static void
 values(const char *s)
 {
 	uint64_t v;
+	uint64_t set[CONFIG_HOST_CPUS / 64];
 	bool b;
 	int error;
 
+	error = config_parse_cpuset(s, set);
+	FUZZ_CHECK(error == 0 || error == -EINVAL);
 	error = config_parse_bool(s, &b);
 	FUZZ_CHECK(error == 0 || error == -EINVAL);
 	error = config_parse_uint(s, &v);
 	FUZZ_CHECK(error == 0 || error == -EINVAL || error == -ERANGE);
 	error = config_parse_size(s, &v);
 	FUZZ_CHECK(error == 0 || error == -EINVAL || error == -ERANGE);
+}
+
+/* The same bytes as a file for -k. */
+static void
+file(const uint8_t *data, size_t size, FILE *out)
+{
+	struct config_error err = {""};
+	char path[32];
+	char *argv[] = {(char *)(uintptr_t)"lhyve", (char *)(uintptr_t)"-k",
+	    path, (char *)(uintptr_t)"vm0", NULL};
+	struct config *cfg;
+	int fd, ret;
+
+	fd = memfd_create("conf", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size ||
+	    config_create(&cfg) != 0)
+		abort();
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ret = options_parse(cfg, 4, argv, &devs, out, &err);
+	FUZZ_CHECK(ret == 0 || ret == -EINVAL);
+	FUZZ_CHECK(ret == 0 || err.msg[0] != '\0');
+	for (const char *p = err.msg; *p != '\0'; p++)
+		FUZZ_CHECK((unsigned char)*p >= ' ');
+	if (ret == 0) {
+		(void)config_walk(cfg, see, cfg);
+		config_dump(cfg, out);
+	}
+	config_destroy(cfg);
+	(void)close(fd);
 }
 
 int
@@ -86,6 +120,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (int i = 1; i < argc; i++)
 		values(argv[i]);
+	file(data, size, out);
 	config_destroy(cfg);
 	(void)fclose(out);
 	free(copy);

@@ -27,6 +27,22 @@ class Files(NamedTuple):
     release: str  # of the kernel
 
 
+@pytest.fixture(scope="session", autouse=True)
+def rundir():
+    """Names of this suite's machines are its own: others may run vm0."""
+    with tempfile.TemporaryDirectory(prefix="lhyve-run-") as tmp:
+        os.chmod(tmp, 0o1777)
+        os.environ["LHYVE_RUNDIR"] = tmp
+        yield pathlib.Path(tmp)
+
+
+@pytest.fixture(autouse=True)
+def empty_rundir(rundir):
+    """No directory of a test before, of another user even."""
+    for name in os.listdir(rundir):
+        shutil.rmtree(rundir / name)
+
+
 @pytest.fixture(scope="session")
 def files():
     """The files, copied to where an unprivileged user can read them."""
@@ -93,3 +109,27 @@ def firmware(files):
     yield make
     for m in made:
         m.close()
+
+
+@pytest.fixture
+def ending(files, tmp_path):
+    """Makes machines with guest/ends.asm as their ROM: what it does, then
+    options; ends those that a test leaves."""
+    made = []
+
+    def make(what, *options, **kwargs):
+        made.append(Firmware(files, ends_rom(tmp_path, what), *options,
+                             **kwargs))
+        return made[-1]
+
+    yield make
+    for m in made:
+        m.close()
+
+
+def ends_rom(tmp_path, what):
+    source = pathlib.Path(__file__).parent / "guest" / "ends.asm"
+    rom = tmp_path / f"rom-{what.partition('=')[0]}"
+    subprocess.run(["nasm", "-f", "bin", "-o", rom, f"-DDO_{what}", source],
+                   check=True)
+    return rom

@@ -32,6 +32,14 @@ def unprivileged():
             "--clear-groups"]
 
 
+def wait_for(what):
+    """Until it is true, which takes no more than a moment."""
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 class Console:
     """A command on a terminal of its own.
 
@@ -156,10 +164,17 @@ class Machine(Console):
 class Firmware(Console):
     """lhyve with a boot ROM, and nothing else unless the options say so."""
 
-    def __init__(self, files, rom, *options, memory="64M"):
-        super().__init__([files.lhyve, *PC, "-m", memory,
-                          "-l", "com1,stdio", *engine(),
-                          "-l", f"bootrom,{rom}", *options, "vm0"])
+    def __init__(self, files, rom, *options, memory="64M", name="vm0",
+                 com1="stdio", prefix=(), env=None):
+        super().__init__([*prefix, files.lhyve, *PC, "-m", memory,
+                          "-l", f"com1,{com1}", *engine(),
+                          "-l", f"bootrom,{rom}", *options, name],
+                         {**os.environ, **(env or {})})
+
+    def output(self, timeout=REPLY):
+        """Everything until the end, and the status."""
+        status = self.wait(timeout)
+        return (self.tty.buffer or ""), status
 
 
 def engine():

@@ -29,10 +29,15 @@ struct chardev {
 	const struct chardev_ops *ops;
 	void (*ready)(void *arg);
 	void *arg;
+	/* Where it is on the host, for the user: "/dev/pts/3". */
+	char where[128];
 };
 
 /* Sends bytes; returns how many were taken. May wait for a slow receiver,
- * never for one that is gone (bytes are dropped then). Any thread, with no
+ * never for one that is gone (bytes are dropped then). A socket or a
+ * pseudo-terminal is waited for at most half of the time, and 0.5 s in one
+ * piece; for a terminal, 0.25 s. What then has no room is dropped, until
+ * half of what waits has been taken. Any thread, with no
  * lock held that the event loop takes. */
 size_t chardev_write(struct chardev *cd, const void *buf, size_t len);
 /* Fetches what has arrived, at most len bytes; 0: nothing now. Never waits.
@@ -45,17 +50,12 @@ void chardev_start(struct chardev *cd, void (*ready)(void *arg), void *arg);
 /* From now on output is dropped; a chardev_write() that waits for a slow
  * receiver returns within 0.1 s. For the end of the machine. Any thread. */
 void chardev_hangup(struct chardev *cd);
-/* The event loop does not run any more, or never again calls `ready`. */
+/* The event loop does not run any more, or never again calls `ready`. A line
+ * that was not hung up gives its peer 0.5 s to read what is left. */
 void chardev_destroy(struct chardev *cd);
 
 /* Swallows output, has no input. 0 or -errno. */
 int chardev_null_create(struct chardev **out);
-
-/* A TCP server at an IPv4 address and port, for one client at a time; the
- * next waits. Without one output is lost. 0 or -errno (-EINVAL: no address;
- * -EADDRINUSE, ...). */
-int chardev_tcp_create(struct chardev **out, struct mevent_loop *loop,
-    const char *address, uint16_t port);
 
 struct chardev_stdio_config {
 	struct mevent_loop *loop;
@@ -72,7 +72,26 @@ struct chardev_stdio_config {
  * One at a time: -EBUSY. 0 or -errno. */
 int chardev_stdio_create(
     struct chardev **out, const struct chardev_stdio_config *cfg);
-/* Puts the terminal back as it was. Async-signal-safe, may be called at any
+/*
+ * A serial line to the host. Each keeps what the receiver has not taken yet
+ * (CHARDEV_LINE_BUF bytes). 0 or -errno.
+ */
+#define CHARDEV_LINE_BUF 262144u
+/* A terminal device; raw until the end. -ENOTTY: it is none. */
+int chardev_tty_create(
+    struct chardev **out, struct mevent_loop *loop, const char *path);
+/* A new pseudo-terminal; `where` is its other end's name. */
+int chardev_pty_create(struct chardev **out, struct mevent_loop *loop);
+/* Listens at "ip:port" or "[ip6]:port"; one peer at a time, others are
+ * turned away. -EINVAL: no such address. */
+int chardev_tcp_create(
+    struct chardev **out, struct mevent_loop *loop, const char *addr);
+/* The same at a path. The socket is removed by destroy, and one that nobody
+ * listens to is replaced. -EADDRINUSE, -ENAMETOOLONG and so on. */
+int chardev_unix_create(
+    struct chardev **out, struct mevent_loop *loop, const char *path);
+
+/* Puts all terminals back as they were. Async-signal-safe, may be called at any
  * time and more than once; also done by atexit. */
 void chardev_stdio_restore(void);
 

@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <termios.h>
 #include <unistd.h>
 
-#include "backend/chardev/chardev.h"
+#include "backend/chardev/term.h"
 #include "base/log.h"
 #include "base/mevent.h"
 
@@ -36,60 +35,8 @@ struct stdio {
 	atomic_bool dead; /* nobody will read the output */
 };
 
-/*
- * What a signal handler or exit() needs to give the terminal back: a
- * process has one, and a handler has no argument.
- */
-static struct termios term_saved;
-static atomic_int term_fd = -1;
+/* A process has one. */
 static atomic_flag term_used = ATOMIC_FLAG_INIT;
-
-/* Without stopping a process in the background. Async-signal-safe. */
-static int
-term_set(int fd, const struct termios *t)
-{
-	sigset_t set, old;
-	int rc;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTTOU);
-	pthread_sigmask(SIG_BLOCK, &set, &old);
-	rc = tcsetattr(fd, TCSANOW, t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return (rc);
-}
-
-void
-chardev_stdio_restore(void)
-{
-	int saved = errno, fd = atomic_exchange(&term_fd, -1);
-
-	if (fd >= 0) {
-		term_set(fd, &term_saved);
-		log_set_raw(false);
-	}
-	errno = saved;
-}
-
-static void
-term_raw(int fd)
-{
-	struct termios raw;
-
-	if (tcgetattr(fd, &term_saved) != 0)
-		return;
-	raw = term_saved;
-	cfmakeraw(&raw);
-	raw.c_cflag |= CLOCAL;
-	raw.c_cc[VMIN] = 1;
-	raw.c_cc[VTIME] = 0;
-	/* First the way back, then the change. */
-	atomic_store(&term_fd, fd);
-	if (term_set(fd, &raw) != 0)
-		atomic_store(&term_fd, -1);
-	else
-		log_set_raw(isatty(STDERR_FILENO));
-}
 
 static size_t
 stdio_write(struct chardev *cd, const uint8_t *buf, size_t len)
@@ -315,8 +262,10 @@ stdio_destroy(struct chardev *cd)
 	mevent_remove(s->ev);
 	if (s->kickfd >= 0)
 		close(s->kickfd);
-	if (s->tty)
-		chardev_stdio_restore();
+	if (s->tty) {
+		term_restore(s->cfg.in_fd);
+		log_set_raw(false);
+	}
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 	atomic_flag_clear(&term_used);
@@ -352,9 +301,8 @@ chardev_stdio_create(
 	signal(SIGPIPE, SIG_IGN);
 	s->tty = cfg->in_fd >= 0 && isatty(cfg->in_fd);
 	if (s->tty) {
-		/* May be registered more than once; it does no harm. */
-		atexit(chardev_stdio_restore);
-		term_raw(cfg->in_fd);
+		if (term_raw(cfg->in_fd) == 0)
+			log_set_raw(isatty(STDERR_FILENO));
 	}
 	*out = &s->cd;
 	return (0);

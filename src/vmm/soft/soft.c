@@ -77,7 +77,7 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	vtimer_arm(&cpu->lapic_timer, VCLOCK_NEVER);
 	lapic_reset(&cpu->lapic,
 	    cpuid_apicid(&cpu->vm->cpuid.topology, cpu->id), cpu->id == 0,
-	    false);
+	    cpu->vm->x2apic);
 	soft_tlb_flush(cpu, true);
 	soft_update_mode(cpu);
 }
@@ -178,6 +178,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->no_link = cfg->soft_no_link;
 	vm->no_tlb = cfg->soft_no_tlb;
 	vm->one_insn = cfg->soft_one_insn;
+	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
 	if (cfg->cores != 0)
 		topo = (struct cpuid_topology){
@@ -510,6 +511,7 @@ soft_run(void *priv, unsigned id, struct vm_exit *exit)
 		;
 	soft_fpu_leave(cpu);
 	soft_run_end(cpu);
+	cpu->host_ret = 0;
 	exit->rip = cpu->rip;
 	soft_signal_leave(&sig);
 	return (0);
@@ -578,13 +580,29 @@ plain_reg(struct soft_cpu *cpu, enum vm_reg reg)
 	}
 }
 
+/* RIP is known by the host's return address while an upcall is made from
+ * translated code, which goes on there: soft_sync_rip() would forget it. */
+static uint64_t
+get_rip(struct soft_cpu *cpu)
+{
+	struct block *b = NULL;
+
+	if (cpu->host_ret != 0)
+		b = soft_block_at(cpu->vm, cpu->host_ret - 1);
+	if (b == NULL)
+		return (cpu->rip);
+	return (b->pc + soft_insn_at(b, cpu->host_ret - 1)->guest);
+}
+
 static int
 soft_get_reg(void *priv, unsigned id, enum vm_reg reg, uint64_t *val)
 {
 	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
 	uint64_t *p = plain_reg(cpu, reg);
 
-	if (p != NULL)
+	if (reg == VM_REG_RIP)
+		*val = get_rip(cpu);
+	else if (p != NULL)
 		*val = *p;
 	else if (reg == VM_REG_RFLAGS)
 		*val = soft_get_rflags(cpu);

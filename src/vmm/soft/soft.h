@@ -363,6 +363,7 @@ struct soft_vm {
 	void *ops_arg;
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
+	bool x2apic; /* local APICs start in x2APIC mode */
 	bool intel; /* vendor: they differ in a few instructions */
 	bool isa_off[192]; /* ZYDIS_ISA_SET_*: not announced, see isa.c */
 	unsigned ncpus;

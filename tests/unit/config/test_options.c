@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -74,8 +76,12 @@ static const struct {
     {"-m", "-m: its argument is missing; use -m size[K|M|G|T]"},
     {"-s", "-s: its argument is missing; use -s slot,device[,conf]|help"},
     /* bhyve's, not there yet */
-    {"-u vm0", "-u: not there yet; leave it out"},
     {"-G 1234 vm0", "-G 1234: not there yet; leave it out"},
+    {"-G w:1234 vm0", "-G w:1234: not there yet; leave it out"},
+    {"-r file vm0", "-r file: not there yet; leave it out"},
+    {"-W vm0", "-W: not there yet; leave it out"},
+    {"-M vm0", "-M: not there yet; leave it out"},
+    {"-AHPwWu vm0", "-W: not there yet; leave it out"},
     {"-U x vm0",
 	"-U x: not a UUID; use 8-4-4-4-12 hexadecimal digits with \"-\" "
 	"between"},
@@ -83,11 +89,10 @@ static const struct {
 	"-o uuid=00010203-0405-0607-0809-0a0b0c0d0e0g: not a UUID; use "
 	"8-4-4-4-12 hexadecimal digits with \"-\" between"},
     {"-o system.serial_number=a\tb vm0",
-	"-o system.serial_number=a\tb: not one line of up to 1024 bytes; "
+	"-o system.serial_number=a?b: not one line of up to 1024 bytes; "
 	"shorten it or leave control characters out"},
     {"-o x86.mptable=maybe vm0",
 	"-o x86.mptable=maybe: not a boolean; use true or false"},
-    {"-AHPwu vm0", "-w: not there yet; leave it out"},
     /* domains */
     {"-n 0 vm0",
 	"-n 0: the domain has no cpus; use id=N,size=SIZE,cpus=LIST, LIST "
@@ -157,22 +162,107 @@ static const struct {
     {"-c 65 vm0", "-c: 65 processors are too many; use at most 64"},
     {"-c cores=8,sockets=16 vm0",
 	"-c: 128 processors are too many; use at most 64"},
-    {"-c 0 vm0", "-c cpus=0: not a number from 1 to 65535"},
-    {"-c 65536 vm0", "-c cpus=65536: not a number from 1 to 65535"},
-    {"-c 1x vm0", "-c cpus=1x: not a number from 1 to 65535"},
+    {"-c 0 vm0",
+	"-c 0: cpus=0: not a number from 1 to 65535"},
+    {"-c 65536 vm0",
+	"-c 65536: cpus=65536: not a number from 1 to 65535"},
+    {"-c 1x vm0",
+	"-c 1x: cpus=1x: not a number from 1 to 65535"},
+    {"-c -1 vm0",
+	"-c -1: cpus=-1: not a number from 1 to 65535"},
+    {"-c +1 vm0",
+	"-c +1: cpus=+1: not a number from 1 to 65535"},
+    {"-c 4294967297 vm0",
+	"-c 4294967297: cpus=4294967297: not a number from 1 to 65535"},
+    {"-c 18446744073709551617 vm0",
+	"-c 18446744073709551617: cpus=18446744073709551617: not a number "
+	"from 1 to 65535"},
+    {"-c cpus= vm0",
+	"-c cpus=: cpus=: not a number from 1 to 65535"},
+    {"-c 1,cores=0 vm0",
+	"-c 1,cores=0: cores=0: not a number from 1 to 65535"},
+    {"-c 1,threads=x vm0",
+	"-c 1,threads=x: threads=x: not a number from 1 to 65535"},
+    {"-c sockets=1,cores=,threads=2 vm0",
+	"-c sockets=1,cores=,threads=2: cores=: not a number from 1 to 65535"},
+    {"-c cores=0x10000 vm0",
+	"-c cores=0x10000: cores=0x10000: not a number from 1 to 65535"},
+    {"-c cores=1=1 vm0",
+	"-c cores=1=1: cores=1=1: not a number from 1 to 65535"},
     {"-c cpus=4,cores=3 vm0",
 	"-c: topology (1 sockets, 3 cores, 1 threads) does not match 4 cpus; "
 	"make the product equal"},
-    {"-c 1,foo=2 vm0", "-c 1,foo=2: invalid cpu topology; use "
-		       "[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
-    {"-c 1,, vm0", "-c 1,,: invalid cpu topology; use "
-		   "[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
-    {"-c 1, vm0", "-c 1,: invalid cpu topology; use "
-		  "[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
-    {"-c cpus= vm0", "-c cpus=: invalid cpu topology; use "
-		     "[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
-    {"-c cpu=1 vm0", "-c cpu=1: invalid cpu topology; use "
-		     "[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c sockets=65535,cores=65535,threads=65535 vm0",
+	"-c: 281462092005375 processors are too many; use at most 64"},
+    {"-c 1,, vm0",
+	"-c 1,,: invalid cpu topology: there is nothing between two "
+	"commas, before the first or after the last; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c 1, vm0",
+	"-c 1,: invalid cpu topology: there is nothing between two "
+	"commas, before the first or after the last; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c , vm0",
+	"-c ,: invalid cpu topology: there is nothing between two "
+	"commas, before the first or after the last; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c ,1 vm0",
+	"-c ,1: invalid cpu topology: there is nothing between two "
+	"commas, before the first or after the last; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c 1,,cores=1 vm0",
+	"-c 1,,cores=1: invalid cpu topology: there is nothing between two "
+	"commas, before the first or after the last; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c ,, vm0",
+	"-c ,,: invalid cpu topology: there is nothing between two "
+	"commas, before the first or after the last; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c 1,foo=2 vm0",
+	"-c 1,foo=2: invalid cpu topology: unknown word \"foo\"; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c cpu=1 vm0",
+	"-c cpu=1: invalid cpu topology: unknown word \"cpu\"; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c 1,Cores=2 vm0",
+	"-c 1,Cores=2: invalid cpu topology: unknown word \"Cores\"; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    {"-c =1 vm0",
+	"-c =1: invalid cpu topology: unknown word \"\"; use "
+	"[[cpus=]n][,sockets=n][,cores=n][,threads=n]"},
+    /* pinning */
+    {"-p 0 vm0",
+	"-p 0: invalid cpuset configuration: vcpu is not a number from 0 to "
+	"63; use vcpu:hostcpu"},
+    {"-p 64:0 vm0",
+	"-p 64:0: invalid cpuset configuration: vcpu is not a number from 0 "
+	"to 63; use vcpu:hostcpu"},
+    {"-p -1:0 vm0",
+	"-p -1:0: invalid cpuset configuration: vcpu is not a number from 0 "
+	"to 63; use vcpu:hostcpu"},
+    {"-p 0: vm0",
+	"-p 0:: invalid cpuset configuration: hostcpu is not a number from 0 "
+	"to 1023; use vcpu:hostcpu"},
+    {"-p 0:1024 vm0",
+	"-p 0:1024: invalid cpuset configuration: hostcpu is not a number "
+	"from 0 to 1023; use vcpu:hostcpu"},
+    {"-p 0:1,2 vm0",
+	"-p 0:1,2: invalid cpuset configuration: hostcpu is not a number "
+	"from 0 to 1023; use vcpu:hostcpu"},
+    {"-p 0:4294967296 vm0",
+	"-p 0:4294967296: invalid cpuset configuration: hostcpu is not a "
+	"number from 0 to 1023; use vcpu:hostcpu"},
+    {"-p 2:0 -c 2 vm0",
+	"-p vcpu.2.cpuset=0: there is no vcpu 2; the last one is 1"},
+    {"-o vcpu.0.cpuset=3-1 vm0",
+	"-o vcpu.0.cpuset=3-1: not processors of the host; use numbers and "
+	"ranges from 0 to 1023, as in 0-3,5"},
+    {"-o vcpu.0.cpuset=0, vm0",
+	"-o vcpu.0.cpuset=0,: not processors of the host; use numbers and "
+	"ranges from 0 to 1023, as in 0-3,5"},
+    {"-o vcpu.x.cpuset=0 vm0",
+	"-o vcpu.x.cpuset=0: unknown variable; did you mean "
+	"\"vcpu.#.cpuset\"?"},
     /* slots */
     {"-s 3,foo vm0",
 	"pci slot 0:3: unknown device \"foo\"; lhyve -s help lists the "
@@ -222,6 +312,9 @@ static const struct {
 	"-o pci.0.3.0.path=x: the slot has no device; set pci.0.3.0.device"},
     {"-s 3,disk -o pci.0.3.0.size=x vm0",
 	"-o pci.0.3.0.size=x: disk has no option \"size\"; leave it out"},
+    {"-s 3,disk -o pci.0.3.0.pth=x vm0",
+	"-o pci.0.3.0.pth=x: disk has no option \"pth\"; did you mean "
+	"\"path\"?"},
     {"-o pci.0.03.0.device=lpc vm0",
 	"-o pci.0.03.0.device=lpc: not a PCI slot; use "
 	"pci.BUS.SLOT.FUNCTION.device"},
@@ -281,6 +374,20 @@ static const struct {
 	"-o engine=so: no such choice; use one of: auto soft kvm"},
     {"-o soft.tlb=maybe vm0",
 	"-o soft.tlb=maybe: not a boolean; use true or false"},
+    {"-o x86.strictmsr=2 vm0",
+	"-o x86.strictmsr=2: not a boolean; use true or false"},
+    {"-o x86.strictsmr=1 vm0",
+	"-o x86.strictsmr=1: unknown variable; did you mean "
+	"\"x86.strictmsr\"?"},
+    {"-o reboot=maybe vm0",
+	"-o reboot=maybe: no such choice; use one of: exit internal"},
+    {"-o memory.size.x=1 vm0",
+	"-o memory.size.x=1: unknown variable; did you mean "
+	"\"memory.size\"?"},
+    {"-o kernel=a\033[2Jb\n\177 -z", "-z: unknown option; lhyve -h lists "
+				     "the options"},
+    {"-m 1\n2\033 vm0",
+	"-m 1?2?: invalid memsize; use a number with suffix K, M, G or T"},
     {"-o kernel=%(nope) vm0",
 	"%(nope): no such variable is set; set it with -o nope=value"},
 };
@@ -357,7 +464,28 @@ test_right(void **state)
 	    {"-A vm0", "acpi_tables", "true"},
 	    {"-o acpi_tables=off vm0", "acpi_tables", "off"},
 	    {"-c 1 vm0", "cpus", "1"},
-	    {"-c _ vm0", "cpus", ""},
+	    {"-c 2 -c cores=2 vm0", "cores", "2"},
+	    {"-I vm0", "name", "vm0"},
+	    {"-a vm0", "x86.x2apic", "false"},
+	    {"-x vm0", "x86.x2apic", "true"},
+	    {"-ax vm0", "x86.x2apic", "true"},
+	    {"-xa vm0", "x86.x2apic", "false"},
+	    {"-C vm0", "memory.guest_in_core", "true"},
+	    {"-D vm0", "destroy_on_poweroff", "true"},
+	    {"-e vm0", "x86.strictio", "true"},
+	    {"-S vm0", "memory.wired", "true"},
+	    {"vm0", "rtc.use_localtime", "true"},
+	    {"-u vm0", "rtc.use_localtime", "false"},
+	    {"vm0", "x86.strictmsr", "true"},
+	    {"-w vm0", "x86.strictmsr", "false"},
+	    {"-w -o x86.strictmsr=1 vm0", "x86.strictmsr", "1"},
+	    {"-p 0:1 vm0", "vcpu.0.cpuset", "1"},
+	    {"-c 2 -p 1:08 -p 1:0 vm0", "vcpu.1.cpuset", "8,0"},
+	    {"-o vcpu.0.cpuset=0-3,5 -p 0:2 vm0", "vcpu.0.cpuset", "2"},
+	    {"-p 0:2 -o vcpu.0.cpuset=0-3,5 vm0", "vcpu.0.cpuset", "0-3,5"},
+	    {"-o pci.0.3.0.device=disk -o pci.0.3.0.path=x "
+	     "-s 3,hostbridge vm0",
+		"pci.0.3.0.device", "hostbridge"},
 	    {"-c sockets=1,cores=1,threads=1 vm0", "cores", "1"},
 	    {"-s 3,hostbridge vm0", "pci.0.3.0.device", "hostbridge"},
 	    {"-s 3:4,hostbridge vm0", "pci.0.3.4.device", "hostbridge"},
@@ -442,6 +570,226 @@ test_table(void **state)
 			assert_non_null(config_var_find(d->var));
 }
 
+/* A -c says all of the topology, whatever was said before. */
+static void
+test_topology(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned sockets, cores, threads;
+	} t[] = {
+	    {"vm0", 1, 1, 1},
+	    {"-c _ vm0", 1, 1, 1},
+	    {"-c 4 vm0", 4, 1, 1},
+	    {"-c 4 -c _ vm0", 1, 1, 1},
+	    {"-c cores=2,threads=2 -c 2 vm0", 2, 1, 1},
+	    {"-c 4,cores=2 vm0", 2, 2, 1},
+	    {"-c sockets=2,cores=3,threads=4 vm0", 2, 3, 4},
+	    {"-c 0x10,threads=010 vm0", 2, 1, 8},
+	    {"-c 2,threads=2,cpus=4 vm0", 2, 1, 2},
+	};
+	struct config_topology topo;
+	struct config_error err;
+	struct config *cfg;
+	char *out;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		if (parse(t[i].line, &cfg, &out, &err) != 0)
+			fail_msg("\"%s\": %s", t[i].line, err.msg);
+		assert_int_equal(config_topology(cfg, &topo, &err), 0);
+		assert_int_equal(topo.sockets, t[i].sockets);
+		assert_int_equal(topo.cores, t[i].cores);
+		assert_int_equal(topo.threads, t[i].threads);
+		free(out);
+		config_destroy(cfg);
+	}
+}
+
+static void
+test_cpuset(void **state)
+{
+	uint64_t set[CONFIG_HOST_CPUS / 64];
+
+	(void)state;
+	assert_int_equal(config_parse_cpuset("0-3,5,64,1023", set), 0);
+	assert_int_equal(set[0], 0x2f);
+	assert_int_equal(set[1], 1);
+	assert_int_equal(set[15], UINT64_C(1) << 63);
+	assert_int_equal(config_parse_cpuset("", set), -EINVAL);
+	assert_int_equal(config_parse_cpuset("1 ", set), -EINVAL);
+	assert_int_equal(config_parse_cpuset("1024", set), -EINVAL);
+	assert_int_equal(config_parse_cpuset("1-", set), -EINVAL);
+}
+
+/* -k: what is in the file, what the command line becomes, the message. */
+static const struct {
+	const char *text, *line, *msg;
+} files[] = {
+    {"name=vm1\n", "-k %s", NULL},
+    {"# nothing\n\n  \t# more\nname=vm1", "-k %s", NULL},
+    {"\tname=vm1\r\n", "-k %s", NULL},
+    {"name=vm2\n", "-k %s vm1", NULL},
+    {"name=vm2\n", "-k %s -o name=vm1", NULL},
+    {"name=vm1\nmemory.size=1%(memory.wired)\n", "-m 1G -k %s",
+	"-k memory.size=1false: invalid memsize; use a number with suffix K, "
+	"M, G or T"},
+    {"memory.size=1G\nmemory.size=2G\nname=vm1\n", "-k %s -m 3G", NULL},
+    {"name", "-k %s",
+	"-k %s: line 1: \"name\": there is no =; write variable=value"},
+    {"name=x\n\n=x\n", "-k %s",
+	"-k %s: line 3: \"=x\": there is no name; write variable=value"},
+    {"nmae=x\n", "-k %s",
+	"-k %s: line 1: nmae=x: unknown variable; did you mean \"name\"?"},
+    {"kernel =x\n", "-k %s",
+	"-k %s: line 1: kernel =x: unknown variable; did you mean "
+	"\"kernel\"?"},
+    {"#\nlpc.com1.pth=x\n", "-k %s",
+	"-k %s: line 2: lpc.com1.pth=x: unknown variable; did you mean "
+	"\"lpc.com1.path\"?"},
+    {"pci.0.32.0.device=lpc\n", "-k %s",
+	"-k %s: line 1: pci.0.32.0.device=lpc: not a PCI slot; use "
+	"pci.BUS.SLOT.FUNCTION.device"},
+    {"pci.0.3.0.device=lcp\n", "-k %s vm0",
+	"pci slot 0:3: unknown device \"lcp\"; lhyve -s help lists the "
+	"devices"},
+    {"name..x=1\n", "-k %s",
+	"-k %s: line 1: name..x=1: unknown variable; lhyve -h lists them"},
+    {"engine=\n", "-k %s vm0",
+	"-k engine=: no such choice; use one of: auto soft kvm"},
+    {"cpus=0\n", "-k %s vm0",
+	"-k cpus=0: not a number from 1 to 65535"},
+    {"cpus=\n", "-k %s vm0", "-k cpus=: not a number from 1 to 65535"},
+    {"kernel=%(a\n", "-k %s vm0",
+	"\"%(a\": % begins a reference; write %(name), or %% for a percent "
+	"sign"},
+    {"kernel=%(initrd)\ninitrd=%(kernel)\n", "-k %s vm0", ""},
+    {"name=a\rb\n", "-k %s",
+	"the machine's name has a control character; use letters and digits"},
+};
+
+/* Replaces %s, once; the result is the caller's. */
+static char *
+with_name(const char *s, const char *name)
+{
+	const char *p = strstr(s, "%s");
+	char *out;
+
+	if (p == NULL)
+		return (strdup(s));
+	if (asprintf(&out, "%.*s%s%s", (int)(p - s), s, name, p + 2) < 0)
+		return (NULL);
+	return (out);
+}
+
+static void
+test_files(void **state)
+{
+	char name[] = "/tmp/lhyve-config-XXXXXX", *out, *line, *msg;
+	struct config_error err;
+	struct config *cfg;
+	size_t i, len;
+	int fd, ret;
+
+	(void)state;
+	fd = mkstemp(name);
+	assert_true(fd >= 0);
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		len = strlen(files[i].text);
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, files[i].text, len, 0), len);
+		line = with_name(files[i].line, name);
+		ret = parse(line, &cfg, &out, &err);
+		if (files[i].msg == NULL) {
+			if (ret != 0)
+				fail_msg("\"%s\": %s", files[i].text, err.msg);
+			assert_string_equal(config_get(cfg, "name"), "vm1");
+			if (strstr(line, "3G") != NULL)
+				assert_string_equal(
+				    config_get(cfg, "memory.size"), "3G");
+		} else {
+			msg = with_name(files[i].msg, name);
+			assert_int_equal(ret, -EINVAL);
+			if (msg[0] == '\0' ? strstr(err.msg, "circle") == NULL :
+					     strcmp(err.msg, msg) != 0)
+				fail_msg("\"%s\": \"%s\"\nwant \"%s\"",
+				    files[i].text, err.msg, msg);
+			free(msg);
+		}
+		free(line);
+		free(out);
+		config_destroy(cfg);
+	}
+	/* No text at all, and too much of it. */
+	assert_int_equal(pwrite(fd, "\0", 1, 0), 1);
+	line = with_name("-k %s vm0", name);
+	assert_int_equal(parse(line, &cfg, &out, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "no text"));
+	free(out);
+	config_destroy(cfg);
+	assert_int_equal(ftruncate(fd, (1 << 20) + 1), 0);
+	assert_int_equal(parse(line, &cfg, &out, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "more than 1 MiB"));
+	free(out);
+	config_destroy(cfg);
+	free(line);
+	(void)close(fd);
+	(void)unlink(name);
+	/* Neither hangs. */
+	assert_int_equal(mkfifo(name, 0600), 0);
+	line = with_name("-k %s vm0", name);
+	assert_int_equal(parse(line, &cfg, &out, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "not a regular file"));
+	free(line);
+	free(out);
+	config_destroy(cfg);
+	(void)unlink(name);
+	assert_int_equal(parse("-k /dev/zero vm0", &cfg, &out, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "not a regular file"));
+	free(out);
+	config_destroy(cfg);
+}
+
+/* What config.dump prints is a file for -k with the same meaning. */
+static void
+test_dump_again(void **state)
+{
+	char name[] = "/tmp/lhyve-config-XXXXXX", *out, *one, *two, *line;
+	struct config_error err;
+	struct config *cfg;
+	size_t len;
+	FILE *f;
+	int fd;
+
+	(void)state;
+	assert_int_equal(parse("-c 4,cores=2 -p 3:0 -s 31,lpc -s 3,disk,a%%(b "
+			       "-l com1,x -uwx -o cmdline=50%% vm7",
+			     &cfg, &out, &err), 0);
+	free(out);
+	assert_string_equal(config_get(cfg, "cmdline"), "50%");
+	f = open_memstream(&one, &len);
+	config_dump(cfg, f);
+	(void)fclose(f);
+	config_destroy(cfg);
+	fd = mkstemp(name);
+	assert_int_equal(write(fd, one, len), len);
+	(void)close(fd);
+	line = with_name("-k %s", name);
+	if (parse(line, &cfg, &out, &err) != 0)
+		fail_msg("%s", err.msg);
+	free(out);
+	free(line);
+	f = open_memstream(&two, &len);
+	config_dump(cfg, f);
+	(void)fclose(f);
+	assert_string_equal(one, two);
+	config_destroy(cfg);
+	free(one);
+	free(two);
+	(void)unlink(name);
+}
+
 /* The name may be missing where nothing is going to run. */
 static void
 test_dump(void **state)
@@ -461,11 +809,15 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_wrong),
-    cmocka_unit_test(test_values),
+	    cmocka_unit_test(test_values),
 	    cmocka_unit_test(test_right),
 	    cmocka_unit_test(test_lists),
 	    cmocka_unit_test(test_table),
 	    cmocka_unit_test(test_dump),
+	    cmocka_unit_test(test_dump_again),
+	    cmocka_unit_test(test_topology),
+	    cmocka_unit_test(test_cpuset),
+	    cmocka_unit_test(test_files),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The options about processors: what a guest sees and how it ends."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from console import wait_for
+from kernellog import complaints
+
+
+@pytest.mark.parametrize("what, status", [
+    ("RESET", 0), ("POWEROFF", 1), ("HALT", 2), ("TRIPLE", 3),
+    ("PORT=in al,dx", 4)])
+def test_exit_status(ending, what, status):
+    """Each of the five, by what a guest does."""
+    m = ending(what, "-e")
+    out, got = m.output()
+    assert out.startswith(">") and got == status
+    assert m.restored()
+
+
+@pytest.mark.parametrize("access, told", [
+    ("in al,dx", "inb"), ("in ax,dx", "inw"), ("in eax,dx", "inl"),
+    ("out dx,al", "outb"), ("out dx,ax", "outw"), ("out dx,eax", "outl")])
+def test_strict_ports(ending, access, told):
+    m = ending(f"PORT={access}", "-e")
+    out, status = m.output()
+    rip = re.fullmatch(
+        rf">lhyve: vcpu 0: Unhandled {told} 0x5550 at 0x([0-9a-f]+)\r\n",
+        out)
+    assert rip and status == 4, out
+    # Behind `cli` and so on, at the access.
+    assert 0xf000 < int(rip.group(1), 16) < 0xf020
+    assert m.restored()
+    assert ending(f"PORT={access}").output() == (">", 0)
+
+
+def test_notify_port(ending):
+    """bhyve's GUEST_NIO_PORT is nobody's, and no fault."""
+    assert ending("NOTIFY", "-e").output() == (">", 0)
+
+
+def test_unknown_msr(ending):
+    assert ending("MSR").output() == (">G", 0)
+    assert ending("MSR", "-w").output() == (">ZW", 0)
+    out, status = ending("MSR", "-o", "x86.verbosemsr=1").output()
+    assert re.fullmatch(
+        r">lhyve: guest: vcpu 0: rdmsr 0x12345 at 0x[0-9a-f]+: #GP\r\nG", out), out
+    assert status == 0
+
+
+def test_apic_mode(ending):
+    assert ending("APIC").output() == (">x", 0)
+    assert ending("APIC", "-a").output() == (">x", 0)
+    assert ending("APIC", "-x").output() == (">X", 0)
+    assert ending("APIC", "-xa").output() == (">x", 0)
+
+
+def test_linux_in_x2apic_mode(machine):
+    m = machine("-x", "-c", "2")
+    log = m.boot()
+    assert "x2apic: enabled by BIOS" in log
+    assert complaints(log) == []
+    assert m.run("nproc") == "2\n"
+
+
+def test_fatal_exit(ending):
+    """Code where nothing is: what happened, where, and all registers."""
+    m = ending("NOWHERE")
+    out, status = m.output()
+    assert status == 4
+    lines = out.replace("\r", "").splitlines()
+    assert re.fullmatch(
+        r"lhyve: vcpu 0: code outside memory at 0x1000 \(physical "
+        r"0xffff1000\) at 0x1000; please report it", lines[0]), out
+    assert lines[1:3] == ["vm exit[0]", "\treason\t\tsoft"]
+    assert "\trip\t\t0x0000000000001000" in lines
+    for name in ("rax", "r15", "rip", "cr0", "cs", "tr", "gdtr"):
+        assert re.search(rf"^{name} |  {name} ", "\n".join(lines), re.M), name
+    assert any(re.match(r"cs +sel 0xf000 base 0x00000000ffff0000", line)
+               for line in lines)
+    assert m.restored()
+
+
+def test_clock(ending):
+    """-u: UTC; otherwise local time, here five hours and a half before."""
+    zone = {"TZ": "XXX-05:30"}
+    utc, status = ending("CLOCK", "-u", env=zone).output()
+    assert status == 0
+    local, _ = ending("CLOCK", env=zone).output()
+    hours = [int(x[1:]) for x in (utc, local)]
+    now = time.gmtime().tm_hour
+    assert (now - hours[0]) % 24 in (0, 1)
+    assert (hours[1] - hours[0]) % 24 in (5, 6)
+
+
+def threads(pid):
+    found = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/comm", encoding="ascii") as f:
+            found[f.read().strip()] = int(tid)
+    return found
+
+
+def test_pinning(ending):
+    host = sorted(os.sched_getaffinity(0))
+    m = ending("SLEEP", "-c", "3", "-p", f"0:{host[-1]}", "-p",
+                 f"1:{host[0]}", "-p", f"1:{host[-1]}")
+    m.expect(">")
+    wait_for(lambda: "vcpu 2" in threads(m.pid))
+    names = threads(m.pid)
+    assert os.sched_getaffinity(names["vcpu 0"]) == {host[-1]}
+    assert os.sched_getaffinity(names["vcpu 1"]) == {host[0], host[-1]}
+    assert os.sched_getaffinity(names["vcpu 2"]) == set(host)
+    m.send("\x01x")
+    assert m.wait() == 1
+
+
+def smaps(pid):
+    """Sizes of the guest's memory, flags, and what is locked of it."""
+    with open(f"/proc/{pid}/smaps", encoding="ascii") as f:
+        entry = re.search(r"lhyve-ram.*?VmFlags: ([a-z ]+)", f.read(), re.S)
+    return entry.group(0), entry.group(1).split()
+
+
+def test_memory_options(ending):
+    m = ending("SLEEP")
+    m.expect(">")
+    entry, flags = smaps(m.pid)
+    assert "dd" in flags and "lo" not in flags
+    m = ending("SLEEP", "-CS", "-m", "16M", name="vm1")
+    m.expect(">")
+    entry, flags = smaps(m.pid)
+    assert "dd" not in flags and "lo" in flags
+    assert re.search(r"Locked: +16384 kB", entry)
+
+
+def counters(text):
+    found = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 2 and words[0] == "lhyve:" and words[2].isdigit():
+            found[words[1]] = [int(w) for w in words[2:]]
+    return found
+
+
+def test_counters_at_the_end(ending):
+    out, status = ending("PORT=in al,dx", "-c", "2", "-o",
+                           "stats=1").output()
+    assert status == 0
+    found = counters(out)
+    assert found["vmexit_suspended"] == [2, 1, 1]
+    assert found["port_in_nobody"] == [1, 1, 0]
+    assert found["port_out"] == [2, 2, 0]  # COM1 and 0xcf9
+    assert found["vmexit_rdmsr"] == [0, 0, 0]
+    assert "lhyve" not in ending("RESET").output()[0]
+    out, _ = ending("MSR", "-H", "-o", "stats=1").output()
+    assert counters(out)["vmexit_rdmsr"] == [1]
+
+
+def test_counters_on_demand(ending):
+    m = ending("SLEEP")
+    m.expect(">")
+    m.proc.send_signal(signal.SIGUSR1)
+    # On a raw terminal, too, each begins a line.
+    m.expect(r"lhyve: counters [^\r]*")
+    m.expect(r"\r\nlhyve: port_out +1\r\n")
+    m.expect(r"\r\nlhyve: guest_notify +0\r\n")
+    assert m.proc.poll() is None
+    m.send("\x01x")
+    assert m.wait() == 1
