@@ -54,7 +54,6 @@ LINES = [
     ("-m", "-m: its argument is missing; use -m size[K|M|G|T]"),
     ("-Hk", "-k: its argument is missing; use -k file"),
     ("-p", "-p: its argument is missing; use -p vcpu:hostcpu"),
-    
     ("-G 1 vm0", f"-G 1: {LATER}"), ("-r f vm0", f"-r f: {LATER}"),
     ("-W vm0", f"-W: {LATER}"), ("-M vm0", f"-M: {LATER}"),
     # Memory
