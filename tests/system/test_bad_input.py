@@ -173,7 +173,7 @@ def test_malformed_variable(files, value):
 
 @pytest.mark.parametrize("slot, culprit", [
     ("3,frobnicator", "frobnicator"), ("32,hostbridge", "32"),
-    ("0:9,hostbridge", "0:9"), ("1:0:0,hostbridge", "1:0:0"),
+    ("0:9,hostbridge", "0:9"), ("256:0:0,hostbridge", "256:0:0"),
     ("x,hostbridge", "x"), ("x", "-s x"), ("3", "-s 3"), ("3,", "-s 3,"),
     ("", "-s")])
 def test_bad_slot(files, slot, culprit):
