@@ -69,7 +69,7 @@ pci_intr_config(struct pci_dev *dev)
 		ctrl = pci_cfg_get(dev, cap + MSI_CTRL, 2);
 		in->msi_on = (ctrl & MSI_ENABLE) != 0;
 		log2 = ctrl >> MSI_MME & 7;
-		in->msi_count = log2 < 5 ? 1u << log2 : MSI_MAX;
+		in->msi_count = (uint8_t)(log2 < 5 ? 1u << log2 : MSI_MAX);
 		if (in->msi_count > in->msi_max)
 			in->msi_count = in->msi_max;
 		in->msi_addr = pci_cfg_get(dev, cap + MSI_ADDR, 4) |
