@@ -105,7 +105,8 @@ machine_add_mptable(struct machine *m, const struct acpi_config *ac)
 	    .sci_irq = ac->sci_irq,
 	};
 
-	if (!config_bool(m->cfg, "x86.mptable", true))
+	/* The copy of a ROM has its entry points where the table would lie. */
+	if (!config_bool(m->cfg, "x86.mptable", true) || gmem_rom(m->gmem) != 0)
 		return (0);
 	for (size_t i = 0; i < ac->nroots; i++)
 		if (ac->roots[i].bus == 0) {

@@ -34,6 +34,7 @@ def rundir():
         os.chmod(tmp, 0o1777)
         os.environ["LHYVE_RUNDIR"] = tmp
         yield pathlib.Path(tmp)
+        shutil.rmtree(tmp + "-nobody", ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -28,8 +28,12 @@ def unprivileged():
     """What to put in front of a command so that it runs without root."""
     if os.getuid() != 0:
         return []
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
-            "--clear-groups"]
+    # Machines of root's have made folders of theirs in the other place.
+    rundir = os.environ["LHYVE_RUNDIR"] + "-nobody"
+    os.makedirs(rundir, exist_ok=True)
+    os.chown(rundir, NOBODY, NOBODY)
+    return ["env", f"LHYVE_RUNDIR={rundir}", "setpriv",
+            f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
 
 def wait_for(what):
