@@ -24,16 +24,20 @@ NOBODY = 65534
 PC = ["-A", "-H", "-s", "0,hostbridge", "-s", "31,lpc"]
 
 
-def unprivileged():
-    """What to put in front of a command so that it runs without root."""
+def unprivileged(place=True):
+    """What to put in front of a command so that it runs without root, and
+    with a place of its own for the machines' names."""
     if os.getuid() != 0:
         return []
+    drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
+            "--clear-groups"]
+    if not place:
+        return drop
     # Machines of root's have made folders of theirs in the other place.
     rundir = os.environ["LHYVE_RUNDIR"] + "-nobody"
     os.makedirs(rundir, exist_ok=True)
     os.chown(rundir, NOBODY, NOBODY)
-    return ["env", f"LHYVE_RUNDIR={rundir}", "setpriv",
-            f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return ["env", f"LHYVE_RUNDIR={rundir}", *drop]
 
 
 def wait_for(what):

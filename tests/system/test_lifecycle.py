@@ -113,7 +113,7 @@ def run_unprivileged(files, tmp_path, env):
             files.lhyve, "-m", "16M", "-s", "31,lpc", "-o", "engine=soft",
             "-l", f"bootrom,{rom}", "vm-nobody"]
     return subprocess.run(
-        [*unprivileged(), *argv], env=places(env), stderr=subprocess.PIPE,
+        [*unprivileged(place=False), *argv], env=places(env), stderr=subprocess.PIPE,
         timeout=60, check=False)
 
 
