@@ -406,6 +406,15 @@ alone_end(struct soft_cpu *cpu)
 	soft_world_go(cpu);
 }
 
+static void
+one_step_end(struct soft_cpu *cpu)
+{
+	if (!cpu->one_step)
+		return;
+	cpu->one_step = false;
+	soft_update_mode(cpu);
+}
+
 /* A locked access across pages: the instruction, with the world stopped. */
 static bool
 run_alone(struct soft_cpu *cpu)
@@ -472,15 +481,22 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 	if ((cpu->flags & BF_STEP) && soft_debug_code(cpu))
 		return (true);
 	rearm_keys(cpu);
+	/* What waits behind a shadow comes after one instruction. */
+	if (cpu->shadow && !(cpu->flags & BF_STEP) &&
+	    (cpu->irq_waiting || atomic_load(&cpu->irq_req))) {
+		cpu->one_step = true;
+		cpu->flags |= BF_STEP;
+	}
 	cpu->shadow = cpu->shadow_ss = false;
 	b = soft_find_block(cpu);
-	if (b == NULL)
-		return (!cpu->exit_now);
-	if (cpu->flags & BF_STEP)
-		soft_debug_step(cpu, b->pc + b->len);
-	cpu->rflags &= ~FL_RF; /* for one instruction only */
-	soft_enter(cpu, b->code);
-	return (true);
+	if (b != NULL) {
+		if (cpu->flags & BF_STEP)
+			soft_debug_step(cpu, b->pc + b->len);
+		cpu->rflags &= ~FL_RF; /* for one instruction only */
+		soft_enter(cpu, b->code);
+	}
+	one_step_end(cpu);
+	return (!cpu->exit_now);
 }
 
 static int
@@ -507,6 +523,7 @@ soft_run(void *priv, unsigned id, struct vm_exit *exit)
 			soft_code_unlock(vm);
 		}
 		alone_end(cpu);
+		one_step_end(cpu);
 	}
 	while (one_round(cpu, exit))
 		;

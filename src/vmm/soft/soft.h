@@ -190,6 +190,7 @@ struct soft_cpu {
 	bool tf_step; /* TF was set before the instruction that runs */
 	bool shadow;  /* no interrupts before the next instruction */
 	bool shadow_ss; /* nor debug exceptions */
+	bool one_step; /* BF_STEP is for the instruction in the shadow only */
 	/* DR6 bits for a trap after the instruction; who leaves code by
 	 * soft_unwind() may add some, such as BT. */
 	uint32_t db_hits;
@@ -731,7 +732,8 @@ soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_rdtscp, soft_h_rdpmc, soft_h_rdpid, soft_h_mov_to_cr,
     soft_h_mov_from_cr, soft_h_smsw,
     soft_h_lmsw, soft_h_clts, soft_h_invlpg, soft_h_invpcid, soft_h_wbinvd,
-    soft_h_hlt, soft_h_in, soft_h_out, soft_h_cli, soft_h_sti, soft_h_pushf,
+    soft_h_hlt, soft_h_in, soft_h_out, soft_h_cli, soft_h_sti, soft_h_shadow,
+    soft_h_pushf,
     soft_h_pusha, soft_h_popa, soft_h_bound,
     soft_h_popf, soft_h_stac, soft_h_clac, soft_h_pause, soft_h_set_df;
 /* string.c */
