@@ -225,6 +225,7 @@ struct soft_cpu {
 	_Atomic uint32_t init_req; /* an INIT arrived */
 	_Atomic uint32_t sipi_req; /* a SIPI arrived: vector | 0x100 */
 	_Atomic uint32_t kick_req; /* vcpu_kick() */
+	_Atomic uint32_t a20_req;  /* the A20 gate has moved */
 	_Atomic uint32_t wake;	   /* futex: bumped for a sleeper */
 	bool halt_exit, pause_exit;
 	bool wait_sipi; /* after INIT, until a SIPI */
@@ -376,6 +377,9 @@ struct soft_vm {
 	_Atomic uint32_t ndead;	     /* vcpus that only INIT or NMI wakes */
 	_Atomic uint32_t turn;	     /* for lowest-priority interrupts */
 	_Atomic bool extint;
+	/* Bits that physical addresses of processors have: all, or all but
+	 * A20. */
+	_Atomic uint64_t phys_mask;
 
 	uint8_t *code_rw, *code_rx;
 	size_t code_used;
@@ -488,6 +492,13 @@ void soft_read_va(struct soft_cpu *cpu, uint64_t va, void *buf, unsigned len,
     unsigned m);
 void soft_write_va(struct soft_cpu *cpu, uint64_t va, const void *buf,
     unsigned len, unsigned m);
+/* The bits of a physical address that leave the processor: A20 may not. */
+static inline uint64_t
+soft_phys(const struct soft_cpu *cpu, uint64_t gpa)
+{
+	return (gpa &
+	    atomic_load_explicit(&cpu->vm->phys_mask, memory_order_relaxed));
+}
 /* Raises unless all of [va, va+len) can be written. */
 void soft_probe_write(
     struct soft_cpu *cpu, uint64_t va, unsigned len, unsigned m);
@@ -572,6 +583,8 @@ _Noreturn void soft_raise_pf(
     struct soft_cpu *cpu, uint64_t va, uint32_t error);
 /* Leaves helper code for the dispatcher at cpu->rip. */
 _Noreturn void soft_unwind(struct soft_cpu *cpu);
+/* The same behind the instruction that called out. */
+_Noreturn void soft_unwind_behind(struct soft_cpu *cpu);
 /* Delivers the pending exception. */
 void soft_deliver_exception(struct soft_cpu *cpu);
 /* Interrupts: hardware (soft false) or INT n. */

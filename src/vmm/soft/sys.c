@@ -476,6 +476,8 @@ soft_port_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v)
 	if (vm->ops->port_write != NULL)
 		(void)vm->ops->port_write(
 		    vm->ops_arg, cpu->vcpu, port, size, v);
+	if (atomic_load_explicit(&cpu->a20_req, memory_order_relaxed) != 0)
+		soft_tlb_flush(cpu, true);
 }
 
 /* T0: port, or 0x10000 for DX; T1: size. */
@@ -502,6 +504,9 @@ soft_h_out(struct soft_cpu *cpu, uint64_t t0, uint64_t size)
 
 	soft_io_check(cpu, port, (unsigned)size);
 	soft_port_out(cpu, port, (unsigned)size, (uint32_t)cpu->gpr[R_AX]);
+	/* The code that follows may be other code now. */
+	if (atomic_load_explicit(&cpu->a20_req, memory_order_relaxed) != 0)
+		soft_unwind_behind(cpu);
 }
 
 /* ---- MSRs ---- */

@@ -331,6 +331,24 @@ dma(struct t *t)
 }
 
 static void
+a20(struct t *t)
+{
+	put_trampoline(t);
+	gvm_map(t->g, 0x1a0000, 0x1a0000, PTE_P | PTE_W);
+	set_mem(t, 0x1a0010, 4, 2);
+	check(t, "vmm.h: the A20 gate is shut for both processors");
+	/* The other one reads what it has in its TLB, in a loop. */
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi + 8]", "1")
+		     "xor eax, eax\nout 0x92, al\n" AWAIT("[rdi + 8]", "2")
+		     "mov al, 2\nout 0x92, al\n" AWAIT("[rdi + 8]", "3") STOP),
+	    CODE("mov edi, 0xa0000\nmov dword ptr [rdi + 0x10], 1\n"
+		 "inc dword ptr [rdi + 8]\n" AWAIT("[0x1a0010]", "1")
+		 "inc dword ptr [rdi + 8]\n" AWAIT("[0x1a0010]", "2")
+		 "inc dword ptr [rdi + 8]\n1: hlt\njmp 1b\n"));
+	IS(mem(t, T_DATA + 8, 4), 3);
+}
+
+static void
 interrupts(struct t *t)
 {
 	put_trampoline(t);
@@ -386,5 +404,6 @@ halting(struct t *t)
 unsigned group_ncpus = 2;
 const struct group_fn group[] = { { "starting", starting },
 	{ "locks", locks }, { "modifying", modifying }, { "fresh", fresh },
-	{ "dma", dma }, { "interrupts", interrupts }, { "halting", halting },
+	{ "dma", dma }, { "a20", a20 }, { "interrupts", interrupts },
+	{ "halting", halting },
 	{ NULL, NULL } };
