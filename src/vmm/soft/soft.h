@@ -499,6 +499,10 @@ soft_phys(const struct soft_cpu *cpu, uint64_t gpa)
 	return (gpa &
 	    atomic_load_explicit(&cpu->vm->phys_mask, memory_order_relaxed));
 }
+/* Sets and clears bits of a byte of the system's, as a locked access does;
+ * returns what it was. */
+uint8_t soft_rmw8(
+    struct soft_cpu *cpu, uint64_t va, uint8_t set, uint8_t clear);
 /* Raises unless all of [va, va+len) can be written. */
 void soft_probe_write(
     struct soft_cpu *cpu, uint64_t va, unsigned len, unsigned m);
@@ -615,6 +619,7 @@ void soft_debug_after(struct soft_cpu *cpu);
 void soft_debug_taken(struct soft_cpu *cpu);
 
 /* ---- segments (seg.c) ---- */
+#define TSS_BUSY 2u /* in the type of a TSS descriptor */
 void soft_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel);
 void soft_set_seg_raw(
     struct soft_cpu *cpu, unsigned seg, uint16_t sel, uint64_t desc);
