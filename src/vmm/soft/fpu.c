@@ -335,22 +335,39 @@ load_image(struct soft_cpu *cpu, uint64_t rfbm)
 	}
 }
 
-/* kind: X_SAVE 0, X_OPT 1, X_C 2, X_S 3 of special.c. IA32_XSS is 0, so that
+/* The linear address of an image of len bytes at an offset: #GP(0) if it is
+ * not aligned, or #GP(0) or #SS(0) if the segment has not got them all. */
+static uint64_t
+image_addr(struct soft_cpu *cpu, uint64_t off, uint64_t kind, unsigned len,
+    bool write)
+{
+	unsigned seg = (kind >> 16) & 0xff;
+	uint64_t base = cpu->seg[seg].base;
+
+	if ((cpu->flags & BF_CODE64) && seg < VM_SEG_FS)
+		base = 0;
+	if ((off + base) & 63)
+		soft_raise_err(cpu, EXC_GP, 0);
+	return (soft_linear(cpu, seg, off, len, write));
+}
+
+/* kind: X_SAVE 0, X_OPT 1, X_C 2, X_S 3 of special.c, and the segment in bits
+ * 23:16. IA32_XSS is 0, so that
  * XSAVES is XSAVEC for the supervisor. */
 void
-soft_h_xsave(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
+soft_h_xsave(struct soft_cpu *cpu, uint64_t off, uint64_t kind)
 {
 	uint64_t rfbm = ((uint32_t)cpu->gpr[R_AX] | cpu->gpr[R_DX] << 32) &
 	    cpu->xcr0;
 	unsigned m = cpu->flags & BF_MMU, len;
 	bool compact = (kind & 0xff) >= 2;
+	uint64_t addr;
 
 	check_usable(cpu, true);
 	if ((kind & 0xff) == 3)
 		soft_need_cpl0(cpu);
-	if (addr & 63)
-		soft_raise_err(cpu, EXC_GP, 0);
 	len = image_size(cpu, rfbm, compact);
+	addr = image_addr(cpu, off, kind, len, true);
 	soft_probe_write(cpu, addr, len, m);
 	/* What the instruction leaves alone stays as it is in memory. */
 	soft_read_va(cpu, addr, cpu->xbuf, len, m);
@@ -373,19 +390,18 @@ soft_h_xsave(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 }
 
 void
-soft_h_xrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
+soft_h_xrstor(struct soft_cpu *cpu, uint64_t off, uint64_t kind)
 {
 	uint64_t rfbm = ((uint32_t)cpu->gpr[R_AX] | cpu->gpr[R_DX] << 32) &
 	    cpu->xcr0;
-	unsigned m = cpu->flags & BF_MMU;
-	uint64_t bv, comp, hdr[8];
+	unsigned m = cpu->flags & BF_MMU, len;
+	uint64_t bv, comp, hdr[8], addr;
 	bool compact, supervisor = (kind & 0xff) == 3;
 
 	check_usable(cpu, true);
 	if (supervisor)
 		soft_need_cpl0(cpu);
-	if (addr & 63)
-		soft_raise_err(cpu, EXC_GP, 0);
+	addr = image_addr(cpu, off, kind, LEGACY_SIZE + HEADER_SIZE, false);
 	soft_read_va(cpu, addr, cpu->xbuf, LEGACY_SIZE + HEADER_SIZE, m);
 	soft_copy(hdr, cpu->xbuf + LEGACY_SIZE, sizeof(hdr));
 	bv = hdr[0];
@@ -398,12 +414,10 @@ soft_h_xrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 		      supervisor || comp != 0 || hdr[2] != 0 ||
 		    (bv & ~cpu->xcr0))
 		soft_raise_err(cpu, EXC_GP, 0);
-	if (compact)
-		soft_read_va(cpu, addr + 576, cpu->xbuf + 576,
-		    image_size(cpu, comp & ~(1ull << 63), true) - 576, m);
-	else
-		soft_read_va(cpu, addr + 576, cpu->xbuf + 576,
-		    image_size(cpu, rfbm & bv, false) - 576, m);
+	len = compact ? image_size(cpu, comp & ~(1ull << 63), true) :
+			image_size(cpu, rfbm & bv, false);
+	addr = image_addr(cpu, off, kind, len, false);
+	soft_read_va(cpu, addr + 576, cpu->xbuf + 576, len - 576, m);
 	if (compact ? (rfbm & bv & SSE) : (rfbm & (SSE | AVX)))
 		check_mxcsr(cpu, cpu->xbuf);
 	load_image(cpu, rfbm);
