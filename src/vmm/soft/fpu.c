@@ -58,6 +58,17 @@ soft_fpu_init(struct soft_cpu *cpu)
 	cpu->fpu_out = 1;
 }
 
+uint32_t
+soft_mxcsr_mask(void)
+{
+	_Alignas(16) uint8_t image[512];
+	uint32_t mask;
+
+	__asm__ volatile("fxsave64 %0" : "=m"(image));
+	soft_copy(&mask, image + 28, 4);
+	return (mask != 0 ? mask : 0xffbf); /* SDM volume 1, 11.6.6 */
+}
+
 /* ---- XCR0 ---- */
 
 void
@@ -112,11 +123,11 @@ check_usable(struct soft_cpu *cpu, bool xsave)
 		soft_raise(cpu, EXC_NM);
 }
 
-/* The instruction pointers in an image are the host's: not for the guest. */
+/* FOP, FIP and FDP in an image are the host's: not for the guest. */
 static void
 hide_pointers(uint8_t *image)
 {
-	for (unsigned i = 8; i < 24; i++)
+	for (unsigned i = 6; i < 24; i++)
 		image[i] = 0;
 }
 
@@ -149,15 +160,23 @@ soft_h_fxsave(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
 static void
 check_mxcsr(struct soft_cpu *cpu, const uint8_t *image)
 {
-	uint32_t mxcsr, mask;
+	uint32_t mxcsr;
 
 	soft_copy(&mxcsr, image + 24, 4);
-	soft_copy(&mask, cpu->xsave + 28, 4);
-	/* A mask of 0 means the default (SDM volume 1, 11.6.6). */
-	if (mask == 0)
-		mask = 0xffbf;
-	if (mxcsr & ~(mask | 0xffff))
+	if (mxcsr & ~cpu->vm->mxcsr_mask)
 		soft_raise_err(cpu, EXC_GP, 0);
+}
+
+/* Where MXCSR is not loaded, it is not looked at: not by us, nor may the
+ * host. */
+static void
+tame_mxcsr(struct soft_cpu *cpu, uint8_t *image)
+{
+	uint32_t mxcsr;
+
+	soft_copy(&mxcsr, image + 24, 4);
+	mxcsr &= cpu->vm->mxcsr_mask;
+	soft_copy(image + 24, &mxcsr, 4);
 }
 
 void
@@ -420,6 +439,7 @@ soft_h_xrstor(struct soft_cpu *cpu, uint64_t off, uint64_t kind)
 	soft_read_va(cpu, addr + 576, cpu->xbuf + 576, len - 576, m);
 	if (compact ? (rfbm & bv & SSE) : (rfbm & (SSE | AVX)))
 		check_mxcsr(cpu, cpu->xbuf);
+	tame_mxcsr(cpu, cpu->xbuf);
 	load_image(cpu, rfbm);
 }
 

@@ -190,6 +190,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	cpuid_policy_init(&vm->cpuid, &topo);
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
+	vm->mxcsr_mask = soft_mxcsr_mask();
 	tr_isa_init(vm);
 	error = soft_cache_create(vm);
 	if (error != 0)
@@ -311,7 +312,7 @@ take_interrupt(struct soft_cpu *cpu)
 	(void)lapic_lint(&cpu->lapic, 0, atomic_load(&cpu->vm->extint));
 	v = lapic_pending(&cpu->lapic);
 	cpu->irq_waiting = v >= 0;
-	trace(TRACE_intr, "pending %d if %d", v,
+	soft_trace(cpu, TRACE_intr, "pending %d if %d", v,
 	    (cpu->rflags & FL_IF) != 0);
 	if (v < 0 || !(cpu->rflags & FL_IF)) {
 		soft_unlock(&cpu->lapic_lock);
@@ -330,7 +331,7 @@ take_interrupt(struct soft_cpu *cpu)
 	}
 	cpu->halted = false;
 	cpu->stat.interrupts++;
-	trace(TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
+	soft_trace(cpu, TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
 	soft_interrupt(
 	    cpu, (unsigned)v, false, false, 0, true, cpu->rip);
 	/* There may be another one behind it. */
