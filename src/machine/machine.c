@@ -36,6 +36,14 @@ on_msi(void *arg, uint64_t addr, uint32_t data)
 }
 
 static void
+on_a20(void *arg, bool open)
+{
+	struct machine *m = arg;
+
+	vm_set_a20(m->vm, open);
+}
+
+static void
 on_reset(void *arg)
 {
 	machine_end(arg, MACHINE_RESET);
@@ -211,6 +219,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .vars = {.data = m->vars, .fd = m->vars_file.fd},
 	    .arg = m,
 	    .extint = on_extint,
+	    .a20 = on_a20,
 	    .msi = on_msi,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff,

@@ -32,6 +32,7 @@ struct board {
 	pthread_t thread;
 	atomic_bool extint;
 	atomic_uint msis, resets, poweroffs;
+	atomic_int a20; /* as told last; -1: never */
 	_Atomic uint64_t msi_addr;
 	atomic_uint msi_data;
 };
@@ -59,6 +60,12 @@ on_reset(void *arg)
 }
 
 static void
+on_a20(void *arg, bool open)
+{
+	atomic_store(&((struct board *)arg)->a20, open);
+}
+
+static void
 on_poweroff(void *arg)
 {
 	atomic_fetch_add(&((struct board *)arg)->poweroffs, 1);
@@ -79,6 +86,7 @@ setup(void **state)
 	    .arg = b,
 	    .extint = on_extint,
 	    .msi = on_msi,
+	    .a20 = on_a20,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff};
 
@@ -255,6 +263,34 @@ test_power(void **state)
 	out(b, 0x80, 0x42);
 	assert_int_equal(bus_read(b->ports, 0x408, 4, &val), 0);
 	assert_true(val < 3579545u * 60u);
+}
+
+/* Port 92 and the keyboard controller: open if either says so. */
+static void
+test_a20(void **state)
+{
+	struct board *b = *state;
+
+	atomic_store(&b->a20, -1);
+	assert_int_equal(in(b, 0x92) & 2, 2);
+	out(b, 0x92, 0x02);
+	assert_int_equal(b->a20, -1);
+	out(b, 0x92, 0);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x64, 0xd1);
+	out(b, 0x60, 0xdd);
+	assert_int_equal(b->a20, 0);
+	out(b, 0x92, 2);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x92, 0);
+	assert_int_equal(b->a20, 0);
+	out(b, 0x64, 0xdf);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x64, 0xdd);
+	assert_int_equal(b->a20, 0);
+	chipset_reset(b->cs);
+	assert_int_equal(b->a20, 1);
+	assert_int_equal(in(b, 0x92) & 2, 2);
 }
 
 /* Random accesses, every size, every port and register: nothing may
@@ -462,6 +498,7 @@ main(void)
 	    TEST(test_uart_irq),
 	    TEST(test_ioapic_hpet),
 	    TEST(test_power),
+	    TEST(test_a20),
 	    TEST(test_noise),
 	    TEST(test_pci),
 	    TEST(test_intx),
