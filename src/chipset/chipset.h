@@ -70,7 +70,7 @@ void chipset_destroy(struct chipset *cs);
 void chipset_reset(struct chipset *cs);
 /* INTA cycle, for vmm_io_ops.intr_ack: the vector, or -1 if the line fell. */
 int chipset_intr_ack(struct chipset *cs);
-/* EOI broadcast of a level-triggered vector, for vmm_io_ops.eoi. */
+/* A vector was completed, for vmm_io_ops.eoi. */
 void chipset_eoi(struct chipset *cs, uint8_t vector);
 /* Presses the power button. False if the guest has not enabled ACPI, so
  * that nobody would notice. Any thread; not a signal handler. */
