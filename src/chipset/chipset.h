@@ -41,8 +41,8 @@ struct chipset_config {
 	int64_t wall_time;
 	uint64_t lowmem, highmem; /* bytes below and above 4 GiB, for CMOS */
 	struct chardev *com[CHIPSET_UARTS]; /* COM1-4; NULL: not there */
-	/* With its items, sealed; the chipset takes it over, also when it
-	 * cannot be created. Writes to gmem. NULL: not there. */
+	/* To be sealed before the guest runs; the chipset takes it over, also
+	 * when it cannot be created. Writes to gmem. NULL: not there. */
 	struct fwcfg *fwcfg;
 	struct gmem *gmem;
 	struct bootvars_config vars; /* size 0: not there */
