@@ -194,8 +194,9 @@ soft_deliver_exception(struct soft_cpu *cpu)
 
 	cpu->exc.pending = false;
 	cpu->stat.exceptions++;
-	trace(TRACE_soft, "exception %u error %x cr2 %lx rip %lx cpl %u", v,
-	    error, cpu->exc.cr2, cpu->rip, cpu->cpl);
+	soft_trace(cpu, TRACE_soft,
+	    "exception %u error %x cr2 %lx rip %lx cpl %u", v, error,
+	    cpu->exc.cr2, cpu->rip, cpu->cpl);
 	if (cpu->delivering >= 0) {
 		unsigned first = (unsigned)cpu->delivering;
 

@@ -121,6 +121,7 @@ cpu_create(struct soft_vm *vm, unsigned id)
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (cpu == MAP_FAILED)
 		return (NULL);
+	(void)madvise(cpu, CPU_MAPPING_SIZE, MADV_HUGEPAGE);
 	cpu->vm = vm;
 	cpu->vcpu = vm_vcpu(vm->vm, id);
 	cpu->id = id;
@@ -311,7 +312,7 @@ take_interrupt(struct soft_cpu *cpu)
 	(void)lapic_lint(&cpu->lapic, 0, atomic_load(&cpu->vm->extint));
 	v = lapic_pending(&cpu->lapic);
 	cpu->irq_waiting = v >= 0;
-	trace(TRACE_intr, "pending %d if %d", v,
+	soft_trace(cpu, TRACE_intr, "pending %d if %d", v,
 	    (cpu->rflags & FL_IF) != 0);
 	if (v < 0 || !(cpu->rflags & FL_IF)) {
 		soft_unlock(&cpu->lapic_lock);
@@ -330,7 +331,7 @@ take_interrupt(struct soft_cpu *cpu)
 	}
 	cpu->halted = false;
 	cpu->stat.interrupts++;
-	trace(TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
+	soft_trace(cpu, TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
 	soft_interrupt(
 	    cpu, (unsigned)v, false, false, 0, true, cpu->rip);
 	/* There may be another one behind it. */

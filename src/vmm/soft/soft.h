@@ -708,6 +708,16 @@ void soft_fpu_enter(struct soft_cpu *cpu); /* memory -> registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* registers -> memory, if in */
 void soft_fpu_init(struct soft_cpu *cpu);
 
+/* trace() from where the guest's FPU state may be in the registers, which
+ * printing would change. */
+#define soft_trace(cpu, group, ...)                                            \
+	do {                                                                   \
+		if (__builtin_expect(trace_on(group), 0)) {                    \
+			soft_fpu_leave(cpu);                                   \
+			trace_msg((group), __VA_ARGS__);                       \
+		}                                                              \
+	} while (0)
+
 /* ---- local APIC and MSRs (apic.c, sys.c) ---- */
 void soft_lapic_do(struct soft_cpu *cpu, const struct lapic_action *act);
 bool soft_is_lapic(struct soft_cpu *cpu, uint64_t gpa);
