@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chipset/fwcfg.h"
 #include "machine/machine_priv.h"
 #include "machine/rundir.h"
 #include "vmm/cpuid.h"
@@ -262,6 +263,8 @@ create_chipset(struct machine *m, struct config_error *err)
 	error = machine_create_fwcfg(m, &cc.fwcfg, err);
 	if (error == 0)
 		error = chipset_create(&m->chipset, &cc);
+	if (error == 0)
+		m->fwcfg = cc.fwcfg;
 	pc.arg = m->chipset;
 	if (error == 0)
 		error = pci_bus_create(&m->pci, &pc);
@@ -362,6 +365,8 @@ machine_create(
 		error = machine_load_tables(m, err);
 	if (error == 0)
 		error = machine_load(m, err);
+	if (error == 0 && m->fwcfg != NULL)
+		error = fwcfg_seal(m->fwcfg);
 	if (error == 0)
 		error = machine_set_regs(m);
 	if (error != 0) {

@@ -47,7 +47,9 @@ struct vmm_io_ops {
 	    unsigned size, uint64_t *val);
 	int (*mem_write)(void *arg, struct vcpu *vcpu, uint64_t gpa,
 	    unsigned size, uint64_t val);
-	/* A level-triggered vector was completed (EOI broadcast). */
+	/* A vector was completed: each level-triggered one (EOI broadcast),
+	 * and edge-triggered ones as far as the engine sees them. Timers give
+	 * out late ticks by those; without, they are merged. */
 	void (*eoi)(void *arg, struct vcpu *vcpu, uint8_t vector);
 	/* INTA cycle of the PIC: its vector, or -1 if its line fell. */
 	int (*intr_ack)(void *arg);

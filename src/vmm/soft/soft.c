@@ -121,6 +121,7 @@ cpu_create(struct soft_vm *vm, unsigned id)
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (cpu == MAP_FAILED)
 		return (NULL);
+	(void)madvise(cpu, CPU_MAPPING_SIZE, MADV_HUGEPAGE);
 	cpu->vm = vm;
 	cpu->vcpu = vm_vcpu(vm->vm, id);
 	cpu->id = id;

@@ -719,7 +719,8 @@ void soft_fpu_init(struct soft_cpu *cpu);
 
 /* Bits that MXCSR may have on this host. */
 uint32_t soft_mxcsr_mask(void);
-/* trace(): its functions use vector registers. */
+/* trace() from where the guest's FPU state may be in the registers, which
+ * printing would change. */
 #define soft_trace(cpu, group, ...)                                            \
 	do {                                                                   \
 		if (__builtin_expect(trace_on(group), 0)) {                    \

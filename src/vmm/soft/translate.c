@@ -760,7 +760,9 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	cpu->stat.translated++;
 	cpu->stat.insns += t->ninsns;
 	place(t);
-	trace(TRACE_soft, "block pc %lx gpa %lx flags %x: %u insns, %u bytes",
-	    t->b->pc, gpa, t->flags, t->ninsns, t->b->code_len);
+	trace(TRACE_soft,
+	    "block pc %lx gpa %lx flags %x: %u insns, %u bytes at %p",
+	    t->b->pc, gpa, t->flags, t->ninsns, t->b->code_len,
+	    (const void *)t->b->code);
 	return (t->b);
 }
