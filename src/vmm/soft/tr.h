@@ -53,7 +53,7 @@ struct tr {
 	uint8_t *p, *start;
 	ptrdiff_t rx_off;
 	uint64_t pc, next;
-	uint64_t *need; /* see soft_translate() */
+	uint64_t *need, gpa2; /* see soft_translate() */
 	uint32_t flags;
 	unsigned m; /* MMU_* */
 	uint64_t cs_limit; /* no code behind it */
