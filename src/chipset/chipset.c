@@ -315,9 +315,9 @@ chipset_intr_ack(struct chipset *cs)
 }
 
 void
-chipset_eoi(struct chipset *cs, uint8_t vector)
+chipset_eoi(struct chipset *cs, uint8_t vector, bool level)
 {
-	uint32_t pins = ioapic_dev_eoi(cs->ioapic, vector), lines;
+	uint32_t pins = ioapic_dev_eoi(cs->ioapic, vector, level), lines;
 
 	/* IRQ0 is pin 2. */
 	lines = (pins & ~5u) | (pins >> 2 & 1);

@@ -50,7 +50,8 @@ struct vmm_io_ops {
 	/* A vector was completed: each level-triggered one (EOI broadcast),
 	 * and edge-triggered ones as far as the engine sees them. Timers give
 	 * out late ticks by those; without, they are merged. */
-	void (*eoi)(void *arg, struct vcpu *vcpu, uint8_t vector);
+	void (*eoi)(
+	    void *arg, struct vcpu *vcpu, uint8_t vector, bool level);
 	/* INTA cycle of the PIC: its vector, or -1 if its line fell. */
 	int (*intr_ack)(void *arg);
 };

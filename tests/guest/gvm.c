@@ -85,12 +85,13 @@ mem_write(void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size,
 }
 
 static void
-eoi(void *arg, struct vcpu *vcpu, uint8_t vector)
+eoi(void *arg, struct vcpu *vcpu, uint8_t vector, bool level)
 {
 	struct gvm *g = arg;
 
 	(void)vcpu;
 	g->eoi_vector = vector;
+	g->eoi_level = level;
 	g->neoi++;
 }
 

@@ -77,6 +77,7 @@ struct gvm {
 	uint64_t io_answer; /* what reads give */
 	unsigned neoi, nack;
 	uint8_t eoi_vector; /* of the last */
+	bool eoi_level;
 	int ack_vector;	    /* what the INTA cycle gives */
 	/* Watchdog: the run number that the last tick saw. */
 	struct vtimer watchdog;
