@@ -191,6 +191,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	cpuid_policy_init(&vm->cpuid, &topo);
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
+	vm->mxcsr_mask = soft_mxcsr_mask();
 	tr_isa_init(vm);
 	error = soft_cache_create(vm);
 	if (error != 0)

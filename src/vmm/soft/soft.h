@@ -367,6 +367,7 @@ struct soft_vm {
 	bool no_link, no_tlb, one_insn;
 	bool x2apic; /* local APICs start in x2APIC mode */
 	bool intel; /* vendor: they differ in a few instructions */
+	uint32_t mxcsr_mask;
 	bool isa_off[192]; /* ZYDIS_ISA_SET_*: not announced, see isa.c */
 	unsigned ncpus;
 	struct soft_cpu **cpus;
@@ -547,6 +548,14 @@ soft_canonical_base(const struct soft_cpu *cpu, uint64_t va)
 
 	return ((uint64_t)((int64_t)(va << n) >> n) == va);
 }
+/* The page behind the one that lin is in; outside 64-bit mode 0 comes after
+ * 4 GiB. */
+static inline uint64_t
+soft_next_page(const struct soft_cpu *cpu, uint64_t lin)
+{
+	lin = (lin & ~0xfffull) + 0x1000;
+	return (cpu->flags & BF_CODE64 ? lin : (uint32_t)lin);
+}
 /* Loads the PDPTEs if these registers mean PAE paging; false, and nothing is
  * loaded, if one has reserved bits set and `check` is. */
 bool soft_load_pdptes(struct soft_cpu *cpu, uint64_t cr0, uint64_t cr3,
@@ -708,6 +717,8 @@ void soft_fpu_enter(struct soft_cpu *cpu); /* memory -> registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* registers -> memory, if in */
 void soft_fpu_init(struct soft_cpu *cpu);
 
+/* Bits that MXCSR may have on this host. */
+uint32_t soft_mxcsr_mask(void);
 /* trace() from where the guest's FPU state may be in the registers, which
  * printing would change. */
 #define soft_trace(cpu, group, ...)                                            \
