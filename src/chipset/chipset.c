@@ -350,6 +350,18 @@ chipset_pirq_write(struct chipset *cs, unsigned n, uint8_t val)
 	pirq_dev_write(cs->pirq, n, val);
 }
 
+bool
+chipset_has_fwcfg(const struct chipset *cs)
+{
+	return (cs->fwcfg != NULL);
+}
+
+void
+chipset_place_pm(struct chipset *cs, uint16_t base)
+{
+	pm_dev_place(cs->pm, base);
+}
+
 void
 chipset_dump(struct chipset *cs, FILE *out)
 {
