@@ -75,7 +75,11 @@ struct vm_config {
 	bool soft_no_link;	/* no direct links between blocks */
 	bool soft_no_tlb;	/* no inline TLB look-ups */
 	bool soft_one_insn;	/* one instruction per block */
+	unsigned soft_off;	/* SOFT_OFF_* */
 };
+
+/* Fast paths of the soft engine around translated code (vm_config.soft_off). */
+#define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
 enum vm_exitcode {
