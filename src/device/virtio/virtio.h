@@ -118,7 +118,7 @@ struct virtio_ops {
 	/* Queue n, reset by itself (VIRTIO_F_RING_RESET), can be used again. */
 	void (*restart)(struct virtio_dev *vd, unsigned n);
 	/* All queues are stopped and all chains are back: as after power-on,
-	 * but for what the host's side owns. Also before the first start. */
+	 * but for what the host's side owns. Also without a start before. */
 	void (*reset)(struct virtio_dev *vd);
 	/* The guest wrote [off, off+len) of the configuration, within
 	 * config_size; `bytes` are these. It sees what virtio_config_set()
