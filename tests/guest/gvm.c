@@ -45,6 +45,8 @@ port_write(
 {
 	struct gvm *g = arg;
 
+	if (port == GVM_A20_PORT)
+		vm_set_a20(g->vm, (val & 2) != 0);
 	if (port == GVM_STOP_PORT) {
 		g->stopped = true;
 		vcpu_kick(vcpu);

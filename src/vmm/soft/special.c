@@ -73,7 +73,7 @@ static const struct special specials[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	S(WRGSBASE, A_BASE, H_BACK, soft_h_wrbase, VM_SEG_GS),
 	S(RDPID, A_BASE, H_BACK, soft_h_rdpid, 0),
 	S(CLI, A_NONE, H_BACK, soft_h_cli, 0),
-	S(STI, A_NONE, H_SHADOW, soft_h_sti, 0),
+	S(STI, A_NEXT, H_SHADOW, soft_h_sti, 0),
 	S(STAC, A_NEXT, H_END, soft_h_stac, 0),
 	S(CLAC, A_NEXT, H_END, soft_h_clac, 0),
 	S(XGETBV, A_NONE, H_BACK, soft_h_xgetbv, 0),

@@ -326,6 +326,22 @@ soft_nmi(void *priv, unsigned id)
 }
 
 void
+soft_set_a20(void *priv, bool open)
+{
+	struct soft_vm *vm = priv;
+	uint64_t mask = open ? ~0ull : ~(1ull << 20);
+
+	if (atomic_exchange(&vm->phys_mask, mask) == mask)
+		return;
+	/* Blocks are found by physical addresses: TLBs are all that is stale,
+	 * and who runs code that is no longer there leaves it. */
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		atomic_store(&vm->cpus[i]->a20_req, 1);
+		soft_request(vm->cpus[i]);
+	}
+}
+
+void
 soft_dump(void *priv, unsigned id, FILE *out)
 {
 	static const char *const names[] = { "rax", "rcx", "rdx", "rbx",

@@ -574,6 +574,27 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	return (max);
 }
 
+/* SYSENTER and SYSEXIT are not known to the decoder in real mode. They are
+ * instructions there, too: #GP (SDM volume 2), and in virtual-8086 mode
+ * SYSENTER does what it does elsewhere. */
+static ZyanStatus
+decode_sysenter(struct tr *t, unsigned n, ZyanStatus st)
+{
+	ZydisDecoder dec;
+
+	ZydisDecoderInit(&dec,
+	    t->flags & BF_CODE32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
+				   ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
+	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
+				   ZYDIS_STACK_WIDTH_16);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(
+		&dec, t->bytes, n, &t->in, t->op)) ||
+	    (t->in.mnemonic != ZYDIS_MNEMONIC_SYSENTER &&
+		t->in.mnemonic != ZYDIS_MNEMONIC_SYSEXIT))
+		return (st);
+	return (ZYAN_STATUS_SUCCESS);
+}
+
 /* Translates one instruction; false: the block ended before it. */
 static bool
 one(struct tr *t, const uint8_t *page, uint64_t gpa)
@@ -590,6 +611,8 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 			soft_raise_err(t->cpu, EXC_GP, 0);
 		return (false);
 	}
+	if (!ZYAN_SUCCESS(st) && (t->flags & BF_REAL))
+		st = decode_sysenter(t, n, st);
 	t->ninsns++;
 	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
 		(uint16_t)(t->pc - t->b->pc), 0 };
@@ -705,7 +728,11 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 		if (t->ninsns == max || !one(t, page, gpa)) {
 			if (*need != GPA_NONE)
 				return (NULL);
-			tr_goto(t, t->pc);
+			if (last) { /* its shadow goes on elsewhere */
+				e_mov_imm(t, T1, t->pc);
+				tr_call_end(t, soft_h_shadow);
+			} else
+				tr_goto(t, t->pc);
 			break;
 		}
 		if (t->end)
@@ -729,7 +756,9 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	cpu->stat.translated++;
 	cpu->stat.insns += t->ninsns;
 	place(t);
-	trace(TRACE_soft, "block pc %lx gpa %lx flags %x: %u insns, %u bytes",
-	    t->b->pc, gpa, t->flags, t->ninsns, t->b->code_len);
+	trace(TRACE_soft,
+	    "block pc %lx gpa %lx flags %x: %u insns, %u bytes at %p",
+	    t->b->pc, gpa, t->flags, t->ninsns, t->b->code_len,
+	    (const void *)t->b->code);
 	return (t->b);
 }
