@@ -440,7 +440,7 @@ virtio_wait_reset(struct virtio_dev *vd, unsigned ms)
 		at.tv_sec++;
 	}
 	pthread_mutex_lock(&vd->lock);
-	while (reset_pending(vd) && error == 0)
+	while (reset_pending(vd) && error == 0 && !vd->no_wait)
 		error = pthread_cond_timedwait(&vd->done, &vd->lock, &at);
 	pthread_mutex_unlock(&vd->lock);
 }

@@ -207,6 +207,19 @@ virtio_pci_reset(struct pci_dev *dev)
 	virtio_reset_now(dev_of(dev));
 }
 
+void
+virtio_pci_states(struct pci_dev *dev, pci_state_fn fn, void *arg)
+{
+	struct virtio_dev *vd = dev_of(dev);
+	unsigned i;
+
+	fn(arg, &virtio_state, vd);
+	for (i = 0; i < vd->nqueues; i++)
+		fn(arg, &virtq_state, &vd->queues[i]);
+	if (vd->ops->state != NULL)
+		fn(arg, vd->ops->state, vd->priv);
+}
+
 static uint32_t
 modern_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {

@@ -280,6 +280,7 @@ uint8_t *virtq_take_last(struct virtq_chain *c);
 int virtio_pci_init(struct pci_dev *dev, void *conf);
 void virtio_pci_fini(struct pci_dev *dev);
 void virtio_pci_reset(struct pci_dev *dev);
+void virtio_pci_states(struct pci_dev *dev, pci_state_fn fn, void *arg);
 void virtio_pci_cfg_read(
     struct pci_dev *dev, unsigned off, unsigned size, uint32_t *val);
 void virtio_pci_cfg_write(
@@ -291,6 +292,7 @@ void virtio_pci_bar_write(struct pci_dev *dev, unsigned bar, uint64_t off,
 #define VIRTIO_PCI_HOOKS                                                       \
 	.priv_size = sizeof(struct virtio_dev *), .init = virtio_pci_init,     \
 	.fini = virtio_pci_fini, .reset = virtio_pci_reset,                    \
+	.states = virtio_pci_states,                                           \
 	.cfg_read = virtio_pci_cfg_read, .cfg_write = virtio_pci_cfg_write,    \
 	.bar_read = virtio_pci_bar_read, .bar_write = virtio_pci_bar_write
 

@@ -383,7 +383,7 @@ virtq_pop(struct virtq *q)
 	q->inflight++;
 	e->c.rd = e->iov;
 	e->c.nrd = e->n - e->nwr;
-	e->c.wr = e->iov + e->c.nrd;
+	e->c.wr = e->iov != NULL ? e->iov + e->c.nrd : NULL;
 	e->c.nwr = e->nwr;
 	e->c.user = NULL;
 	e->c.link = NULL;

@@ -132,6 +132,28 @@ test_init_fails(void **state)
 	unrig(r);
 }
 
+/* Everything is in a table: transport, each queue, the device's own. */
+static void
+test_state(void **state)
+{
+	struct vrig *r = rig("queues=2", true);
+	char *text = NULL;
+	size_t len;
+	FILE *out;
+
+	(void)state;
+	vrig_start(r, 0, 2);
+	out = open_memstream(&text, &len);
+	assert_non_null(out);
+	pci_dump(r->bus, out);
+	(void)fclose(out);
+	assert_non_null(strstr(text, "virtio.status = 0f"));
+	assert_non_null(strstr(text, "virtq.size = 0010"));
+	assert_non_null(strstr(text, "fake.starts = 00000001"));
+	free(text);
+	unrig(r);
+}
+
 /* ---- registers ---- */
 
 static uint64_t
@@ -878,6 +900,7 @@ main(void)
 	    cmocka_unit_test(test_identity),
 	    cmocka_unit_test(test_capabilities),
 	    cmocka_unit_test(test_init_fails),
+	    cmocka_unit_test(test_state),
 	    cmocka_unit_test(test_offered),
 	    cmocka_unit_test(test_features),
 	    cmocka_unit_test(test_no_features),

@@ -176,6 +176,15 @@ test_contents(void **state)
 		assert_null(virtq_take_last(c));
 		assert_memory_equal(vrig_ptr(r, b[3].gpa), "abc", 3);
 		virtq_done(c, 4);
+		/* Nothing at all. */
+		(void)vrig_add(r, 0, b + 1, 1, false);
+		c = virtq_pop(q);
+		assert_non_null(c);
+		assert_int_equal(c->nrd + c->nwr, 0);
+		assert_false(virtq_read(c, buf, 1));
+		assert_true(virtq_read(c, buf, 0));
+		assert_null(virtq_take_last(c));
+		virtq_done(c, 0);
 		unrig(r);
 	}
 }

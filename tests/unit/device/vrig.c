@@ -597,7 +597,7 @@ on_last(void *arg, unsigned ready)
 void
 vrig_run_loop(struct vrig *r)
 {
-	struct mevent *ev;
+	struct mevent *ev = NULL;
 	int fd;
 
 	/* Ready at once: the loop comes to it after what was ready before. */
