@@ -220,6 +220,7 @@ void pci_msix_raise(struct pci_dev *dev, unsigned vector);
  * ROM as well. Otherwise as gmem_read(), gmem_write() and gmem_map(); who
  * wrote through the pointer of pci_dma_map() says so by pci_dma_wrote().
  */
+bool pci_dma_enabled(const struct pci_dev *dev); /* takes no lock */
 int pci_dma_read(struct pci_dev *dev, uint64_t gpa, void *buf, size_t len);
 int pci_dma_write(
     struct pci_dev *dev, uint64_t gpa, const void *buf, size_t len);

@@ -57,7 +57,6 @@ enum {
 };
 
 /* Feature bits that are not a device's own (VIRTIO 6, 6.3). */
-#define VIRTIO_F_NOTIFY_ON_EMPTY (1ull << 24) /* legacy */
 #define VIRTIO_F_ANY_LAYOUT      (1ull << 27) /* legacy */
 #define VIRTIO_F_INDIRECT_DESC   (1ull << 28)
 #define VIRTIO_F_EVENT_IDX       (1ull << 29)
@@ -83,8 +82,8 @@ struct virtio_ops {
 	 * guest can choose fewer. NULL: `size` for all. */
 	uint16_t size;
 	uint16_t (*queue_size)(struct virtio_dev *vd, unsigned n);
-	/* Buffers of a chain at most; a longer one is a broken ring. 0: as many
-	 * as the queue has entries. */
+	/* Buffers of a chain at most; a longer one is a broken ring. 0:
+	 * VIRTIO_QUEUE_SIZE_MAX. */
 	unsigned max_segs;
 	unsigned config_size; /* bytes of device-specific configuration */
 	/* Device-specific bits that are always offered; virtio_offer() adds
@@ -112,7 +111,9 @@ struct virtio_ops {
 	/* The guest has put chains into queue n, maybe: what it notified of may
 	 * have been taken already. */
 	void (*notify)(struct virtio_dev *vd, unsigned n);
-	/* Queue n was stopped: chains of it are wanted back soon. */
+	/* Queue n was stopped: chains of it are wanted back soon. A device in
+	 * the machine's loop gives them back before it returns, since that loop
+	 * may stand still. */
 	void (*stop)(struct virtio_dev *vd, unsigned n);
 	/* Queue n, reset by itself (VIRTIO_F_RING_RESET), can be used again. */
 	void (*restart)(struct virtio_dev *vd, unsigned n);
