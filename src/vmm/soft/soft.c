@@ -180,6 +180,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->ops_arg = cfg->ops_arg;
 	vm->no_link = cfg->soft_no_link;
 	vm->no_tlb = cfg->soft_no_tlb;
+	vm->off = cfg->soft_off;
 	vm->one_insn = cfg->soft_one_insn;
 	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);

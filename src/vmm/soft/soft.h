@@ -25,6 +25,7 @@
  */
 struct block;
 struct link;
+struct soft_form;
 struct soft_vm;
 
 /* EFLAGS */
@@ -367,6 +368,7 @@ struct soft_vm {
 	void *ops_arg;
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
+	unsigned off; /* SOFT_OFF_* */
 	bool x2apic; /* local APICs start in x2APIC mode */
 	bool intel; /* vendor: they differ in a few instructions */
 	uint32_t mxcsr_mask;
@@ -388,6 +390,7 @@ struct soft_vm {
 	size_t code_used;
 	uint8_t *arena; /* blocks, links, side tables */
 	size_t arena_used;
+	struct soft_form *forms; /* decode.c; NULL: off */
 	struct block **blocks; /* by code address */
 	_Atomic unsigned nblocks;
 	unsigned max_blocks;
@@ -461,6 +464,8 @@ void soft_jc_init(struct soft_cpu *cpu);
 
 /* ---- translation (translate.c, isa.c) ---- */
 
+/* Bytes of vm->forms. */
+size_t tr_forms_size(void);
 /* Fills vm->isa_off by vm->cpuid. */
 void tr_isa_init(struct soft_vm *vm);
 

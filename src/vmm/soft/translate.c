@@ -608,7 +608,7 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 
 	if (n == 0)
 		return (false);
-	st = ZydisDecoderDecodeFull(&t->dec, t->bytes, n, &t->in, t->op);
+	st = tr_decode(t, n);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA && t->clipped) {
 		/* It reaches behind the segment's limit. */
 		if (t->pc == t->b->pc)
