@@ -196,6 +196,7 @@ struct soft_cpu {
 	 * soft_unwind() may add some, such as BT. */
 	uint32_t db_hits;
 	uint64_t step_next; /* rip behind it, unless it branches */
+	uint32_t branched; /* 1: it has, wherever to */
 	jmp_buf unwind;
 
 	struct writeback wb;

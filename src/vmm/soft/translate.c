@@ -485,6 +485,17 @@ tr_goto(struct tr *t, uint64_t pc)
 	o->link = l;
 }
 
+void
+tr_branch(struct tr *t)
+{
+	if (!(t->flags & BF_STEP))
+		return;
+	e_rex(t, 0, 0, 0, H_ENV);
+	e1(t, 0xc7); /* mov dword [env + ...], 1 */
+	e_mem(t, 0, H_ENV, -1, 0, ENV(offsetof(struct soft_cpu, branched)));
+	e4(t, 1);
+}
+
 static void
 emit_ool(struct tr *t, unsigned n)
 {
@@ -508,6 +519,7 @@ emit_ool(struct tr *t, unsigned n)
 		break;
 	case OOL_GOTO:
 		t->pc = t->b->pc + t->map[o.insn].guest;
+		tr_branch(t);
 		tr_goto(t, o.pc);
 		break;
 	case OOL_POLL:
