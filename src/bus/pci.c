@@ -497,6 +497,12 @@ pci_add(struct pci_bus *bus, uint16_t bdf, const struct pci_device_ops *ops,
 	return (0);
 }
 
+static void
+dump_state(void *arg, const struct state_table *table, void *obj)
+{
+	state_dump(arg, table, obj);
+}
+
 void
 pci_dump(struct pci_bus *bus, FILE *out)
 {
@@ -523,5 +529,7 @@ pci_dump(struct pci_bus *bus, FILE *out)
 		pthread_mutex_unlock(&bus->lock);
 		if (dev->ops->state != NULL)
 			state_dump(out, dev->ops->state, dev->priv);
+		if (dev->ops->states != NULL)
+			dev->ops->states(dev, dump_state, out);
 	}
 }

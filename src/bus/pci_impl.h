@@ -32,7 +32,8 @@ struct pci_msix_entry {
  */
 struct pci_intr {
 	pthread_mutex_t lock;
-	bool master, intx_off;
+	atomic_bool master; /* read without the lock */
+	bool intx_off;
 	bool intx_want;
 	struct irq_source line; /* no lines: no pin, or nobody to hear it */
 	uint8_t msi_cap;        /* offset; 0: none */

@@ -81,6 +81,26 @@ chipset_hpet_legacy(void *arg, bool on)
 	rtc_dev_mute(cs->rtc, on);
 }
 
+/*
+ * Address line 20 is open if either says so (Intel ICH9 datasheet, PORT92:
+ * ALT_A20_GATE is ORed with A20GATE). Two processors may turn it at once: who
+ * comes last looks again, so that the last state is told last.
+ */
+static void
+chipset_a20(void *arg)
+{
+	struct chipset *cs = arg;
+	bool open;
+
+	if (cs->cfg.a20 == NULL)
+		return;
+	do {
+		open = reset_dev_a20(cs->reset) || i8042_dev_a20(cs->i8042);
+		cs->cfg.a20(cs->cfg.arg, open);
+	} while (open !=
+		 (reset_dev_a20(cs->reset) || i8042_dev_a20(cs->i8042)));
+}
+
 /* ISA interrupts reach both controllers, the others the IOAPIC, eight of them
  * the PIRQ router too; IRQ0 is the IOAPIC's pin 2, the PIC's cascade being
  * nobody's. */
@@ -212,10 +232,12 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 		    cfg->vclock, cfg->poweroff, cfg->arg);
 	if (error == 0)
 		error = reset_dev_create(
-		    &cs->reset, cfg->ports, cfg->reset, cfg->arg);
+		    &cs->reset, cfg->ports, cfg->reset, cfg->arg,
+		    chipset_a20, cs);
 	if (error == 0)
 		error = i8042_dev_create(
-		    &cs->i8042, cfg->ports, cfg->irqs, cfg->reset, cfg->arg);
+		    &cs->i8042, cfg->ports, cfg->irqs, cfg->reset, cfg->arg,
+		    chipset_a20, cs);
 	if (error == 0)
 		error = chipset_create_uarts(cs);
 	if (error == 0)
@@ -293,9 +315,9 @@ chipset_intr_ack(struct chipset *cs)
 }
 
 void
-chipset_eoi(struct chipset *cs, uint8_t vector)
+chipset_eoi(struct chipset *cs, uint8_t vector, bool level)
 {
-	uint32_t pins = ioapic_dev_eoi(cs->ioapic, vector), lines;
+	uint32_t pins = ioapic_dev_eoi(cs->ioapic, vector, level), lines;
 
 	/* IRQ0 is pin 2. */
 	lines = (pins & ~5u) | (pins >> 2 & 1);

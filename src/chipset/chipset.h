@@ -63,6 +63,7 @@ struct chipset_config {
 	void *arg;
 	void (*extint)(void *arg, bool level); /* PIC INTR: vm_extint() */
 	void (*msi)(void *arg, uint64_t addr, uint32_t data); /* vm_msi() */
+	void (*a20)(void *arg, bool open); /* vm_set_a20(); may be NULL */
 	void (*reset)(void *arg);    /* vm_suspend(VM_SUSPEND_RESET) */
 	void (*poweroff)(void *arg); /* vm_suspend(VM_SUSPEND_POWEROFF) */
 	void (*end)(void *arg, int status); /* exit with that status */
@@ -76,7 +77,7 @@ void chipset_reset(struct chipset *cs);
 /* INTA cycle, for vmm_io_ops.intr_ack: the vector, or -1 if the line fell. */
 int chipset_intr_ack(struct chipset *cs);
 /* A vector was completed, for vmm_io_ops.eoi. */
-void chipset_eoi(struct chipset *cs, uint8_t vector);
+void chipset_eoi(struct chipset *cs, uint8_t vector, bool level);
 /* Presses the power button. False if the guest has not enabled ACPI, so
  * that nobody would notice. Any thread; not a signal handler. */
 bool chipset_power_button(struct chipset *cs);

@@ -76,10 +76,14 @@ void pm_dev_dump(struct pm_dev *d, FILE *out);
 
 /* Reset control: ports 0xcf9 and 0x92, and POST codes at 0x80 and 0x84. */
 struct reset_dev;
+/* a20, with a20_arg: reset_dev_a20() may say something else now. */
 int reset_dev_create(struct reset_dev **out, struct bus_space *ports,
-    void (*reset)(void *arg), void *arg);
+    void (*reset)(void *arg), void *arg, void (*a20)(void *arg),
+    void *a20_arg);
 void reset_dev_destroy(struct reset_dev *d);
 void reset_dev_reset(struct reset_dev *d);
+/* Bit 1 of port 92: address line 20 is open. */
+bool reset_dev_a20(struct reset_dev *d);
 void reset_dev_dump(struct reset_dev *d, FILE *out);
 
 #endif

@@ -37,6 +37,14 @@ on_msi(void *arg, uint64_t addr, uint32_t data)
 }
 
 static void
+on_a20(void *arg, bool open)
+{
+	struct machine *m = arg;
+
+	vm_set_a20(m->vm, open);
+}
+
+static void
 on_reset(void *arg)
 {
 	machine_end(arg, MACHINE_RESET);
@@ -141,6 +149,24 @@ create_memory(struct machine *m, struct config_error *err)
 	return (0);
 }
 
+/* The soft engine's fast paths that the user turns off. */
+static unsigned
+soft_off(const struct machine *m)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} paths[] = {
+		{ "soft.forms", SOFT_OFF_FORMS },
+	};
+	unsigned off = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (!config_bool(m->cfg, paths[i].name, true))
+			off |= paths[i].bit;
+	return (off);
+}
+
 static int
 create_vm(struct machine *m, struct config_error *err)
 {
@@ -156,6 +182,7 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_no_link = !config_bool(m->cfg, "soft.link", true),
 	    .soft_no_tlb = !config_bool(m->cfg, "soft.tlb", true),
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
+	    .soft_off = soft_off(m),
 	};
 	const char *engine = config_get(m->cfg, "engine");
 	unsigned i;
@@ -229,6 +256,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .vars = {.data = m->vars, .fd = m->vars_file.fd},
 	    .arg = m,
 	    .extint = on_extint,
+	    .a20 = on_a20,
 	    .msi = on_msi,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff,

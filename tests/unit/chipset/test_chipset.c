@@ -32,6 +32,7 @@ struct board {
 	pthread_t thread;
 	atomic_bool extint;
 	atomic_uint msis, resets, poweroffs;
+	atomic_int a20; /* as told last; -1: never */
 	_Atomic uint64_t msi_addr;
 	atomic_uint msi_data;
 };
@@ -59,6 +60,12 @@ on_reset(void *arg)
 }
 
 static void
+on_a20(void *arg, bool open)
+{
+	atomic_store(&((struct board *)arg)->a20, open);
+}
+
+static void
 on_poweroff(void *arg)
 {
 	atomic_fetch_add(&((struct board *)arg)->poweroffs, 1);
@@ -79,6 +86,7 @@ setup(void **state)
 	    .arg = b,
 	    .extint = on_extint,
 	    .msi = on_msi,
+	    .a20 = on_a20,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff};
 
@@ -207,13 +215,13 @@ late_ticks(struct board *b, atomic_uint *given, void (*ack)(struct board *))
 static void
 ack_ioapic(struct board *b)
 {
-	chipset_eoi(b->cs, 0x30);
+	chipset_eoi(b->cs, 0x30, false);
 }
 
 static void
 ack_other(struct board *b)
 {
-	chipset_eoi(b->cs, 0x31);
+	chipset_eoi(b->cs, 0x31, false);
 }
 
 static void
@@ -348,10 +356,13 @@ test_power(void **state)
 	assert_true(chipset_power_button(b->cs));
 	assert_int_equal(b->msis, 1);
 	assert_int_equal(b->msi_data, 0xc049);
-	chipset_eoi(b->cs, 0x49);
+	/* An edge of the same vector is none of it. */
+	chipset_eoi(b->cs, 0x49, false);
+	assert_int_equal(b->msis, 1);
+	chipset_eoi(b->cs, 0x49, true);
 	assert_int_equal(b->msis, 2); /* still asserted */
 	bus_write(b->ports, 0x400, 2, 0x100);
-	chipset_eoi(b->cs, 0x49);
+	chipset_eoi(b->cs, 0x49, true);
 	assert_int_equal(b->msis, 2);
 	bus_write(b->ports, 0x404, 2, 0x3401);
 	assert_int_equal(b->poweroffs, 1);
@@ -367,6 +378,34 @@ test_power(void **state)
 	out(b, 0x80, 0x42);
 	assert_int_equal(bus_read(b->ports, 0x408, 4, &val), 0);
 	assert_true(val < 3579545u * 60u);
+}
+
+/* Port 92 and the keyboard controller: open if either says so. */
+static void
+test_a20(void **state)
+{
+	struct board *b = *state;
+
+	atomic_store(&b->a20, -1);
+	assert_int_equal(in(b, 0x92) & 2, 2);
+	out(b, 0x92, 0x02);
+	assert_int_equal(b->a20, -1);
+	out(b, 0x92, 0);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x64, 0xd1);
+	out(b, 0x60, 0xdd);
+	assert_int_equal(b->a20, 0);
+	out(b, 0x92, 2);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x92, 0);
+	assert_int_equal(b->a20, 0);
+	out(b, 0x64, 0xdf);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x64, 0xdd);
+	assert_int_equal(b->a20, 0);
+	chipset_reset(b->cs);
+	assert_int_equal(b->a20, 1);
+	assert_int_equal(in(b, 0x92) & 2, 2);
 }
 
 /* Random accesses, every size, every port and register: nothing may
@@ -399,7 +438,8 @@ test_noise(void **state)
 		else
 			bus_read(b->ports, addr, size, &val);
 		if (x & 4)
-			chipset_eoi(b->cs, (uint8_t)(x >> 40));
+			chipset_eoi(
+			    b->cs, (uint8_t)(x >> 40), (x & 16) != 0);
 		if (x & 8)
 			chipset_intr_ack(b->cs);
 	}
@@ -577,6 +617,7 @@ main(void)
 	    TEST(test_late_hpet),
 	    TEST(test_late_pic),
 	    TEST(test_power),
+	    TEST(test_a20),
 	    TEST(test_noise),
 	    TEST(test_pci),
 	    TEST(test_intx),
