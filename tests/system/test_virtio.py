@@ -3,6 +3,8 @@
 
 import pytest
 
+from console import REPLY, wait_for
+
 # Options of a device, and the feature bits that its driver then takes:
 # indirect descriptors, event index, version 1, packed ring, ring reset.
 INTERFACES = {
@@ -49,3 +51,39 @@ def test_rnd(machine, modules, way):
     m.run("rmmod virtio_rng; modprobe virtio_rng")
     m.run("dd if=/dev/hwrng of=/tmp/a bs=64 count=1")
     assert m.run("wc -c < /tmp/a").strip() == "64"
+
+
+def memory_of(m):
+    """KiB of the guest's memory that the host has given."""
+    with open(f"/proc/{m.pid}/status", encoding="ascii") as f:
+        for line in f:
+            if line.startswith("RssShmem:"):
+                return int(line.split()[1])
+    raise AssertionError("no RssShmem")
+
+
+def guest_memory(m, what):
+    return int(m.run(f"grep ^{what}: /proc/meminfo").split()[1])
+
+
+def test_balloon(machine, modules):
+    """What the host wants it gets; what the guest frees goes back."""
+    m = machine("-s", "3,virtio-balloon,target=128M,stats=1",
+                files=modules("virtio_pci", "virtio_balloon"))
+    m.boot()
+    free = guest_memory(m, "MemFree")
+    m.run("modprobe -a virtio_pci virtio_balloon")
+    wait_for(lambda: guest_memory(m, "MemFree") < free - 120 * 1024,
+             REPLY)
+    # Page reporting: the driver looks every two seconds.
+    m.run("dd if=/dev/zero of=/tmp/big bs=1M count=160")
+    full = memory_of(m)
+    m.run("rm /tmp/big")
+    wait_for(lambda: memory_of(m) < full - 120 * 1024, REPLY)
+    # It is all good memory still.
+    m.run("dd if=/dev/zero of=/tmp/big bs=1M count=160")
+    m.run("rm /tmp/big")
+    # A guest that is short of memory takes some back, and lives.
+    m.run("dd if=/dev/zero of=/tmp/big bs=1M count=420 || true")
+    m.run("rm /tmp/big; rmmod virtio_balloon")
+    assert guest_memory(m, "MemFree") > free - 32 * 1024
