@@ -122,6 +122,13 @@ void pci_bus_destroy(struct pci_bus *bus);
 /* Headers and BARs as after power-on, then each device's reset. */
 void pci_bus_reset(struct pci_bus *bus);
 
+/* Q35's PCIEXBAR (Intel 3 Series datasheet, 5.1.14), eight bytes in the header
+ * of a host bridge from `off` on: a second place for the ECAM. The size is
+ * always 256 MiB. During init; to be told of each write and reset. The second
+ * place is not there while anything is in its way. */
+void pci_pciexbar_add(struct pci_dev *dev, unsigned off);
+void pci_pciexbar_update(struct pci_dev *dev, unsigned off);
+
 /* Puts a function at PCI_BDF(). Buses in ascending order: each gets a part of
  * the windows. 0; -EEXIST: occupied; -EINVAL: a bus before the last; or what
  * init returned. Before the machine runs. */

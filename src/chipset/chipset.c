@@ -315,9 +315,9 @@ chipset_intr_ack(struct chipset *cs)
 }
 
 void
-chipset_eoi(struct chipset *cs, uint8_t vector)
+chipset_eoi(struct chipset *cs, uint8_t vector, bool level)
 {
-	uint32_t pins = ioapic_dev_eoi(cs->ioapic, vector), lines;
+	uint32_t pins = ioapic_dev_eoi(cs->ioapic, vector, level), lines;
 
 	/* IRQ0 is pin 2. */
 	lines = (pins & ~5u) | (pins >> 2 & 1);
@@ -348,6 +348,18 @@ void
 chipset_pirq_write(struct chipset *cs, unsigned n, uint8_t val)
 {
 	pirq_dev_write(cs->pirq, n, val);
+}
+
+bool
+chipset_has_fwcfg(const struct chipset *cs)
+{
+	return (cs->fwcfg != NULL);
+}
+
+void
+chipset_place_pm(struct chipset *cs, uint16_t base)
+{
+	pm_dev_place(cs->pm, base);
 }
 
 void

@@ -72,7 +72,7 @@ void chipset_reset(struct chipset *cs);
 /* INTA cycle, for vmm_io_ops.intr_ack: the vector, or -1 if the line fell. */
 int chipset_intr_ack(struct chipset *cs);
 /* A vector was completed, for vmm_io_ops.eoi. */
-void chipset_eoi(struct chipset *cs, uint8_t vector);
+void chipset_eoi(struct chipset *cs, uint8_t vector, bool level);
 /* Presses the power button. False if the guest has not enabled ACPI, so
  * that nobody would notice. Any thread; not a signal handler. */
 bool chipset_power_button(struct chipset *cs);
@@ -82,6 +82,10 @@ uint8_t chipset_intx_irq(void *arg, unsigned line);
 /* PIRQx_ROUT, n 0-7, for the LPC bridge. */
 uint8_t chipset_pirq_read(struct chipset *cs, unsigned n);
 void chipset_pirq_write(struct chipset *cs, unsigned n, uint8_t val);
+/* For the LPC bridge: whether firmware for QEMU's boards is expected, and a
+ * second place for the power management registers; 0: none. */
+bool chipset_has_fwcfg(const struct chipset *cs);
+void chipset_place_pm(struct chipset *cs, uint16_t base);
 /* State of every chip, from the state tables. */
 void chipset_dump(struct chipset *cs, FILE *out);
 

@@ -45,8 +45,9 @@ void ioapic_dev_destroy(struct ioapic_dev *d);
 void ioapic_dev_reset(struct ioapic_dev *d);
 /* An irq_sink_fn; arg is the struct ioapic_dev. */
 void ioapic_dev_set_pin(void *arg, unsigned pin, bool level);
-/* Returns the pins whose edge was completed. */
-uint32_t ioapic_dev_eoi(struct ioapic_dev *d, uint8_t vector);
+/* Completes a level-triggered vector; or returns the pins whose edge was
+ * completed. Remote IRR is not for the latter. */
+uint32_t ioapic_dev_eoi(struct ioapic_dev *d, uint8_t vector, bool level);
 /* Whether the entry of a pin is not masked. Takes no lock. */
 bool ioapic_dev_hears(struct ioapic_dev *d, unsigned pin);
 void ioapic_dev_dump(struct ioapic_dev *d, FILE *out);

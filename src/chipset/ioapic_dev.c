@@ -128,15 +128,17 @@ ioapic_dev_set_pin(void *arg, unsigned pin, bool level)
 }
 
 uint32_t
-ioapic_dev_eoi(struct ioapic_dev *d, uint8_t vector)
+ioapic_dev_eoi(struct ioapic_dev *d, uint8_t vector, bool level)
 {
-	uint32_t pins, edges;
+	uint32_t pins = 0, edges = 0;
 
 	if (!(atomic_load(&d->vectors[vector / 32]) >> vector % 32 & 1))
 		return (0);
 	pthread_mutex_lock(&d->lock);
-	edges = ioapic_edges(&d->io, vector);
-	pins = ioapic_eoi(&d->io, vector);
+	if (level)
+		pins = ioapic_eoi(&d->io, vector);
+	else
+		edges = ioapic_edges(&d->io, vector);
 	ioapic_dev_unlock(d, pins);
 	return (edges);
 }

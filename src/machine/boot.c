@@ -152,7 +152,7 @@ machine_load_tables(struct machine *m, struct config_error *err)
 		error = machine_add_smbios(m, err);
 	machine_domains(m, memory, &ac.nmemory);
 	if (error == 0)
-		error = machine_add_acpi(m, &ac);
+		error = machine_add_acpi(m, &ac, err);
 	while (n > 0)
 		free((void *)(uintptr_t)roots[--n].prt);
 	return (error);

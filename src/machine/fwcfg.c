@@ -162,8 +162,19 @@ machine_create_fwcfg(
 	return (0);
 }
 
+/* A file of our own; -f may have taken its name. */
+static int
+add_own(struct machine *m, const char *name, const void *data, size_t len,
+    struct config_error *err)
+{
+	struct user_files u = {.m = m, .f = m->fwcfg, .err = err};
+
+	return (add_data(&u, name, data, len));
+}
+
 int
-machine_fwcfg_tables(struct machine *m, const struct acpi_config *ac)
+machine_fwcfg_tables(
+    struct machine *m, const struct acpi_config *ac, struct config_error *err)
 {
 	static const uint8_t zeroes[ACPI_VMGENID_SIZE];
 	struct acpi_config cfg = *ac;
@@ -178,30 +189,31 @@ machine_fwcfg_tables(struct machine *m, const struct acpi_config *ac)
 		error = acpi_files_build(&files, &cfg);
 	if (error != 0)
 		return (error);
-	error = fwcfg_add_file(
-	    m->fwcfg, ACPI_FILE_TABLES, files.tables, files.tables_len);
+	error = add_own(
+	    m, ACPI_FILE_TABLES, files.tables, files.tables_len, err);
 	if (error == 0)
-		error = fwcfg_add_file(
-		    m->fwcfg, ACPI_FILE_RSDP, files.rsdp, sizeof(files.rsdp));
+		error = add_own(m, ACPI_FILE_RSDP, files.rsdp,
+		    sizeof(files.rsdp), err);
 	if (error == 0)
-		error = fwcfg_add_file(
-		    m->fwcfg, ACPI_FILE_VMGENID, guid, sizeof(guid));
+		error =
+		    add_own(m, ACPI_FILE_VMGENID, guid, sizeof(guid), err);
 	if (error == 0)
-		error = fwcfg_add_file(
-		    m->fwcfg, ACPI_FILE_LOADER, files.loader, files.loader_len);
+		error = add_own(m, ACPI_FILE_LOADER, files.loader,
+		    files.loader_len, err);
 	acpi_files_fini(&files);
 	return (error);
 }
 
 int
-machine_fwcfg_smbios(struct machine *m, const uint8_t *buf, size_t len)
+machine_fwcfg_smbios(struct machine *m, const uint8_t *buf, size_t len,
+    struct config_error *err)
 {
 	int error;
 
-	error = fwcfg_add_file(m->fwcfg, "etc/smbios/smbios-anchor",
-	    buf + SMBIOS_ENTRY, SMBIOS_ENTRY_LEN);
+	error = add_own(m, "etc/smbios/smbios-anchor", buf + SMBIOS_ENTRY,
+	    SMBIOS_ENTRY_LEN, err);
 	if (error == 0)
-		error = fwcfg_add_file(m->fwcfg, "etc/smbios/smbios-tables",
-		    buf + SMBIOS_TABLE, len - SMBIOS_TABLE);
+		error = add_own(m, "etc/smbios/smbios-tables",
+		    buf + SMBIOS_TABLE, len - SMBIOS_TABLE, err);
 	return (error);
 }

@@ -132,6 +132,24 @@ create_memory(struct machine *m, struct config_error *err)
 	return (0);
 }
 
+/* The soft engine's fast paths that the user turns off. */
+static unsigned
+soft_off(const struct machine *m)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} paths[] = {
+		{ "soft.forms", SOFT_OFF_FORMS },
+	};
+	unsigned off = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (!config_bool(m->cfg, paths[i].name, true))
+			off |= paths[i].bit;
+	return (off);
+}
+
 static int
 create_vm(struct machine *m, struct config_error *err)
 {
@@ -147,6 +165,7 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_no_link = !config_bool(m->cfg, "soft.link", true),
 	    .soft_no_tlb = !config_bool(m->cfg, "soft.tlb", true),
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
+	    .soft_off = soft_off(m),
 	};
 	const char *engine = config_get(m->cfg, "engine");
 	unsigned i;

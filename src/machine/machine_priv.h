@@ -114,7 +114,8 @@ int machine_reload(struct machine *m, struct config_error *err);
 /* tables.c: SMBIOS, ACPI, and the MP table with the interrupts that ACPI
  * tells; to memory or, where a firmware finds a place for them, fw_cfg. */
 int machine_add_smbios(struct machine *m, struct config_error *err);
-int machine_add_acpi(struct machine *m, const struct acpi_config *ac);
+int machine_add_acpi(
+    struct machine *m, const struct acpi_config *ac, struct config_error *err);
 int machine_add_mptable(struct machine *m, const struct acpi_config *ac);
 /* The domains' memory as it lies in the guest; *n is set. */
 struct acpi_memory;
@@ -128,8 +129,10 @@ int machine_create_fwcfg(
     struct machine *m, struct fwcfg **out, struct config_error *err);
 /* The tables as its files, for a firmware to place: ACPI, and what
  * smbios_build() made. */
-int machine_fwcfg_tables(struct machine *m, const struct acpi_config *ac);
-int machine_fwcfg_smbios(struct machine *m, const uint8_t *buf, size_t len);
+int machine_fwcfg_tables(
+    struct machine *m, const struct acpi_config *ac, struct config_error *err);
+int machine_fwcfg_smbios(struct machine *m, const uint8_t *buf, size_t len,
+    struct config_error *err);
 /* fwcfg_kernel.c: -o kernel, initrd and cmdline for the firmware to start. */
 int machine_fwcfg_kernel(struct machine *m, struct config_error *err);
 /* io.c: the engine's upcalls. */

@@ -93,7 +93,7 @@ machine_add_smbios(struct machine *m, struct config_error *err)
 	if (n < 0)
 		error = n;
 	else if (to_firmware(m))
-		error = machine_fwcfg_smbios(m, buf, (size_t)n);
+		error = machine_fwcfg_smbios(m, buf, (size_t)n, err);
 	else
 		error = gmem_write(m->gmem, SMBIOS_BASE, buf, (size_t)n);
 	if (error == -ENOSPC)
@@ -105,14 +105,15 @@ machine_add_smbios(struct machine *m, struct config_error *err)
 }
 
 int
-machine_add_acpi(struct machine *m, const struct acpi_config *ac)
+machine_add_acpi(
+    struct machine *m, const struct acpi_config *ac, struct config_error *err)
 {
 	int error;
 
 	if (!config_bool(m->cfg, "acpi_tables", true))
 		return (0);
 	if (to_firmware(m))
-		return (machine_fwcfg_tables(m, ac));
+		return (machine_fwcfg_tables(m, ac, err));
 	error = machine_add_vmgenid(m);
 	if (error == 0)
 		error = acpi_install(m->gmem, ac, &m->rsdp);

@@ -50,7 +50,8 @@ struct vmm_io_ops {
 	/* A vector was completed: each level-triggered one (EOI broadcast),
 	 * and edge-triggered ones as far as the engine sees them. Timers give
 	 * out late ticks by those; without, they are merged. */
-	void (*eoi)(void *arg, struct vcpu *vcpu, uint8_t vector);
+	void (*eoi)(
+	    void *arg, struct vcpu *vcpu, uint8_t vector, bool level);
 	/* INTA cycle of the PIC: its vector, or -1 if its line fell. */
 	int (*intr_ack)(void *arg);
 };
@@ -74,7 +75,11 @@ struct vm_config {
 	bool soft_no_link;	/* no direct links between blocks */
 	bool soft_no_tlb;	/* no inline TLB look-ups */
 	bool soft_one_insn;	/* one instruction per block */
+	unsigned soft_off;	/* SOFT_OFF_* */
 };
+
+/* Fast paths of the soft engine around translated code (vm_config.soft_off). */
+#define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
 enum vm_exitcode {

@@ -371,8 +371,8 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 static bool
 canonical(const struct soft_cpu *cpu, uint64_t va)
 {
-	return (!(cpu->efer & EFER_LMA) || !(cpu->flags & BF_CODE64) ||
-	    soft_canonical(cpu, va));
+	/* Compatibility mode makes no others, but its tables are anywhere. */
+	return (!(cpu->efer & EFER_LMA) || soft_canonical(cpu, va));
 }
 
 void

@@ -180,6 +180,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->ops_arg = cfg->ops_arg;
 	vm->no_link = cfg->soft_no_link;
 	vm->no_tlb = cfg->soft_no_tlb;
+	vm->off = cfg->soft_off;
 	vm->one_insn = cfg->soft_one_insn;
 	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
@@ -191,6 +192,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	cpuid_policy_init(&vm->cpuid, &topo);
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
+	vm->mxcsr_mask = soft_mxcsr_mask();
 	tr_isa_init(vm);
 	error = soft_cache_create(vm);
 	if (error != 0)

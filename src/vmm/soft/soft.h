@@ -25,6 +25,7 @@
  */
 struct block;
 struct link;
+struct soft_form;
 struct soft_vm;
 
 /* EFLAGS */
@@ -365,8 +366,10 @@ struct soft_vm {
 	void *ops_arg;
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
+	unsigned off; /* SOFT_OFF_* */
 	bool x2apic; /* local APICs start in x2APIC mode */
 	bool intel; /* vendor: they differ in a few instructions */
+	uint32_t mxcsr_mask;
 	bool isa_off[192]; /* ZYDIS_ISA_SET_*: not announced, see isa.c */
 	unsigned ncpus;
 	struct soft_cpu **cpus;
@@ -385,6 +388,7 @@ struct soft_vm {
 	size_t code_used;
 	uint8_t *arena; /* blocks, links, side tables */
 	size_t arena_used;
+	struct soft_form *forms; /* decode.c; NULL: off */
 	struct block **blocks; /* by code address */
 	_Atomic unsigned nblocks;
 	unsigned max_blocks;
@@ -458,6 +462,8 @@ void soft_jc_init(struct soft_cpu *cpu);
 
 /* ---- translation (translate.c, isa.c) ---- */
 
+/* Bytes of vm->forms. */
+size_t tr_forms_size(void);
 /* Fills vm->isa_off by vm->cpuid. */
 void tr_isa_init(struct soft_vm *vm);
 
@@ -546,6 +552,14 @@ soft_canonical_base(const struct soft_cpu *cpu, uint64_t va)
 	unsigned n = cpu->vm->cpuid.cr4 & CR4_LA57 ? 7 : 16;
 
 	return ((uint64_t)((int64_t)(va << n) >> n) == va);
+}
+/* The page behind the one that lin is in; outside 64-bit mode 0 comes after
+ * 4 GiB. */
+static inline uint64_t
+soft_next_page(const struct soft_cpu *cpu, uint64_t lin)
+{
+	lin = (lin & ~0xfffull) + 0x1000;
+	return (cpu->flags & BF_CODE64 ? lin : (uint32_t)lin);
 }
 /* Loads the PDPTEs if these registers mean PAE paging; false, and nothing is
  * loaded, if one has reserved bits set and `check` is. */
@@ -708,6 +722,8 @@ void soft_fpu_enter(struct soft_cpu *cpu); /* memory -> registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* registers -> memory, if in */
 void soft_fpu_init(struct soft_cpu *cpu);
 
+/* Bits that MXCSR may have on this host. */
+uint32_t soft_mxcsr_mask(void);
 /* trace() from where the guest's FPU state may be in the registers, which
  * printing would change. */
 #define soft_trace(cpu, group, ...)                                            \

@@ -559,8 +559,8 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	lin = t->pc;
 	if (!t->code64)
 		lin = (uint32_t)(lin + t->cpu->seg[VM_SEG_CS].base);
-	p2 = soft_translate_va(t->cpu, (lin & ~0xfffull) + 0x1000, ACC_X, t->m,
-	    &gpa2);
+	p2 = soft_translate_va(
+	    t->cpu, soft_next_page(t->cpu, lin), ACC_X, t->m, &gpa2);
 	if (p2 == NULL)
 		return (n);
 	if (!soft_page_watched(t->vm, gpa2)) {
@@ -604,7 +604,7 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 
 	if (n == 0)
 		return (false);
-	st = ZydisDecoderDecodeFull(&t->dec, t->bytes, n, &t->in, t->op);
+	st = tr_decode(t, n);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA && t->clipped) {
 		/* It reaches behind the segment's limit. */
 		if (t->pc == t->b->pc)
@@ -654,8 +654,10 @@ static void
 place(struct tr *t)
 {
 	struct soft_vm *vm = t->vm;
-	struct block *b = t->b;
+	struct block *b = arena_alloc(vm, sizeof(*b));
 
+	*b = *t->b;
+	t->b = b;
 	b->nlinks = t->nlinks;
 	b->links = arena_alloc(vm, t->nlinks * sizeof(*b->links));
 	for (unsigned i = 0; i < t->nlinks; i++) {
@@ -682,6 +684,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
 	unsigned max = cpu->flags & (BF_ONE | BF_STEP) ? 1 : BLOCK_MAX_INSNS;
 	struct tr *t, tr_;
+	struct block b;
 
 	if (vm->code_used + CODE_MARGIN > CODE_CACHE_SIZE ||
 	    vm->arena_used + ARENA_MARGIN > ARENA_SIZE ||
@@ -713,8 +716,9 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 				   ZYDIS_STACK_WIDTH_16);
 	ZydisDecoderEnableMode(
 	    &t->dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, !vm->intel);
-	t->b = arena_alloc(vm, sizeof(*t->b));
-	memset(t->b, 0, sizeof(*t->b));
+	/* Only a block that comes to its end takes room for good. */
+	memset(&b, 0, sizeof(b));
+	t->b = &b;
 	t->b->pc = t->pc;
 	t->b->gpa = gpa;
 	t->b->gpa2 = GPA_NONE;

@@ -439,13 +439,14 @@ level(struct t *t)
 	IS(get(t, VM_REG_RBP), 1);
 	IS(t->g->neoi, 1);
 	IS(t->g->eoi_vector, VEC);
-	check(t, "SDM 3A 10.8.5: EOI of an edge-triggered one is not");
+	IS(t->g->eoi_level, true);
+	check(t, "SDM 3A 10.8.5: EOI of an edge-triggered one is no broadcast");
 	start(t, CODE("sti\nnop\nnop\ncli\n" STOP));
 	t->g->neoi = 0;
 	send(t, VEC);
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RBP), 1);
-	IS(t->g->neoi, 0);
+	IS(t->g->neoi != 0 && t->g->eoi_level, false);
 	check(t, "SDM 3A 10.8.4: TMR");
 	handler(t, VEC, CODE("mov ebp, [rbx + 0x1b0]\nmov ecx, [rbx + 0x130]\n"
 			     "mov dword ptr [rbx + 0xb0], 0\niretq\n"));

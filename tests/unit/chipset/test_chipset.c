@@ -215,13 +215,13 @@ late_ticks(struct board *b, atomic_uint *given, void (*ack)(struct board *))
 static void
 ack_ioapic(struct board *b)
 {
-	chipset_eoi(b->cs, 0x30);
+	chipset_eoi(b->cs, 0x30, false);
 }
 
 static void
 ack_other(struct board *b)
 {
-	chipset_eoi(b->cs, 0x31);
+	chipset_eoi(b->cs, 0x31, false);
 }
 
 static void
@@ -356,10 +356,13 @@ test_power(void **state)
 	assert_true(chipset_power_button(b->cs));
 	assert_int_equal(b->msis, 1);
 	assert_int_equal(b->msi_data, 0xc049);
-	chipset_eoi(b->cs, 0x49);
+	/* An edge of the same vector is none of it. */
+	chipset_eoi(b->cs, 0x49, false);
+	assert_int_equal(b->msis, 1);
+	chipset_eoi(b->cs, 0x49, true);
 	assert_int_equal(b->msis, 2); /* still asserted */
 	bus_write(b->ports, 0x400, 2, 0x100);
-	chipset_eoi(b->cs, 0x49);
+	chipset_eoi(b->cs, 0x49, true);
 	assert_int_equal(b->msis, 2);
 	bus_write(b->ports, 0x404, 2, 0x3401);
 	assert_int_equal(b->poweroffs, 1);
@@ -435,7 +438,8 @@ test_noise(void **state)
 		else
 			bus_read(b->ports, addr, size, &val);
 		if (x & 4)
-			chipset_eoi(b->cs, (uint8_t)(x >> 40));
+			chipset_eoi(
+			    b->cs, (uint8_t)(x >> 40), (x & 16) != 0);
 		if (x & 8)
 			chipset_intr_ack(b->cs);
 	}
