@@ -26,8 +26,8 @@ iothread_main(void *arg)
 
 	error = mevent_run(t->loop);
 	if (error != 0)
-		log_error("thread %s cannot go on: %s", t->name,
-		    strerror(-error));
+		log_error(
+		    "thread %s cannot go on: %s", t->name, strerror(-error));
 	return (NULL);
 }
 

@@ -72,8 +72,8 @@ set_half(uint64_t *reg, unsigned off, uint32_t val)
 static struct virtq *
 selected(struct virtio_dev *vd)
 {
-	return (vd->queue_sel < vd->nqueues ? &vd->queues[vd->queue_sel]
-					    : NULL);
+	return (
+	    vd->queue_sel < vd->nqueues ? &vd->queues[vd->queue_sel] : NULL);
 }
 
 static uint32_t
@@ -242,8 +242,7 @@ field_set(struct virtio_dev *vd, unsigned off, uint32_t val)
 		/* VIRTIO 3.1.1: settled with FEATURES_OK. */
 		if (vd->driver_sel < 2 &&
 		    (vd->status & VIRTIO_S_FEATURES_OK) == 0)
-			set_half(
-			    &vd->driver_features, vd->driver_sel * 4, val);
+			set_half(&vd->driver_features, vd->driver_sel * 4, val);
 		break;
 	case COMMON_MSIX:
 		atomic_store(&vd->vector, virtio_vector(vd, val));

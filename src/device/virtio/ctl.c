@@ -306,8 +306,8 @@ features_ok(struct virtio_dev *vd, uint64_t features)
 	if ((features & ~vd->offered) != 0 ||
 	    (features & VIRTIO_F_VERSION_1) == 0)
 		return (false);
-	return (vd->ops->features_ok == NULL ||
-		vd->ops->features_ok(vd, features));
+	return (
+	    vd->ops->features_ok == NULL || vd->ops->features_ok(vd, features));
 }
 
 /* The driver is ready with the features that count. Lock held. */
@@ -331,7 +331,7 @@ void
 virtio_set_status(struct virtio_dev *vd, uint8_t status)
 {
 	uint64_t features;
-	bool ok;
+	bool ok, start;
 
 	pthread_mutex_lock(&vd->lock);
 	if (vd->resetting) {
@@ -339,9 +339,15 @@ virtio_set_status(struct virtio_dev *vd, uint8_t status)
 		return;
 	}
 	if (status == 0) {
-		reset_begin(vd);
+		/* One that was not started knows nothing of all this. */
+		start = vd->started || (vd->ctl & VIRTIO_CTL_START) != 0;
+		if (start)
+			reset_begin(vd);
+		else
+			registers_reset(vd);
 		pthread_mutex_unlock(&vd->lock);
-		ctl_call(vd);
+		if (start)
+			ctl_call(vd);
 		return;
 	}
 	status &= (uint8_t)~VIRTIO_S_NEEDS_RESET;
@@ -357,11 +363,9 @@ virtio_set_status(struct virtio_dev *vd, uint8_t status)
 	}
 	ok = true;
 	if (!vd->resetting) {
-		bool begin =
-		    (status & ~vd->status & VIRTIO_S_DRIVER_OK) != 0;
-
+		start = (status & ~vd->status & VIRTIO_S_DRIVER_OK) != 0;
 		vd->status |= status;
-		if (begin)
+		if (start)
 			ok = driver_ok(vd);
 	}
 	pthread_mutex_unlock(&vd->lock);
@@ -379,8 +383,7 @@ virtio_queue_enable(struct virtio_dev *vd, struct virtq *q)
 	pthread_mutex_lock(&vd->lock);
 	if (!q->enabled && !q->resetting && !vd->resetting) {
 		q->enabled = 1;
-		if (vd->started &&
-		    (vd->status & VIRTIO_S_NEEDS_RESET) == 0) {
+		if (vd->started && (vd->status & VIRTIO_S_NEEDS_RESET) == 0) {
 			virtq_start(q);
 			vd->restart |= 1ull << q->index;
 			vd->ctl |= VIRTIO_CTL_RESTART;
@@ -437,7 +440,7 @@ virtio_wait_reset(struct virtio_dev *vd, unsigned ms)
 		at.tv_sec++;
 	}
 	pthread_mutex_lock(&vd->lock);
-	while (reset_pending(vd) && error == 0)
+	while (reset_pending(vd) && error == 0 && !vd->no_wait)
 		error = pthread_cond_timedwait(&vd->done, &vd->lock, &at);
 	pthread_mutex_unlock(&vd->lock);
 }

@@ -53,7 +53,7 @@ struct virtq_range {
 
 /* A chain and what the core keeps of it. */
 struct virtq_elem {
-	struct virtq_chain c; /* first: the device's pointer is ours */
+	struct virtq_chain c;    /* first: the device's pointer is ours */
 	struct virtq_elem *next; /* in the queue's list of free ones */
 	struct virtq_elem *prev_all, *next_all;
 	uint16_t id;             /* head, or buffer ID (packed) */
@@ -85,17 +85,17 @@ struct virtq {
 	bool mapped;          /* desc, driver and device point at the ring */
 	bool packed, event_idx, indirect;
 	uint16_t entries; /* `size` when the queue began to run */
-	uint64_t gpa[3]; /* of the three: where they were then */
+	uint64_t gpa[3];  /* of the three: where they were then */
 	uint8_t *desc, *driver, *device;
 	uint16_t next_avail; /* where the next chain is expected */
 	uint16_t avail_seen; /* split: the guest's index when last read */
 	uint16_t next_used;  /* where the next used element goes */
 	uint16_t flushed;    /* next_used at the last virtq_flush() */
 	uint8_t avail_wrap, used_wrap; /* packed: wrap counters */
-	uint16_t notify_off; /* the device wants no notifications */
-	uint16_t staged;     /* slots not shown yet */
-	uint16_t first_flags; /* packed: of the first staged one */
-	unsigned inflight;   /* chains that the device has */
+	uint16_t notify_off;           /* the device wants no notifications */
+	uint16_t staged;               /* slots not shown yet */
+	uint16_t first_flags;          /* packed: of the first staged one */
+	unsigned inflight;             /* chains that the device has */
 	struct virtq_elem *free, *all;
 };
 
@@ -116,6 +116,7 @@ struct virtio_dev {
 	int ctlfd; /* an eventfd; -1: no loop */
 	struct log_rate rate;
 	bool msix, legacy_only, modern_only;
+	bool no_wait; /* for tests of one thread: nobody ends a reset meanwhile */
 	bool initialized; /* ops->init was called */
 	unsigned nqueues;
 	struct virtq *queues; /* ops->queues of them */
@@ -131,8 +132,8 @@ struct virtio_dev {
 	uint8_t status;
 	uint8_t generation; /* of the configuration */
 	uint8_t resetting;
-	uint8_t started;      /* ops->start was called */
-	uint8_t busy;         /* a thread is in virtio_ctl() */
+	uint8_t started;         /* ops->start was called */
+	uint8_t busy;            /* a thread is in virtio_ctl() */
 	_Atomic uint16_t vector; /* for changes of the configuration */
 	uint16_t queue_sel;
 	uint32_t feature_sel, driver_sel;
@@ -148,8 +149,7 @@ extern const struct state_table virtio_state, virtq_state;
 /* Creates it, for virtio_destroy() also where it fails; then its device. */
 int virtio_create(struct virtio_dev **out, struct pci_dev *dev,
     const struct device_conf *conf);
-int virtio_start_device(
-    struct virtio_dev *vd, const struct device_conf *conf);
+int virtio_start_device(struct virtio_dev *vd, const struct device_conf *conf);
 void virtio_destroy(struct virtio_dev *vd);
 uint8_t virtio_isr_take(struct virtio_dev *vd);
 /* Raises an interrupt. No lock held. */
@@ -157,8 +157,7 @@ void virtio_interrupt(struct virtio_dev *vd, unsigned isr, uint16_t vector);
 /* A vector that exists, or none. */
 uint16_t virtio_vector(const struct virtio_dev *vd, uint32_t val);
 /* Device-specific configuration, for both interfaces. */
-uint32_t virtio_config_read(
-    struct virtio_dev *vd, unsigned off, unsigned size);
+uint32_t virtio_config_read(struct virtio_dev *vd, unsigned off, unsigned size);
 void virtio_config_write(
     struct virtio_dev *vd, unsigned off, unsigned size, uint32_t val);
 
@@ -234,14 +233,12 @@ virtq_crossed(uint16_t event, uint16_t new, uint16_t old)
 
 /* legacy.c: I/O BAR 0. */
 unsigned virtio_legacy_size(const struct virtio_dev *vd);
-uint32_t virtio_legacy_read(
-    struct virtio_dev *vd, unsigned off, unsigned size);
+uint32_t virtio_legacy_read(struct virtio_dev *vd, unsigned off, unsigned size);
 void virtio_legacy_write(
     struct virtio_dev *vd, unsigned off, unsigned size, uint32_t val);
 
 /* common.c: the modern interface's registers. */
-uint32_t virtio_common_read(
-    struct virtio_dev *vd, unsigned off, unsigned size);
+uint32_t virtio_common_read(struct virtio_dev *vd, unsigned off, unsigned size);
 void virtio_common_write(
     struct virtio_dev *vd, unsigned off, unsigned size, uint32_t val);
 

@@ -38,8 +38,8 @@ msix_on(struct virtio_dev *vd)
 static struct virtq *
 selected(struct virtio_dev *vd)
 {
-	return (vd->queue_sel < vd->nqueues ? &vd->queues[vd->queue_sel]
-					    : NULL);
+	return (
+	    vd->queue_sel < vd->nqueues ? &vd->queues[vd->queue_sel] : NULL);
 }
 
 static uint32_t
@@ -53,7 +53,7 @@ reg_get(struct virtio_dev *vd, unsigned off)
 	case LEGACY_GUEST_FEATURES:
 		return ((uint32_t)vd->driver_features);
 	case LEGACY_Q_PFN:
-		return (q != NULL && q->enabled
+		return (q != NULL && q->enabled && !q->resetting
 			    ? (uint32_t)(q->desc_gpa / LEGACY_PAGE)
 			    : 0);
 	case LEGACY_Q_SIZE:
@@ -65,8 +65,7 @@ reg_get(struct virtio_dev *vd, unsigned off)
 	case LEGACY_MSIX:
 		return (atomic_load(&vd->vector));
 	case LEGACY_Q_MSIX:
-		return (q != NULL ? atomic_load(&q->vector)
-				  : VIRTIO_NO_VECTOR);
+		return (q != NULL ? atomic_load(&q->vector) : VIRTIO_NO_VECTOR);
 	default:
 		return (0);
 	}

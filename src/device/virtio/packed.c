@@ -117,8 +117,7 @@ void
 packed_push(struct virtq *q, const struct virtq_elem *e, uint32_t len)
 {
 	uint8_t *at = q->desc + q->next_used * VIRTQ_DESC_SIZE;
-	uint16_t flags =
-	    q->used_wrap ? VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED : 0;
+	uint16_t flags = q->used_wrap ? VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED : 0;
 
 	/* VIRTIO 2.8.14: set if any of it was written. */
 	if (len != 0)
@@ -132,8 +131,8 @@ packed_push(struct virtq *q, const struct virtq_elem *e, uint32_t len)
 		q->first_flags = flags;
 	} else {
 		/* The flags after what they announce. */
-		__atomic_store_n((uint16_t *)(at + DESC_FLAGS), flags,
-		    __ATOMIC_RELEASE);
+		__atomic_store_n(
+		    (uint16_t *)(at + DESC_FLAGS), flags, __ATOMIC_RELEASE);
 	}
 	q->staged = (uint16_t)(q->staged + e->slots);
 	advance(q, &q->next_used, &q->used_wrap, e->slots);
@@ -161,8 +160,8 @@ packed_flush(struct virtq *q)
 	event = off & ~EVENT_WRAP;
 	if (((off & EVENT_WRAP) != 0) != q->used_wrap)
 		event -= q->entries;
-	return (virtq_crossed((uint16_t)event, q->next_used,
-	    (uint16_t)(q->next_used - n)));
+	return (virtq_crossed(
+	    (uint16_t)event, q->next_used, (uint16_t)(q->next_used - n)));
 }
 
 void
@@ -179,6 +178,6 @@ packed_notify(struct virtq *q, bool on)
 		flags = EVENT_ENABLE;
 	}
 	/* The offset before the flags that say it counts. */
-	__atomic_store_n((uint16_t *)(q->device + EVENT_FLAGS), flags,
-	    __ATOMIC_RELEASE);
+	__atomic_store_n(
+	    (uint16_t *)(q->device + EVENT_FLAGS), flags, __ATOMIC_RELEASE);
 }

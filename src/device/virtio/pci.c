@@ -115,8 +115,7 @@ add_cap(struct virtio_dev *vd, unsigned type, uint32_t at, uint32_t len,
 	pci_cfg_set(vd->pci, (unsigned)off + CAP_OFFSET, 4, at);
 	pci_cfg_set(vd->pci, (unsigned)off + CAP_LENGTH, 4, len);
 	if (type == CAP_NOTIFY)
-		pci_cfg_set(
-		    vd->pci, (unsigned)off + CAP_DATA, 4, NOTIFY_MULT);
+		pci_cfg_set(vd->pci, (unsigned)off + CAP_DATA, 4, NOTIFY_MULT);
 	return (off);
 }
 
@@ -133,8 +132,8 @@ add_modern(struct virtio_dev *vd)
 	if (off >= 0)
 		off = add_cap(vd, CAP_ISR, AT_ISR, 1, CAP_SIZE);
 	if (off >= 0 && vd->ops->config_size != 0)
-		off = add_cap(vd, CAP_DEVICE, AT_DEVICE, vd->ops->config_size,
-		    CAP_SIZE);
+		off = add_cap(
+		    vd, CAP_DEVICE, AT_DEVICE, vd->ops->config_size, CAP_SIZE);
 	if (off >= 0)
 		off = add_cap(vd, CAP_NOTIFY, AT_NOTIFY,
 		    vd->nqueues * NOTIFY_MULT, CAP_DATA + 4);
@@ -164,8 +163,8 @@ add_interrupts(struct virtio_dev *vd)
 		error = pci_bar_add(
 		    vd->pci, BAR_MSIX, PCI_BAR_MEM32, pba + vectors / 8 + 8);
 		if (error == 0)
-			error = pci_msix_add(
-			    vd->pci, vectors, BAR_MSIX, 0, pba);
+			error =
+			    pci_msix_add(vd->pci, vectors, BAR_MSIX, 0, pba);
 	}
 	return (error);
 }
@@ -206,6 +205,19 @@ void
 virtio_pci_reset(struct pci_dev *dev)
 {
 	virtio_reset_now(dev_of(dev));
+}
+
+void
+virtio_pci_states(struct pci_dev *dev, pci_state_fn fn, void *arg)
+{
+	struct virtio_dev *vd = dev_of(dev);
+	unsigned i;
+
+	fn(arg, &virtio_state, vd);
+	for (i = 0; i < vd->nqueues; i++)
+		fn(arg, &virtq_state, &vd->queues[i]);
+	if (vd->ops->state != NULL)
+		fn(arg, vd->ops->state, vd->priv);
 }
 
 static uint32_t

@@ -138,16 +138,15 @@ split_flush(struct virtq *q)
 
 	/* Elements and data before the index: pairs with the driver's barrier
 	 * after it has read that (VIRTIO 2.7.14). */
-	__atomic_store_n((uint16_t *)(q->device + RING_IDX), q->next_used,
-	    __ATOMIC_RELEASE);
+	__atomic_store_n(
+	    (uint16_t *)(q->device + RING_IDX), q->next_used, __ATOMIC_RELEASE);
 	q->flushed = q->next_used;
 	q->staged = 0;
 	/* The index is out before we look whether the driver wants to hear of
 	 * it; it asks for interrupts and then reads the index. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (q->event_idx)
-		return (virtq_crossed(
-		    load16(used_event(q)), q->flushed, old));
+		return (virtq_crossed(load16(used_event(q)), q->flushed, old));
 	return ((load16(q->driver + RING_FLAGS) & AVAIL_NO_INTERRUPT) == 0);
 }
 

@@ -186,8 +186,8 @@ virtio_isr_take(struct virtio_dev *vd)
 uint16_t
 virtio_vector(const struct virtio_dev *vd, uint32_t val)
 {
-	return (vd->msix && val <= vd->nqueues ? (uint16_t)val
-						   : VIRTIO_NO_VECTOR);
+	return (
+	    vd->msix && val <= vd->nqueues ? (uint16_t)val : VIRTIO_NO_VECTOR);
 }
 
 /* ---- configuration ---- */
@@ -247,8 +247,7 @@ void
 virtio_config_write(
     struct virtio_dev *vd, unsigned off, unsigned size, uint32_t val)
 {
-	if (off < vd->ops->config_size &&
-	    size <= vd->ops->config_size - off &&
+	if (off < vd->ops->config_size && size <= vd->ops->config_size - off &&
 	    vd->ops->config_write != NULL)
 		vd->ops->config_write(vd, off, &val, size);
 }

@@ -118,7 +118,7 @@ struct virtio_ops {
 	/* Queue n, reset by itself (VIRTIO_F_RING_RESET), can be used again. */
 	void (*restart)(struct virtio_dev *vd, unsigned n);
 	/* All queues are stopped and all chains are back: as after power-on,
-	 * but for what the host's side owns. Also before the first start. */
+	 * but for what the host's side owns. Also without a start before. */
 	void (*reset)(struct virtio_dev *vd);
 	/* The guest wrote [off, off+len) of the configuration, within
 	 * config_size; `bytes` are these. It sees what virtio_config_set()
@@ -280,6 +280,7 @@ uint8_t *virtq_take_last(struct virtq_chain *c);
 int virtio_pci_init(struct pci_dev *dev, void *conf);
 void virtio_pci_fini(struct pci_dev *dev);
 void virtio_pci_reset(struct pci_dev *dev);
+void virtio_pci_states(struct pci_dev *dev, pci_state_fn fn, void *arg);
 void virtio_pci_cfg_read(
     struct pci_dev *dev, unsigned off, unsigned size, uint32_t *val);
 void virtio_pci_cfg_write(
@@ -291,6 +292,7 @@ void virtio_pci_bar_write(struct pci_dev *dev, unsigned bar, uint64_t off,
 #define VIRTIO_PCI_HOOKS                                                       \
 	.priv_size = sizeof(struct virtio_dev *), .init = virtio_pci_init,     \
 	.fini = virtio_pci_fini, .reset = virtio_pci_reset,                    \
+	.states = virtio_pci_states,                                           \
 	.cfg_read = virtio_pci_cfg_read, .cfg_write = virtio_pci_cfg_write,    \
 	.bar_read = virtio_pci_bar_read, .bar_write = virtio_pci_bar_write
 

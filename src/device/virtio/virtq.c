@@ -171,8 +171,7 @@ static const char *
 ring_map(struct virtq *q)
 {
 	/* Alignments: VIRTIO 2.7 and 2.8. */
-	const unsigned align[3] = {
-	    16, q->packed ? 4 : 2, 4};
+	const unsigned align[3] = {16, q->packed ? 4 : 2, 4};
 	uint64_t len[3];
 	uint8_t *at[3];
 	unsigned i;
@@ -384,7 +383,7 @@ virtq_pop(struct virtq *q)
 	q->inflight++;
 	e->c.rd = e->iov;
 	e->c.nrd = e->n - e->nwr;
-	e->c.wr = e->iov + e->c.nrd;
+	e->c.wr = e->iov != NULL ? e->iov + e->c.nrd : NULL;
 	e->c.nwr = e->nwr;
 	e->c.user = NULL;
 	e->c.link = NULL;
@@ -436,8 +435,7 @@ virtq_push(struct virtq_chain *c, uint32_t written)
 	for (i = 0; i < e->nwr; i++)
 		pci_dma_wrote(q->vd->pci, e->gpa[i].gpa, e->gpa[i].len);
 	pthread_mutex_lock(&q->lock);
-	if (atomic_load(&q->run) && q->mapped &&
-	    pci_dma_enabled(q->vd->pci)) {
+	if (atomic_load(&q->run) && q->mapped && pci_dma_enabled(q->vd->pci)) {
 		if (q->packed)
 			packed_push(q, e, written);
 		else
