@@ -272,8 +272,8 @@ def power_cut(disks, acks, tmp_path, kind, fs, delay):
     m = disks(conf)
     place = "/dev/vda"
     if fs:
-        m.run("mount -t ext4 /dev/vda /root")
-        place = "/root/log"
+        m.run("mkdir -p /m; mount -t ext4 /dev/vda /m")
+        place = "/m/log"
     m.send(f"{acks} {place} {SLOTS}\r")
     m.expect("ack ")
     time.sleep(delay)
@@ -292,11 +292,11 @@ def power_cut(disks, acks, tmp_path, kind, fs, delay):
         assert done.returncode == 0, done.stdout
     m = disks(conf)
     if fs:
-        m.run("mount -t ext4 /dev/vda /root")
+        m.run("mkdir -p /m; mount -t ext4 /dev/vda /m")
         assert "error" not in m.run("dmesg | grep -i ext4")
     m.run(f"{acks} {place} {SLOTS} {last}")
     if fs:
-        m.run("rm /root/log; umount /root")
+        m.run("rm /m/log; umount /m")
     m.send("poweroff -f\r")
     assert m.wait() == 1
     return last
