@@ -2,6 +2,7 @@
 #include "gmem/gmem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,6 +295,20 @@ gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len)
 	if (p == NULL)
 		return (-EFAULT);
 	memset(p, byte, len);
+	gmem_wrote(gm, gpa, len);
+	return (0);
+}
+
+int
+gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	if (gpa % GMEM_PAGE_SIZE != 0 || len % GMEM_PAGE_SIZE != 0 || len == 0)
+		return (-EINVAL);
+	if (gmem_map(gm, gpa, len) == NULL)
+		return (-EFAULT);
+	if (fallocate(gm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)gpa, (off_t)len) != 0)
+		return (-errno);
 	gmem_wrote(gm, gpa, len);
 	return (0);
 }

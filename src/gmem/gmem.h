@@ -55,6 +55,11 @@ int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, size_t len);
 int gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, size_t len);
 int gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len);
 
+/* Gives whole pages of RAM back to the host: they read zeroes, and take
+ * memory again when they are written. Any thread. 0; -EFAULT: not all of it
+ * is RAM; -EINVAL: not aligned; or what fallocate(2) says. */
+int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len);
+
 /*
  * Pages whose content somebody has cached (translated code). A write by
  * gmem_write() or announced by gmem_wrote() to a watched page calls the
