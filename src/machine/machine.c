@@ -126,7 +126,9 @@ create_memory(struct machine *m, struct config_error *err)
 static int
 create_vm(struct machine *m, struct config_error *err)
 {
+	struct vm_error why = {""};
 	struct vm_config vc = {
+	    .err = &why,
 	    .ncpus = m->ncpus,
 	    .cores = m->topology.cores,
 	    .threads = m->topology.threads,
@@ -152,9 +154,9 @@ create_vm(struct machine *m, struct config_error *err)
 	if (error != 0) {
 		m->vm = NULL;
 		(void)config_fail(err,
-		    "-o engine=%s: cannot be used here (%s); use "
-		    "-o engine=soft",
-		    engine, strerror(-error));
+		    "-o engine=%s: cannot be used here (%s)%s", engine,
+		    why.msg[0] != '\0' ? why.msg : strerror(-error),
+		    vc.engine == VM_ENGINE_KVM ? "; use -o engine=soft" : "");
 		return (error);
 	}
 	log_info("engine: %s, %s", vm_engine_name(m->vm),

@@ -12,7 +12,8 @@
 #define BIT(n) (1u << (n))
 
 #define MAXPHYADDR_LIMIT 46
-#define TSC_KHZ 1000000u
+#define TSC_KHZ 1000000u /* of the soft engine */
+#define APIC_KHZ 1000000u /* its timer, on every engine */
 
 #define XCR0_X87_SSE 3u
 #define XCR0_AVX 4u
@@ -102,6 +103,9 @@
 /* On AMD this register repeats leaf 1 EDX in these bits. */
 #define X1_EDX_AMD_COMMON 0x0183f3ffu
 
+/* Hypervisor: whatever the engine. */
+#define L1_ECX_ALWAYS BIT(31)
+
 struct host {
 	const struct cpuid_source *src;
 	uint32_t max_basic, max_ext;
@@ -123,7 +127,7 @@ native_leaf(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 	__cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]);
 }
 
-static const struct cpuid_source native = { native_leaf, NULL, 0 };
+static const struct cpuid_source native = { .leaf = native_leaf };
 
 static bool
 vendor_is(const uint32_t r[4], const char *name)
@@ -156,6 +160,16 @@ host_read(
 	if (leaf <= h->max_basic ||
 	    (leaf >= 0x80000000 && leaf <= h->max_ext))
 		host_leaf(h, leaf, subleaf, r);
+}
+
+/*
+ * Features of a register: the host's that need nothing of us, and the
+ * engine's own work. An engine that tells what it can has both in its leaf.
+ */
+static uint32_t
+offer(const struct host *h, uint32_t val, uint32_t host, uint32_t own)
+{
+	return (h->src->limit ? val & (host | own) : (val & host) | own);
 }
 
 static void
@@ -257,21 +271,21 @@ add_features(struct cpuid_policy *p, const struct host *h)
 	if (logical > 255)
 		logical = 255;
 	r[1] = (r[1] & 0xffff) | logical << 16;
-	r[2] = (r[2] & L1_ECX_HOST) | L1_ECX_ON;
+	r[2] = offer(h, r[2], L1_ECX_HOST, L1_ECX_ON) | L1_ECX_ALWAYS;
 	if (p->xcr0 == 0)
 		r[2] &= ~BIT(26);
 	if (!avx)
 		r[2] &= ~L1_ECX_AVX;
-	r[3] = (r[3] & L1_EDX_HOST) | L1_EDX_ON;
+	r[3] = offer(h, r[3], L1_EDX_HOST, L1_EDX_ON);
 	if (package_size(p) > 1)
 		r[3] |= L1_EDX_HTT;
 	add(p, 1, -1, r);
 
 	host_read(h, 7, 0, r);
 	r[0] = h->intel ? 2 : r[0] >= 1;
-	r[1] = (r[1] & L7_EBX_HOST) | L7_EBX_ON;
-	r[2] = (r[2] & L7_ECX_HOST) | L7_ECX_ON;
-	r[3] = (r[3] & L7_EDX_HOST) | L7_EDX_ON;
+	r[1] = offer(h, r[1], L7_EBX_HOST, L7_EBX_ON);
+	r[2] = offer(h, r[2], L7_ECX_HOST, L7_ECX_ON);
+	r[3] = offer(h, r[3], L7_EDX_HOST, L7_EDX_ON);
 	if (!avx) {
 		r[1] &= ~L7_EBX_AVX;
 		r[2] &= ~L7_ECX_AVX;
@@ -296,7 +310,7 @@ add_features(struct cpuid_policy *p, const struct host *h)
 		return;
 	host_read(h, 7, 2, r);
 	r[0] = r[1] = r[2] = 0;
-	r[3] = (r[3] & L72_EDX_HOST) | L72_EDX_ON;
+	r[3] = offer(h, r[3], L72_EDX_HOST, L72_EDX_ON);
 	add(p, 7, 2, r);
 }
 
@@ -388,14 +402,35 @@ add_xsave(struct cpuid_policy *p, const struct host *h)
 	add(p, 0xd, 1, r);
 }
 
+static uint32_t
+gcd(uint32_t a, uint32_t b)
+{
+	uint32_t t;
+
+	for (; b != 0; b = t) {
+		t = a % b;
+		a = b;
+	}
+	return (a);
+}
+
+static uint32_t
+tsc_khz(const struct host *h)
+{
+	return (h->src->tsc_khz != 0 ? h->src->tsc_khz : TSC_KHZ);
+}
+
 static void
 add_basic(struct cpuid_policy *p, const struct host *h)
 {
 	/* ARAT: the APIC timer never stops. */
 	const uint32_t power[4] = { BIT(2), 0, 0, 0 };
+	const uint32_t khz = tsc_khz(h);
+	const uint32_t common = gcd(khz, APIC_KHZ);
 	/* TSC = crystal * EBX / EAX; the APIC timer counts the crystal. */
-	const uint32_t tsc[4] = { 1, 1, TSC_KHZ * 1000, 0 };
-	const uint32_t freq[4] = { TSC_KHZ / 1000, TSC_KHZ / 1000, 100, 0 };
+	const uint32_t tsc[4] = { APIC_KHZ / common, khz / common,
+		APIC_KHZ * 1000, 0 };
+	const uint32_t freq[4] = { khz / 1000, khz / 1000, 100, 0 };
 	uint32_t r[4];
 
 	/* 0x15 and 0x16 have to be in range, whatever the host has. */
@@ -418,12 +453,12 @@ add_basic(struct cpuid_policy *p, const struct host *h)
 }
 
 static void
-add_hypervisor(struct cpuid_policy *p)
+add_hypervisor(struct cpuid_policy *p, const struct host *h)
 {
 	uint32_t r[4] = { 0x40000010 };
 	/* TSC and APIC timer frequencies in kHz, as VMware defined it and
 	 * FreeBSD reads it under any hypervisor. */
-	const uint32_t timing[4] = { TSC_KHZ, TSC_KHZ, 0, 0 };
+	const uint32_t timing[4] = { tsc_khz(h), APIC_KHZ, 0, 0 };
 
 	memcpy(&r[1], "bhyve bhyve ", 12);
 	add(p, 0x40000000, -1, r);
@@ -480,7 +515,7 @@ add_amd(struct cpuid_policy *p, const struct host *h)
 static void
 add_extended(struct cpuid_policy *p, const struct host *h)
 {
-	const struct cpuid_leaf *l1 = find(p, 1, 0);
+	const struct cpuid_leaf *l1 = find(p, 1, 0), *l7;
 	uint32_t r[4], limit;
 	bool topoext;
 
@@ -495,7 +530,7 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 	host_read(h, 0x80000001, 0, r);
 	topoext = (r[2] & X1_ECX_TOPOEXT) != 0;
 	r[2] &= X1_ECX_HOST;
-	r[3] = (r[3] & X1_EDX_HOST) | X1_EDX_ON;
+	r[3] = offer(h, r[3], X1_EDX_HOST, X1_EDX_ON);
 	if ((p->xcr0 & XCR0_AVX) == 0)
 		r[2] &= ~X1_ECX_AVX;
 	if (h->amd) {
@@ -517,7 +552,9 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 
 	host_read(h, 0x80000008, 0, r);
 	p->maxphyaddr = (uint8_t)phys_bits(h);
-	r[0] = 57u << 8 | p->maxphyaddr; /* LA57 */
+	l7 = find(p, 7, 0);
+	r[0] = ((l7->ecx & L7_ECX_LA57) != 0 ? 57u : 48u) << 8 |
+	    p->maxphyaddr;
 	/* AMD: CLZERO XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
 	r[1] &= h->amd ? BIT(0) | BIT(2) | BIT(12) | BIT(15) | BIT(24) |
 		BIT(26) : 0;
@@ -561,7 +598,7 @@ cpuid_policy_from(struct cpuid_policy *p, const struct cpuid_topology *t,
 	p->xcr0 = host_xcr0(&h);
 	add_features(p, &h);
 	add_basic(p, &h);
-	add_hypervisor(p);
+	add_hypervisor(p, &h);
 	add_extended(p, &h);
 	set_controls(p);
 }

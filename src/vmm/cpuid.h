@@ -21,11 +21,17 @@ struct cpuid_topology {
 	unsigned sockets, cores, threads;
 };
 
-/* Where leaves come from: the host, or a test. xcr0 is what XGETBV says. */
+/* Where leaves come from: the host, an engine, or a test. xcr0 is what XGETBV
+ * says. */
 struct cpuid_source {
 	void (*leaf)(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4]);
 	void *arg;
 	uint64_t xcr0;
+	/* These are an engine's leaves: what is not in them, a guest does not
+	 * get. Otherwise they are the processor's, and the soft engine adds
+	 * what it does by itself. */
+	bool limit;
+	uint32_t tsc_khz; /* 0: the soft engine's, 1 GHz */
 };
 
 #define CPUID_MAX_LEAVES 96

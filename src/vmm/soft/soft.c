@@ -153,17 +153,16 @@ static void soft_destroy(void *priv);
 static int
 soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 {
-	struct cpuid_topology topo = { 1, cfg->ncpus, 1 };
+	const struct cpuid_topology topo = vm_topology(cfg);
 	struct cpuid_dynamic dyn = { 0 };
 	struct soft_vm *vm;
 	uint32_t leaf[4];
 	int error;
 
-	if (!host_fits()) {
-		log_error("the soft engine needs a processor with BMI2 and "
-			  "XSAVE (x86-64-v3)");
-		return (-ENODEV);
-	}
+	if (!host_fits())
+		return (vm_fail(cfg, -ENODEV,
+		    "the soft engine needs a processor with BMI2 and XSAVE "
+		    "(x86-64-v3)"));
 	vm = calloc(1, sizeof(*vm));
 	if (vm == NULL)
 		return (-ENOMEM);
@@ -181,10 +180,6 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->one_insn = cfg->soft_one_insn;
 	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
-	if (cfg->cores != 0)
-		topo = (struct cpuid_topology){
-			cfg->ncpus / (cfg->cores * cfg->threads), cfg->cores,
-			cfg->threads };
 	cpuid_policy_init(&vm->cpuid, &topo);
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
