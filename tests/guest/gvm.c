@@ -224,10 +224,20 @@ build_tables(struct gvm *g)
 		gvm_map(g, a, a, PTE_P | PTE_W);
 }
 
+bool
+gvm_on_kvm(void)
+{
+	const char *engine = getenv("LHYVE_ENGINE");
+
+	return (engine != NULL && strcmp(engine, "kvm") == 0);
+}
+
 int
 gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 {
-	struct vm_config cfg = { .engine = VM_ENGINE_SOFT, .ncpus = ncpus };
+	struct vm_config cfg = { .engine = gvm_on_kvm() ? VM_ENGINE_KVM :
+							  VM_ENGINE_SOFT,
+		.ncpus = ncpus };
 	struct gvm *g = calloc(1, sizeof(*g));
 	void *rom = NULL;
 	int error;

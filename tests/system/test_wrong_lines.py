@@ -55,7 +55,7 @@ LINES = [
     ("-Hk", "-k: its argument is missing; use -k file"),
     ("-p", "-p: its argument is missing; use -p vcpu:hostcpu"),
     ("-G 1 vm0", f"-G 1: {LATER}"), ("-r f vm0", f"-r f: {LATER}"),
-    ("-W vm0", f"-W: {LATER}"), ("-M vm0", f"-M: {LATER}"),
+    ("-M vm0", f"-M: {LATER}"),
     # Memory
     ("-m '' vm0", f"-m : {SIZE}"), ("-m x vm0", f"-m x: {SIZE}"),
     ("-m -1 vm0", f"-m -1: {SIZE}"), ("-m 1.5G vm0", f"-m 1.5G: {SIZE}"),
