@@ -82,10 +82,10 @@ struct kvm_vm {
 	_Atomic int suspend; /* enum vm_suspend_how */
 	_Atomic bool extint; /* level of the PIC's output */
 	struct vtimer halt_check;
-	/* One instruction for KVM: complete.c. Guarded by soft_lock. */
+	/* The soft engine, for what KVM does not execute (complete.c); NULL
+	 * until then. Guarded by soft_lock. */
 	pthread_mutex_t soft_lock;
-	struct vm *soft;
-	struct kvm_cpu *soft_for;
+	void *soft;
 	/* Guarded by route_lock. */
 	pthread_mutex_t route_lock;
 	struct kvm_route eoi[KVM_EOI_ROUTES];
@@ -156,8 +156,8 @@ void kvm_halt_check(void *arg);
 void kvm_halt_answer(struct kvm_cpu *cpu);
 
 /* ---- complete.c ---- */
-/* Executes the instruction at RIP, which the kernel would not. 0, with *ended
- * set if the machine has ended by it; -errno: nobody can. */
+/* Executes the instruction at RIP, which the kernel would not. 0, or -errno:
+ * nobody can. */
 int kvm_complete_insn(struct kvm_cpu *cpu);
 void kvm_complete_fini(struct kvm_vm *kvm);
 /* A KVM_EXIT_IO or MMIO. */
