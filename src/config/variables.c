@@ -215,6 +215,13 @@ const struct config_var config_vars[] = {
 	.dflt = "auto",
 	.words = "auto soft kvm",
 	.help = "what runs the processors: auto, soft or kvm"},
+    {.name = "cpu",
+	.type = CONFIG_WORD,
+	.dflt = "host",
+	.words = "host x86-64-v2 x86-64-v3 x86-64-v4",
+	.help = "the guest's processor: host, or a level of x86-64"},
+    {.name = "cpu.features",
+	.help = "+NAME,-NAME: features it has or has not beside that"},
     {.name = "kernel",
 	.help = "kernel to start: a Linux bzImage, an ELF file or a "
 		"Multiboot image"},

@@ -127,6 +127,7 @@ static int
 create_vm(struct machine *m, struct config_error *err)
 {
 	struct vm_error why = {""};
+	struct cpuid_choice cpu;
 	struct vm_config vc = {
 	    .err = &why,
 	    .ncpus = m->ncpus,
@@ -145,6 +146,10 @@ create_vm(struct machine *m, struct config_error *err)
 	unsigned i;
 	int error;
 
+	if (cpuid_choice_parse(&cpu, config_get(m->cfg, "cpu"),
+		config_get(m->cfg, "cpu.features"), &why) != 0)
+		return (config_fail(err, "-o cpu.features: %s", why.msg));
+	vc.cpu = &cpu;
 	vc.engine = VM_ENGINE_AUTO;
 	if (strcmp(engine, "soft") == 0)
 		vc.engine = VM_ENGINE_SOFT;
@@ -153,10 +158,18 @@ create_vm(struct machine *m, struct config_error *err)
 	error = vm_create(&m->vm, &vc);
 	if (error != 0) {
 		m->vm = NULL;
-		(void)config_fail(err,
-		    "-o engine=%s: cannot be used here (%s)%s", engine,
-		    why.msg[0] != '\0' ? why.msg : strerror(-error),
-		    vc.engine == VM_ENGINE_KVM ? "; use -o engine=soft" : "");
+		if (error == -ENOTSUP)
+			(void)config_fail(err,
+			    "-o cpu=%s: %s; take another model, or features "
+			    "away with -o cpu.features=-NAME",
+			    config_get(m->cfg, "cpu"), why.msg);
+		else
+			(void)config_fail(err,
+			    "-o engine=%s: cannot be used here (%s)%s", engine,
+			    why.msg[0] != '\0' ? why.msg : strerror(-error),
+			    vc.engine == VM_ENGINE_KVM ? "; use "
+							 "-o engine=soft"
+						       : "");
 		return (error);
 	}
 	log_info("engine: %s, %s", vm_engine_name(m->vm),

@@ -29,7 +29,6 @@
 #define L1_ECX_ON (BIT(17) | BIT(21) | BIT(24) | BIT(31))
 #define L1_ECX_PCID BIT(17)
 #define L1_ECX_OSXSAVE BIT(27)
-#define L1_ECX_AVX (BIT(12) | BIT(28) | BIT(29))
 /* Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT PSE36 CLFSH MMX
  * FXSR SSE SSE2 SS. */
 #define L1_EDX_HOST                                                            \
@@ -50,19 +49,12 @@
 	    BIT(31))
 /* TSC_ADJUST SMEP INVPCID SMAP: the engine's own work. */
 #define L7_EBX_ON (BIT(1) | BIT(7) | BIT(10) | BIT(20))
-#define L7_EBX_AVX BIT(5)
-#define L7_EBX_AVX512                                                          \
-	(BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | \
-	    BIT(31))
 /* Leaf 7.0 ECX: PREFETCHWT1 VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG
  * VPOPCNTDQ. */
 #define L7_ECX_HOST                                                            \
 	(BIT(0) | BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) |      \
 	    BIT(12) | BIT(14))
-#define L7_ECX_LA57 BIT(16)
-#define L7_ECX_ON (BIT(2) | L7_ECX_LA57 | BIT(22)) /* UMIP LA57 RDPID */
-#define L7_ECX_AVX (BIT(9) | BIT(10))
-#define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
+#define L7_ECX_ON (BIT(2) | BIT(16) | BIT(22)) /* UMIP LA57 RDPID */
 /* Leaf 7.0 EDX: 4VNNIW 4FMAPS FSRM VP2INTERSECT AVX512_FP16 STIBP L1D_FLUSH
  * SSBD. */
 #define L7_EDX_HOST                                                            \
@@ -75,11 +67,8 @@
  * guest's.
  */
 #define L7_EDX_ON (BIT(26) | BIT(29))
-#define L7_EDX_AVX512 (BIT(2) | BIT(3) | BIT(8) | BIT(23))
 /* Leaf 7.1 EAX: AVX_VNNI AVX512_BF16 FZLRM FSRS FSRCS. */
 #define L71_EAX_HOST (BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12))
-#define L71_EAX_AVX BIT(4)
-#define L71_EAX_AVX512 BIT(5)
 
 /* Leaf 7.2 EDX: MCDT_NO. */
 #define L72_EDX_HOST BIT(5)
@@ -93,7 +82,6 @@
  * 3DNow!, which no processor has any more; not LOCK MOV CR0 (CR8_LEGACY) and
  * MXCSR.MM (MISALIGNSSE), which nobody misses. */
 #define X1_ECX_HOST (BIT(0) | BIT(5) | BIT(6) | BIT(8) | BIT(16))
-#define X1_ECX_AVX BIT(16)
 #define X1_ECX_CMP_LEGACY BIT(1)
 #define X1_ECX_TOPOEXT BIT(22)
 /* 0x80000001 EDX: MMXEXT. */
@@ -270,11 +258,67 @@ cpuid_apicid(const struct cpuid_topology *t, unsigned cpu)
 	    package << (bits + log2_up(t->cores)));
 }
 
+/* What a guest could have: with this engine, if the leaves are an engine's. */
+static void
+offer_all(struct cpuid_features *f, const struct host *h, uint64_t xcr0)
+{
+	uint32_t r[4], *w = f->word;
+
+	memset(f, 0, sizeof(*f));
+	host_read(h, 1, 0, r);
+	w[CPUID_1_ECX] =
+	    offer(h, r[2], L1_ECX_HOST, L1_ECX_ON) | L1_ECX_ALWAYS;
+	w[CPUID_1_EDX] = offer(h, r[3], L1_EDX_HOST, L1_EDX_ON);
+	host_read(h, 7, 0, r);
+	w[CPUID_7_EBX] = offer(h, r[1], L7_EBX_HOST, L7_EBX_ON);
+	w[CPUID_7_ECX] = offer(h, r[2], L7_ECX_HOST, L7_ECX_ON);
+	w[CPUID_7_EDX] = offer(h, r[3], L7_EDX_HOST, L7_EDX_ON);
+	if (h->intel || r[0] >= 1) {
+		host_read(h, 7, 1, r);
+		w[CPUID_71_EAX] = r[0] & L71_EAX_HOST;
+	}
+	if (h->intel) {
+		host_read(h, 7, 2, r);
+		w[CPUID_72_EDX] = offer(h, r[3], L72_EDX_HOST, L72_EDX_ON);
+	}
+	host_read(h, 0xd, 1, r);
+	/* XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES. */
+	w[CPUID_D1_EAX] = r[0] & 15;
+	host_read(h, 0x80000001, 0, r);
+	w[CPUID_X1_ECX] = r[2] & X1_ECX_HOST;
+	w[CPUID_X1_EDX] = offer(h, r[3], X1_EDX_HOST, X1_EDX_ON);
+	if (h->amd) {
+		host_read(h, 0x80000008, 0, r);
+		w[CPUID_X8_EBX] = offer(h, r[1], X8_EBX_HOST, X8_EBX_ON);
+		/* LFENCE serializes, null selector clears the base. */
+		host_read(h, 0x80000021, 0, r);
+		w[CPUID_X21_EAX] =
+		    offer(h, r[0], BIT(2) | BIT(6), X21_EAX_ON);
+		w[CPUID_X21_ECX] = offer(h, r[2], 0, X21_ECX_ON);
+	}
+	if (xcr0 == 0)
+		w[CPUID_1_ECX] &= ~BIT(26);
+	if ((xcr0 & XCR0_AVX) == 0)
+		w[CPUID_1_ECX] &= ~BIT(28);
+	if ((xcr0 & XCR0_AVX512) == 0)
+		w[CPUID_7_EBX] &= ~BIT(16);
+	cpuid_features_close(f);
+}
+
+/* The components whose instructions are there. */
+static uint64_t
+components(const struct cpuid_features *f)
+{
+	if (!cpuid_has(f, "xsave"))
+		return (0);
+	return (XCR0_X87_SSE | (cpuid_has(f, "avx") ? XCR0_AVX : 0) |
+	    (cpuid_has(f, "avx512f") ? XCR0_AVX512 : 0));
+}
+
 static void
 add_features(struct cpuid_policy *p, const struct host *h)
 {
-	bool avx = (p->xcr0 & XCR0_AVX) != 0;
-	bool avx512 = (p->xcr0 & XCR0_AVX512) != 0;
+	const uint32_t *w = p->features.word;
 	uint32_t r[4], logical;
 
 	host_read(h, 1, 0, r);
@@ -282,46 +326,27 @@ add_features(struct cpuid_policy *p, const struct host *h)
 	if (logical > 255)
 		logical = 255;
 	r[1] = (r[1] & 0xffff) | logical << 16;
-	r[2] = offer(h, r[2], L1_ECX_HOST, L1_ECX_ON) | L1_ECX_ALWAYS;
-	if (p->xcr0 == 0)
-		r[2] &= ~BIT(26);
-	if (!avx)
-		r[2] &= ~L1_ECX_AVX;
-	r[3] = offer(h, r[3], L1_EDX_HOST, L1_EDX_ON);
+	r[2] = w[CPUID_1_ECX];
+	r[3] = w[CPUID_1_EDX];
 	if (package_size(p) > 1)
 		r[3] |= L1_EDX_HTT;
 	add(p, 1, -1, r);
 
 	host_read(h, 7, 0, r);
 	r[0] = h->intel ? 2 : r[0] >= 1;
-	r[1] = offer(h, r[1], L7_EBX_HOST, L7_EBX_ON);
-	r[2] = offer(h, r[2], L7_ECX_HOST, L7_ECX_ON);
-	r[3] = offer(h, r[3], L7_EDX_HOST, L7_EDX_ON);
-	if (!avx) {
-		r[1] &= ~L7_EBX_AVX;
-		r[2] &= ~L7_ECX_AVX;
-	}
-	if (!avx512) {
-		r[1] &= ~L7_EBX_AVX512;
-		r[2] &= ~L7_ECX_AVX512;
-		r[3] &= ~L7_EDX_AVX512;
-	}
+	r[1] = w[CPUID_7_EBX];
+	r[2] = w[CPUID_7_ECX];
+	r[3] = w[CPUID_7_EDX];
 	add(p, 7, 0, r);
 	if (r[0] == 0)
 		return;
-	host_read(h, 7, 1, r);
-	r[0] &= L71_EAX_HOST;
-	if (!avx)
-		r[0] &= ~L71_EAX_AVX;
-	if (!avx512)
-		r[0] &= ~L71_EAX_AVX512;
-	r[1] = r[2] = r[3] = 0;
+	memset(r, 0, sizeof(r));
+	r[0] = w[CPUID_71_EAX];
 	add(p, 7, 1, r);
 	if (!h->intel)
 		return;
-	host_read(h, 7, 2, r);
-	r[0] = r[1] = r[2] = 0;
-	r[3] = offer(h, r[3], L72_EDX_HOST, L72_EDX_ON);
+	memset(r, 0, sizeof(r));
+	r[3] = w[CPUID_72_EDX];
 	add(p, 7, 2, r);
 }
 
@@ -405,8 +430,7 @@ add_xsave(struct cpuid_policy *p, const struct host *h)
 	sub0[2] = xsave_size(p, p->xcr0, false);
 	sub0[3] = (uint32_t)(p->xcr0 >> 32);
 	add(p, 0xd, 0, sub0);
-	host_read(h, 0xd, 1, r);
-	r[0] &= 15; /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES */
+	r[0] = p->features.word[CPUID_D1_EAX];
 	p->xsaves = (r[0] & 8) != 0;
 	r[1] = xsave_size(p, XCR0_X87_SSE, true);
 	r[2] = r[3] = 0;
@@ -516,18 +540,16 @@ add_amd(struct cpuid_policy *p, const struct host *h)
 		r[1] = (p->topology.threads - 1) << 8;
 		add(p, 0x8000001e, -1, r);
 	}
-	host_read(h, 0x80000021, 0, r);
-	/* LFENCE serializes, null selector clears the base. */
-	r[0] = offer(h, r[0], BIT(2) | BIT(6), X21_EAX_ON);
-	r[1] = r[3] = 0;
-	r[2] = offer(h, r[2], 0, X21_ECX_ON);
+	memset(r, 0, sizeof(r));
+	r[0] = p->features.word[CPUID_X21_EAX];
+	r[2] = p->features.word[CPUID_X21_ECX];
 	add(p, 0x80000021, -1, r);
 }
 
 static void
 add_extended(struct cpuid_policy *p, const struct host *h)
 {
-	const struct cpuid_leaf *l1 = find(p, 1, 0), *l7;
+	const struct cpuid_leaf *l1 = find(p, 1, 0);
 	uint32_t r[4];
 	bool topoext;
 
@@ -539,10 +561,8 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 
 	host_read(h, 0x80000001, 0, r);
 	topoext = (r[2] & X1_ECX_TOPOEXT) != 0;
-	r[2] &= X1_ECX_HOST;
-	r[3] = offer(h, r[3], X1_EDX_HOST, X1_EDX_ON);
-	if ((p->xcr0 & XCR0_AVX) == 0)
-		r[2] &= ~X1_ECX_AVX;
+	r[2] = p->features.word[CPUID_X1_ECX];
+	r[3] = p->features.word[CPUID_X1_EDX];
 	if (h->amd) {
 		r[3] |= l1->edx & X1_EDX_AMD_COMMON;
 		if (package_size(p) > 1)
@@ -562,11 +582,10 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 
 	host_read(h, 0x80000008, 0, r);
 	p->maxphyaddr = (uint8_t)phys_bits(h);
-	l7 = find(p, 7, 0);
-	r[0] = ((l7->ecx & L7_ECX_LA57) != 0 ? 57u : 48u) << 8 |
+	r[0] = (cpuid_has(&p->features, "la57") ? 57u : 48u) << 8 |
 	    p->maxphyaddr;
 	/* AMD: CLZERO XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
-	r[1] = h->amd ? offer(h, r[1], X8_EBX_HOST, X8_EBX_ON) : 0;
+	r[1] = p->features.word[CPUID_X8_EBX];
 	r[2] = h->amd ?
 	    package_bits(p) << 12 | ((package_size(p) - 1) & 0xff) : 0;
 	r[3] = 0;
@@ -579,37 +598,60 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 static void
 set_controls(struct cpuid_policy *p)
 {
-	const struct cpuid_leaf *l1 = find(p, 1, 0), *l7 = find(p, 7, 0);
+	static const struct {
+		const char *name;
+		uint32_t bits;
+	} cr4[] = { { "vme", 3 }, { "tsc", BIT(2) }, { "de", BIT(3) },
+		{ "pse", BIT(4) }, { "pae", BIT(5) }, { "mce", BIT(6) },
+		{ "pge", BIT(7) }, { "fxsr", BIT(9) }, { "sse", BIT(10) },
+		{ "umip", BIT(11) }, { "la57", BIT(12) },
+		{ "fsgsbase", BIT(16) }, { "pcid", BIT(17) },
+		{ "xsave", BIT(18) }, { "smep", BIT(20) },
+		{ "smap", BIT(21) } };
+	static const struct {
+		const char *name;
+		uint32_t bits;
+	} efer[] = { { "syscall", BIT(0) }, { "lm", BIT(8) | BIT(10) },
+		{ "nx", BIT(11) } };
 
-	/* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP LA57 SMEP
-	 * SMAP */
-	p->cr4 = BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) |
-	    BIT(6) | BIT(7) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) |
-	    BIT(20) | BIT(21);
-	if ((l7->ebx & BIT(0)) != 0)
-		p->cr4 |= BIT(16); /* FSGSBASE */
-	if ((l1->ecx & L1_ECX_PCID) != 0)
-		p->cr4 |= BIT(17);
-	if ((l1->ecx & BIT(26)) != 0)
-		p->cr4 |= BIT(18); /* OSXSAVE */
-	p->efer = BIT(0) | BIT(8) | BIT(10) | BIT(11); /* SCE LME LMA NXE */
+	p->cr4 = BIT(8); /* PCE: RDPMC, there or not */
+	for (size_t i = 0; i < sizeof(cr4) / sizeof(cr4[0]); i++)
+		if (cpuid_has(&p->features, cr4[i].name))
+			p->cr4 |= cr4[i].bits;
+	p->efer = 0;
+	for (size_t i = 0; i < sizeof(efer) / sizeof(efer[0]); i++)
+		if (cpuid_has(&p->features, efer[i].name))
+			p->efer |= efer[i].bits;
+}
+
+int
+cpuid_policy_choose(struct cpuid_policy *p, const struct cpuid_topology *t,
+    const struct cpuid_source *src, const struct cpuid_choice *choice,
+    struct vm_error *err)
+{
+	struct cpuid_features have;
+	struct host h;
+	int error;
+
+	memset(p, 0, sizeof(*p));
+	p->topology = *t;
+	host_init(&h, src != NULL ? src : &native);
+	offer_all(&have, &h, host_xcr0(&h));
+	error = cpuid_choose(&p->features, &have, choice, err);
+	p->xcr0 = components(&p->features);
+	add_features(p, &h);
+	add_basic(p, &h);
+	add_hypervisor(p, &h);
+	add_extended(p, &h);
+	set_controls(p);
+	return (error);
 }
 
 void
 cpuid_policy_from(struct cpuid_policy *p, const struct cpuid_topology *t,
     const struct cpuid_source *src)
 {
-	struct host h;
-
-	memset(p, 0, sizeof(*p));
-	p->topology = *t;
-	host_init(&h, src);
-	p->xcr0 = host_xcr0(&h);
-	add_features(p, &h);
-	add_basic(p, &h);
-	add_hypervisor(p, &h);
-	add_extended(p, &h);
-	set_controls(p);
+	(void)cpuid_policy_choose(p, t, src, NULL, NULL);
 }
 
 void

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/features.h"
+
 /*
  * CPUID policy shared by all engines: the host's leaves less what is not
  * virtualized, every leaf consistent with every other.
@@ -44,6 +46,7 @@ struct cpuid_policy {
 	uint64_t efer; /* EFER bits a guest may set */
 	uint8_t maxphyaddr;
 	bool xsaves; /* XSAVES and XRSTORS are there */
+	struct cpuid_features features;
 	struct cpuid_topology topology;
 };
 
@@ -60,6 +63,12 @@ void cpuid_policy_init(
 /* The same of another host than this one. */
 void cpuid_policy_from(struct cpuid_policy *p, const struct cpuid_topology *t,
     const struct cpuid_source *src);
+/* The same of a processor that the user chose; src NULL: this host, choice
+ * NULL: the whole of it. 0, or -ENOTSUP with the names of features that are
+ * not there in *err. */
+int cpuid_policy_choose(struct cpuid_policy *p,
+    const struct cpuid_topology *t, const struct cpuid_source *src,
+    const struct cpuid_choice *choice, struct vm_error *err);
 /* APIC id of a processor: thread, core and package each in bits of their own
  * (SDM volume 3, 9.9.1), so with gaps where a number is no power of two. */
 uint32_t cpuid_apicid(const struct cpuid_topology *t, unsigned cpu);

@@ -95,6 +95,9 @@ choose_engine(struct vm *vm, const struct vm_config *cfg)
 			    "this processor has %s", virt);
 			return (0);
 		}
+		/* The other engine would show another processor. */
+		if (error == -ENOTSUP)
+			return (vm_fail(cfg, error, "%s", why.msg));
 	}
 	(void)snprintf(vm->why, sizeof(vm->why), "%s",
 	    virt == NULL	? "this processor has neither VT-x nor SVM" :

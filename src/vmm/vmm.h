@@ -75,6 +75,7 @@ struct vm_config {
 	void *ops_arg;
 	bool x2apic;	 /* start in x2APIC mode (-x) */
 	struct vm_error *err; /* filled on failure; may be NULL */
+	const struct cpuid_choice *cpu; /* features.h; NULL: the host's */
 	/* Fast paths, on by default; each can be turned off to find faults. */
 	bool soft_no_link;	/* no direct links between blocks */
 	bool soft_no_tlb;	/* no inline TLB look-ups */

@@ -42,7 +42,7 @@ supported_leaf(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 }
 
 int
-kvm_cpuid_init(struct kvm_vm *kvm)
+kvm_cpuid_init(struct kvm_vm *kvm, const struct vm_config *cfg)
 {
 	const struct cpuid_topology topology = kvm->cpuid.topology;
 	struct cpuid_source src = {
@@ -50,8 +50,6 @@ kvm_cpuid_init(struct kvm_vm *kvm)
 	uint32_t r[4];
 	int error, khz;
 
-	if (kvm->supported != NULL)
-		return (0);
 	kvm->supported = calloc(1, sizeof(*kvm->supported) +
 	    MAX_ENTRIES * sizeof(kvm->supported->entries[0]));
 	if (kvm->supported == NULL)
@@ -64,8 +62,8 @@ kvm_cpuid_init(struct kvm_vm *kvm)
 	src.xcr0 = r[0] | (uint64_t)r[3] << 32;
 	khz = kvm_ioctl_arg(kvm->cpus[0].fd, KVM_GET_TSC_KHZ, 0);
 	src.tsc_khz = khz > 0 ? (uint32_t)khz : 0;
-	cpuid_policy_from(&kvm->cpuid, &topology, &src);
-	return (0);
+	return (cpuid_policy_choose(
+	    &kvm->cpuid, &topology, &src, cfg->cpu, cfg->err));
 }
 
 /*

@@ -185,9 +185,9 @@ close_vm(struct kvm_vm *kvm)
 }
 
 /* Everything as after RESET: a new VM of the kernel's, so that nothing of the
- * old one is forgotten. */
+ * old one is forgotten. cfg is NULL the second time. */
 static int
-open_vm(struct kvm_vm *kvm)
+open_vm(struct kvm_vm *kvm, const struct vm_config *cfg)
 {
 	uint64_t identity = IDENTITY_MAP;
 	int error;
@@ -221,7 +221,7 @@ open_vm(struct kvm_vm *kvm)
 	for (unsigned i = 0; i < kvm->ncpus && error == 0; i++)
 		error = open_cpu(&kvm->cpus[i]);
 	if (error == 0)
-		error = kvm_cpuid_init(kvm);
+		error = cfg != NULL ? kvm_cpuid_init(kvm, cfg) : 0;
 	if (error == 0)
 		error = kvm_msr_filter(kvm);
 	for (unsigned i = 0; i < kvm->ncpus && error == 0; i++)
@@ -304,12 +304,11 @@ kvm_create(struct vm *vm, const struct vm_config *cfg, void **priv)
 		kvm->cpus[i].fd = -1;
 	}
 	kvm->cpuid.topology = vm_topology(cfg);
-	error = open_vm(kvm);
-	if (error != 0) {
-		error = vm_fail(
-		    cfg, error, "/dev/kvm: %s", strerror(-error));
+	error = open_vm(kvm, cfg);
+	if (error != 0 && (cfg->err == NULL || cfg->err->msg[0] == '\0'))
+		(void)vm_fail(cfg, error, "/dev/kvm: %s", strerror(-error));
+	if (error != 0)
 		goto fail;
-	}
 	*priv = kvm;
 	return (0);
 fail:
@@ -323,7 +322,7 @@ kvm_reset(void *priv)
 	struct kvm_vm *kvm = priv;
 
 	close_vm(kvm);
-	return (open_vm(kvm));
+	return (open_vm(kvm, NULL));
 }
 
 /* ---- the rest of the table ---- */

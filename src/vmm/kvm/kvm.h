@@ -99,8 +99,8 @@ int kvm_ioctl_arg(int fd, unsigned long request, unsigned long arg);
 int kvm_check(int fd, int cap);
 
 /* ---- cpuid.c ---- */
-/* kvm->supported and the policy from it, once; the first vcpu is open. */
-int kvm_cpuid_init(struct kvm_vm *kvm);
+/* kvm->supported and the policy from it, when the first vcpu is open. */
+int kvm_cpuid_init(struct kvm_vm *kvm, const struct vm_config *cfg);
 /* Tells the kernel what a vcpu shows. */
 int kvm_cpuid_set(struct kvm_cpu *cpu);
 

@@ -181,7 +181,10 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->one_insn = cfg->soft_one_insn;
 	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
-	cpuid_policy_init(&vm->cpuid, &topo);
+	error = cpuid_policy_choose(
+	    &vm->cpuid, &topo, NULL, cfg->cpu, cfg->err);
+	if (error != 0)
+		goto fail;
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
 	tr_isa_init(vm);
