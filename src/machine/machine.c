@@ -146,7 +146,7 @@ create_vm(struct machine *m, struct config_error *err)
 	unsigned i;
 	int error;
 
-	if (cpuid_choice_parse(&cpu, config_get(m->cfg, "cpu"),
+	if (cpuid_choice_parse(&cpu, config_get(m->cfg, "cpu.model"),
 		config_get(m->cfg, "cpu.features"), &why) != 0)
 		return (config_fail(err, "-o cpu.features: %s", why.msg));
 	vc.cpu = &cpu;
@@ -162,7 +162,7 @@ create_vm(struct machine *m, struct config_error *err)
 			(void)config_fail(err,
 			    "-o cpu=%s: %s; take another model, or features "
 			    "away with -o cpu.features=-NAME",
-			    config_get(m->cfg, "cpu"), why.msg);
+			    config_get(m->cfg, "cpu.model"), why.msg);
 		else
 			(void)config_fail(err,
 			    "-o engine=%s: cannot be used here (%s)%s", engine,
