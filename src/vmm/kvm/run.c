@@ -151,7 +151,7 @@ handle(struct kvm_cpu *cpu, struct vm_exit *exit)
 	case KVM_EXIT_IOAPIC_EOI:
 		if (cpu->kvm->ops->eoi != NULL)
 			cpu->kvm->ops->eoi(cpu->kvm->ops_arg, cpu->vcpu,
-			    run->eoi.vector);
+			    run->eoi.vector, true);
 		return (false);
 	case KVM_EXIT_SHUTDOWN:
 		(void)vm_suspend(cpu->kvm->vm, VM_SUSPEND_TRIPLEFAULT);
