@@ -3,6 +3,7 @@
  * What the vcpus show: the policy of vmm/cpuid.h, made from what this KVM
  * supports (KVM_GET_SUPPORTED_CPUID, api.rst 4.46) instead of the processor.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,15 @@
 #define L1_ECX_TSC_DEADLINE (1u << 24)
 #define L1_ECX_OSXSAVE (1u << 27)
 
+/* What only describes the processor: KVM does not tell all of it. */
+static bool
+is_description(uint32_t leaf)
+{
+	return (leaf == 2 || leaf == 4 ||
+	    (leaf >= 0x80000002 && leaf <= 0x80000006) ||
+	    leaf == 0x80000019 || leaf == 0x8000001a || leaf == 0x8000001d);
+}
+
 static void
 supported_leaf(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {
@@ -20,6 +30,10 @@ supported_leaf(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 	const struct kvm_cpuid_entry2 *e;
 
 	memset(r, 0, 4 * sizeof(r[0]));
+	if (is_description(leaf)) {
+		__cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]);
+		return;
+	}
 	for (uint32_t i = 0; i < kvm->supported->nent; i++) {
 		e = &kvm->supported->entries[i];
 		if (e->function != leaf ||
