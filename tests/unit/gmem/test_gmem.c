@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -214,6 +217,57 @@ test_rom(void **state)
 	gmem_destroy(gm);
 }
 
+/* Pages of the pool: all or nothing, and no size that they do not divide. */
+static void
+test_pages(void **state)
+{
+	struct gmem *gm;
+	int error;
+
+	(void)state;
+	assert_int_equal(
+	    gmem_create_pages(&gm, MIB, GMEM_PAGES_2M), -EINVAL);
+	assert_null(gm);
+	error = gmem_create_pages(&gm, 4 * MIB, GMEM_PAGES_2M);
+	if (error == 0) {
+		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
+		memset(gmem_map(gm, 0, 4 * MIB), 1, 4 * MIB);
+		gmem_destroy(gm);
+	} else
+		assert_int_equal(error, -ENOMEM);
+	for (int p = GMEM_PAGES_AUTO; p <= GMEM_PAGES_OFF; p++) {
+		assert_int_equal(
+		    gmem_create_pages(&gm, MIB, (enum gmem_pages)p), 0);
+		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
+		gmem_destroy(gm);
+	}
+}
+
+static void
+test_bind(void **state)
+{
+	unsigned long mask[16];
+	struct gmem *gm;
+	int mode;
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, MIB), 0);
+	assert_int_equal(
+	    gmem_bind(gm, MIB / 2, MIB, MPOL_BIND, 1), -EFAULT);
+	assert_int_equal(gmem_bind(gm, 0, MIB, 99, 1), -EINVAL);
+	assert_int_equal(gmem_bind(gm, 0, MIB / 2, MPOL_BIND, 1), 0);
+	assert_int_equal(gmem_bind(gm, MIB / 2, MIB / 2, MPOL_DEFAULT, 0), 0);
+	memset(mask, 0, sizeof(mask));
+	assert_int_equal(syscall(SYS_get_mempolicy, &mode, mask, 1024ul,
+			     gmem_base(gm), MPOL_F_ADDR), 0);
+	assert_int_equal(mode, MPOL_BIND);
+	assert_int_equal(mask[0], 1);
+	assert_int_equal(syscall(SYS_get_mempolicy, &mode, NULL, 0ul,
+			     gmem_base(gm) + MIB / 2, MPOL_F_ADDR), 0);
+	assert_int_equal(mode, MPOL_DEFAULT);
+	gmem_destroy(gm);
+}
+
 int
 main(void)
 {
@@ -224,6 +278,8 @@ main(void)
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_bind),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
