@@ -660,9 +660,9 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	unsigned max = cpu->flags & (BF_ONE | BF_STEP) ? 1 : BLOCK_MAX_INSNS;
 	struct tr *t, tr_;
 
-	if (vm->code_used + CODE_MARGIN > CODE_CACHE_SIZE ||
-	    vm->arena_used + ARENA_MARGIN > ARENA_SIZE ||
-	    vm->nblocks == vm->max_blocks)
+	if (vm->code_used + CODE_MARGIN > vm->code_end ||
+	    vm->arena_used + ARENA_MARGIN > vm->arena_end ||
+	    vm->nblocks[vm->part] == BLOCKS_PER_PART)
 		return (NULL);
 	t = &tr_;
 	t->cpu = cpu;
