@@ -15,6 +15,9 @@ struct iothread;
 int iothread_create(struct iothread **out, const char *name);
 /* Its loop. The handlers of mevent_add() are called in the thread. */
 struct mevent_loop *iothread_loop(struct iothread *t);
+/* Calls fn in the thread and waits for its end. 0, or -errno: not called. Not
+ * from the thread itself. */
+int iothread_call(struct iothread *t, void (*fn)(void *arg), void *arg);
 /* Stops the loop, waits for the thread, destroys both. What was added to the
  * loop was removed before. Not from the thread itself; NULL is none. */
 void iothread_destroy(struct iothread *t);

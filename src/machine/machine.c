@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chipset/fwcfg.h"
 #include "machine/machine_priv.h"
 #include "machine/rundir.h"
 #include "vmm/cpuid.h"
@@ -33,6 +34,14 @@ on_msi(void *arg, uint64_t addr, uint32_t data)
 	struct machine *m = arg;
 
 	(void)vm_msi(m->vm, addr, data);
+}
+
+static void
+on_a20(void *arg, bool open)
+{
+	struct machine *m = arg;
+
+	vm_set_a20(m->vm, open);
 }
 
 static void
@@ -230,6 +239,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .vars = {.data = m->vars, .fd = m->vars_file.fd},
 	    .arg = m,
 	    .extint = on_extint,
+	    .a20 = on_a20,
 	    .msi = on_msi,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff,
@@ -272,6 +282,8 @@ create_chipset(struct machine *m, struct config_error *err)
 	error = machine_create_fwcfg(m, &cc.fwcfg, err);
 	if (error == 0)
 		error = chipset_create(&m->chipset, &cc);
+	if (error == 0)
+		m->fwcfg = cc.fwcfg;
 	pc.arg = m->chipset;
 	if (error == 0)
 		error = pci_bus_create(&m->pci, &pc);
@@ -372,6 +384,8 @@ machine_create(
 		error = machine_load_tables(m, err);
 	if (error == 0)
 		error = machine_load(m, err);
+	if (error == 0 && m->fwcfg != NULL)
+		error = fwcfg_seal(m->fwcfg);
 	if (error == 0)
 		error = machine_set_regs(m);
 	if (error != 0) {

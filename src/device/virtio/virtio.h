@@ -57,7 +57,6 @@ enum {
 };
 
 /* Feature bits that are not a device's own (VIRTIO 6, 6.3). */
-#define VIRTIO_F_NOTIFY_ON_EMPTY (1ull << 24) /* legacy */
 #define VIRTIO_F_ANY_LAYOUT      (1ull << 27) /* legacy */
 #define VIRTIO_F_INDIRECT_DESC   (1ull << 28)
 #define VIRTIO_F_EVENT_IDX       (1ull << 29)
@@ -83,8 +82,8 @@ struct virtio_ops {
 	 * guest can choose fewer. NULL: `size` for all. */
 	uint16_t size;
 	uint16_t (*queue_size)(struct virtio_dev *vd, unsigned n);
-	/* Buffers of a chain at most; a longer one is a broken ring. 0: as many
-	 * as the queue has entries. */
+	/* Buffers of a chain at most; a longer one is a broken ring. 0:
+	 * VIRTIO_QUEUE_SIZE_MAX. */
 	unsigned max_segs;
 	unsigned config_size; /* bytes of device-specific configuration */
 	/* Device-specific bits that are always offered; virtio_offer() adds
@@ -112,12 +111,14 @@ struct virtio_ops {
 	/* The guest has put chains into queue n, maybe: what it notified of may
 	 * have been taken already. */
 	void (*notify)(struct virtio_dev *vd, unsigned n);
-	/* Queue n was stopped: chains of it are wanted back soon. */
+	/* Queue n was stopped: chains of it are wanted back soon. A device in
+	 * the machine's loop gives them back before it returns, since that loop
+	 * may stand still. */
 	void (*stop)(struct virtio_dev *vd, unsigned n);
 	/* Queue n, reset by itself (VIRTIO_F_RING_RESET), can be used again. */
 	void (*restart)(struct virtio_dev *vd, unsigned n);
 	/* All queues are stopped and all chains are back: as after power-on,
-	 * but for what the host's side owns. Also before the first start. */
+	 * but for what the host's side owns. Also without a start before. */
 	void (*reset)(struct virtio_dev *vd);
 	/* The guest wrote [off, off+len) of the configuration, within
 	 * config_size; `bytes` are these. It sees what virtio_config_set()
@@ -279,6 +280,7 @@ uint8_t *virtq_take_last(struct virtq_chain *c);
 int virtio_pci_init(struct pci_dev *dev, void *conf);
 void virtio_pci_fini(struct pci_dev *dev);
 void virtio_pci_reset(struct pci_dev *dev);
+void virtio_pci_states(struct pci_dev *dev, pci_state_fn fn, void *arg);
 void virtio_pci_cfg_read(
     struct pci_dev *dev, unsigned off, unsigned size, uint32_t *val);
 void virtio_pci_cfg_write(
@@ -290,6 +292,7 @@ void virtio_pci_bar_write(struct pci_dev *dev, unsigned bar, uint64_t off,
 #define VIRTIO_PCI_HOOKS                                                       \
 	.priv_size = sizeof(struct virtio_dev *), .init = virtio_pci_init,     \
 	.fini = virtio_pci_fini, .reset = virtio_pci_reset,                    \
+	.states = virtio_pci_states,                                           \
 	.cfg_read = virtio_pci_cfg_read, .cfg_write = virtio_pci_cfg_write,    \
 	.bar_read = virtio_pci_bar_read, .bar_write = virtio_pci_bar_write
 

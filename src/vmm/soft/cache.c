@@ -651,7 +651,7 @@ find_locked(struct soft_cpu *cpu)
 			return (b);
 		if (gpa2 != need) { /* a straddler: is it the one? */
 			code_unlock(cpu);
-			if (soft_translate_va(cpu, (lin & ~0xfffull) + 0x1000,
+			if (soft_translate_va(cpu, soft_next_page(cpu, lin),
 				ACC_X, m, &gpa2) == NULL)
 				gpa2 = GPA_MMIO;
 			continue;
