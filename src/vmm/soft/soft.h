@@ -106,6 +106,7 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_ONE 0x2000u	  /* one instruction a block, as asked for */
 #define BF_STEP 0x4000u	  /* the same, left after it: see debug.c */
 #define BF_AC 0x8000u	  /* alignment is checked */
+#define BF_CPL0 0x20000u
 /* Outside 64-bit mode: accesses through a segment may fail by its limit or
  * type; of CS, reads of data and jumps. */
 #define BF_CHECK(seg) (0x1000000u << (seg))
@@ -169,6 +170,7 @@ struct soft_cpu {
 	uint64_t tsc_adjust, tsc_offset;
 	unsigned cpl;
 	uint32_t flags;			/* BF_* of what runs now */
+	uint32_t ac_slow; /* 0: STAC and CLAC only change BF_MMU; inline.c */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
 
 	struct soft_vm *vm;

@@ -461,6 +461,12 @@ goto_far(struct tr *t, uint64_t pc)
 }
 
 void
+tr_goto_far(struct tr *t, uint64_t pc)
+{
+	goto_far(t, pc);
+}
+
+void
 tr_goto(struct tr *t, uint64_t pc)
 {
 	struct link *l;
