@@ -66,6 +66,7 @@ def files():
         add_program(tmp, "port", copies[-1])
         add_program(tmp, "high", copies[-1])
         add_program(tmp, "threads", copies[-1])
+        add_program(tmp, "vsock", copies[-1])
         yield Files(*copies, f"{tmp}/bin/probe", release)
 
 

@@ -178,3 +178,68 @@ def test_console_terminal(files, modules):
         assert c.restored()
     finally:
         c.close()
+
+
+def test_vsock(machine, modules, tmp_path):
+    """Connections both ways, as with Firecracker."""
+    path = f"{tmp_path}/v"
+    m = machine("-s", f"3,virtio-vsock,path={path},cid=77",
+                files=modules("virtio_pci", "vmw_vsock_virtio_transport"))
+    m.boot()
+    m.run("modprobe -a virtio_pci vmw_vsock_virtio_transport")
+    with open(shutil.which("busybox"), "rb") as f:
+        busybox = f.read()
+    # Nobody listens there.
+    m.run("vsock connect 5 </dev/null", status=1)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.settimeout(REPLY)
+    listener.bind(f"{path}_5")
+    listener.listen()
+    # The guest connects, sends a file and gets its sum back.
+    m.send("vsock connect 5 < /bin/busybox\r")
+    peer = listener.accept()[0]
+    peer.settimeout(REPLY)
+    assert receive(peer, len(busybox)) == busybox
+    assert peer.recv(1) == b""
+    peer.sendall(hashlib.sha256(busybox).hexdigest().encode())
+    peer.close()
+    m.expect(hashlib.sha256(busybox).hexdigest())
+    # The host connects.
+    refused = dial(path)
+    refused.sendall(b"CONNECT 99\n")
+    assert refused.recv(1) == b""
+    m.run("vsock listen 99 < /bin/busybox > /tmp/got & true")
+
+    def connected():
+        peer = dial(path)
+        peer.sendall(b"CONNECT 99\n")
+        line = b""
+        while not line.endswith(b"\n"):
+            more = peer.recv(1)
+            if not more:
+                return None
+            line += more
+        assert line.startswith(b"OK ")
+        return peer
+
+    peers = []
+    wait_for(lambda: peers.append(connected()) or peers[-1], REPLY)
+    peer = peers[-1]
+    data = bytes(range(256)) * 4096
+    sender = threading.Thread(target=peer.sendall, args=(data,))
+    sender.start()
+    assert receive(peer, len(busybox)) == busybox
+    sender.join()
+    peer.shutdown(socket.SHUT_WR)
+    assert peer.recv(1) == b""
+    m.run("wait")
+    assert m.run("sha256sum /tmp/got").split()[0] == \
+        hashlib.sha256(data).hexdigest()
+    # Many, one after the other.
+    m.send("for i in $(seq 50); do echo $i | vsock connect 5; done\r")
+    for i in range(1, 51):
+        peer = listener.accept()[0]
+        peer.settimeout(REPLY)
+        assert peer.recv(10) == f"{i}\n".encode()
+        peer.close()
+    assert m.run("true") == ""

@@ -418,6 +418,7 @@ console_fini(struct virtio_dev *vd)
 	struct console *con = virtio_priv(vd);
 	unsigned i;
 
+	iothread_stop(con->thread);
 	mevent_remove(con->winch_ev);
 	for (i = 0; i < con->nports; i++)
 		console_port_fini(&con->port[i]);
