@@ -68,6 +68,12 @@ map_range(struct gmem *gm, uint64_t gpa, uint64_t len)
 int
 gmem_create(struct gmem **out, uint64_t size)
 {
+	return (gmem_create_split(out, size, GMEM_LOWMEM_LIMIT));
+}
+
+int
+gmem_create_split(struct gmem **out, uint64_t size, uint64_t limit)
+{
 	struct gmem *gm;
 	uint64_t end, words;
 	void *p;
@@ -75,13 +81,16 @@ gmem_create(struct gmem **out, uint64_t size)
 
 	*out = NULL;
 	error = check_size(size);
+	if (error == 0 && (limit == 0 || limit > GMEM_LOWMEM_LIMIT ||
+			      limit % GMEM_PAGE_SIZE != 0))
+		error = -EINVAL;
 	if (error != 0)
 		return (error);
 	gm = calloc(1, sizeof(*gm));
 	if (gm == NULL)
 		return (-ENOMEM);
 	gm->fd = -1;
-	gm->lowmem = size < GMEM_LOWMEM_LIMIT ? size : GMEM_LOWMEM_LIMIT;
+	gm->lowmem = size < limit ? size : limit;
 	gm->highmem = size - gm->lowmem;
 	end = GMEM_HIGHMEM_BASE + gm->highmem;
 

@@ -27,6 +27,9 @@ struct gmem;
 /* Creates RAM of `size` bytes (a multiple of the page size, not 0), split at
  * GMEM_LOWMEM_LIMIT. 0 or -errno (-ENOMEM when the host cannot reserve it). */
 int gmem_create(struct gmem **out, uint64_t size);
+/* The same with what is above `limit`, at most GMEM_LOWMEM_LIMIT, beyond 4 GiB.
+ */
+int gmem_create_split(struct gmem **out, uint64_t size, uint64_t limit);
 void gmem_destroy(struct gmem *gm);
 
 uint64_t gmem_lowmem(const struct gmem *gm);  /* bytes below 4 GiB */

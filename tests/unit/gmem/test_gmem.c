@@ -103,6 +103,32 @@ test_copy(void **state)
 	gmem_destroy(gm);
 }
 
+/* The same with less below. */
+static void
+test_split_lower(void **state)
+{
+	struct gmem *gm;
+	uint64_t v;
+
+	(void)state;
+	assert_int_equal(gmem_create_split(&gm, MIB, 0), -EINVAL);
+	assert_int_equal(gmem_create_split(&gm, MIB, 4097), -EINVAL);
+	assert_int_equal(
+	    gmem_create_split(&gm, MIB, GMEM_LOWMEM_LIMIT + 4096), -EINVAL);
+	assert_int_equal(gmem_create_split(&gm, 3 * MIB, 2 * MIB), 0);
+	assert_int_equal(gmem_lowmem(gm), 2 * MIB);
+	assert_int_equal(gmem_highmem(gm), MIB);
+	assert_null(gmem_map(gm, 2 * MIB, 1));
+	assert_int_equal(gmem_read(gm, 2 * MIB - 8, &v, 8), 0);
+	assert_int_equal(gmem_read(gm, 2 * MIB - 7, &v, 8), -EFAULT);
+	assert_int_equal(gmem_read(gm, GMEM_HIGHMEM_BASE, &v, 8), 0);
+	gmem_destroy(gm);
+	assert_int_equal(gmem_create_split(&gm, MIB, 2 * MIB), 0);
+	assert_int_equal(gmem_lowmem(gm), MIB);
+	assert_int_equal(gmem_highmem(gm), 0);
+	gmem_destroy(gm);
+}
+
 /* RAM above 3 GiB goes to 4 GiB; nothing is between. */
 static void
 test_split(void **state)
@@ -268,6 +294,7 @@ main(void)
 		cmocka_unit_test(test_rom),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_split_lower),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_discard),
 	};
