@@ -365,4 +365,9 @@ static const struct virtio_ops vsock_ops = {
 
 VIRTIO_DEVICE(virtio_vsock, "virtio-vsock",
     "sockets between guest and host, on Unix sockets: path=PATH", vsock_ops,
-    .opts = vsock_opts, .needs_conf = true, .single = true);
+    .opts = vsock_opts, .needs_conf = true, .single = true,
+    .man = "Who connects to\n.Ar path\non the host, and writes\n"
+	   ".Dq CONNECT Ar port ,\nreads\n.Dq OK Ar hostport\nonce the guest "
+	   "has accepted.\nWhat the guest connects to at port\n.Ar port\nof "
+	   "the host (context identifier 2) is a socket at\n"
+	   ".Ar path Ns _ Ns Ar port .");
