@@ -4,27 +4,18 @@
 LHYVE and LHYVE_GUEST name others.
 """
 
-import gzip
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
-from typing import NamedTuple
 
 import pytest
 
+import guestfiles
 from console import Firmware, Machine
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-
-
-class Files(NamedTuple):
-    lhyve: str
-    kernel: str
-    initrd: str
-    probe: str  # guest/probe.c, in the guest as /bin/probe
-    release: str  # of the kernel
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,7 +43,10 @@ def files():
     for path in (lhyve, guest / "vmlinuz", guest / "initrd.gz"):
         if not path.exists():
             pytest.exit(f"{path} is missing: run `make all guest`", 2)
-    release = (guest / "vmlinuz").resolve().name.removeprefix("vmlinuz-")
+    # Made before, where making them takes long: tests/rig.
+    if "LHYVE_FILES" in os.environ:
+        yield guestfiles.load(os.environ["LHYVE_FILES"])
+        return
     with tempfile.TemporaryDirectory(prefix="lhyve-test-") as tmp:
         os.chmod(tmp, 0o755)
         copies = []
@@ -85,6 +79,7 @@ def add_program(tmp, name, initrd):
         input=f"bin/{name}\n".encode(), stdout=subprocess.PIPE, check=True)
     with open(initrd, "ab") as f:
         f.write(gzip.compress(archive.stdout))
+        yield guestfiles.make(tmp, lhyve, guest)
 
 
 @pytest.fixture(scope="session")
