@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "backend/unixsock.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -6,35 +8,44 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "backend/unixsock.h"
-
 #define BACKLOG 16
 
 static int
-unix_address(struct sockaddr_un *sun, const char *path)
+make_socket(void)
 {
-	if (path[0] == '\0')
-		return (-EINVAL);
-	if (strlen(path) >= sizeof(sun->sun_path))
-		return (-ENAMETOOLONG);
+	int fd;
+
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return (fd >= 0 ? fd : -errno);
+}
+
+static int
+set_path(struct sockaddr_un *sun, const char *path)
+{
+	size_t len = strlen(path);
+
 	memset(sun, 0, sizeof(*sun));
 	sun->sun_family = AF_UNIX;
-	strcpy(sun->sun_path, path);
+	if (len == 0)
+		return (-EINVAL);
+	if (len >= sizeof(sun->sun_path))
+		return (-ENAMETOOLONG);
+	memcpy(sun->sun_path, path, len);
 	return (0);
 }
 
 int
-unixsock_connect(const char *path)
+unix_connect(const char *path)
 {
 	struct sockaddr_un sun;
 	int error, fd;
 
-	error = unix_address(&sun, path);
+	error = set_path(&sun, path);
 	if (error != 0)
 		return (error);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = make_socket();
 	if (fd < 0)
-		return (-errno);
+		return (fd);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0) {
 		error = -errno;
 		(void)close(fd);
@@ -52,56 +63,64 @@ remove_stale(const char *path)
 
 	if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
 		return;
-	fd = unixsock_connect(path);
-	if (fd == -ECONNREFUSED)
-		(void)unlink(path);
+	fd = unix_connect(path);
 	if (fd >= 0)
 		(void)close(fd);
+	else if (fd == -ECONNREFUSED)
+		(void)unlink(path);
 }
 
 int
-unixsock_listen(struct unixsock *u, const char *path)
+unix_listen(struct unix_listener *l, const char *path)
 {
 	struct sockaddr_un sun;
 	struct stat st;
 	mode_t mask;
 	int error;
 
-	memset(u, 0, sizeof(*u));
-	u->fd = -1;
-	error = unix_address(&sun, path);
+	memset(l, 0, sizeof(*l));
+	l->fd = -1;
+	error = set_path(&sun, path);
 	if (error != 0)
 		return (error);
-	u->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (u->fd < 0)
-		return (-errno);
+	l->fd = make_socket();
+	if (l->fd < 0)
+		return (l->fd);
 	remove_stale(path);
+	/* Who may connect is in the machine's confidence. */
 	mask = umask(0177);
-	if (bind(u->fd, (struct sockaddr *)&sun, sizeof(sun)) != 0)
+	if (bind(l->fd, (struct sockaddr *)&sun, sizeof(sun)) != 0)
 		error = -errno;
 	(void)umask(mask);
-	if (error == 0 && lstat(path, &st) == 0) {
-		u->dev = st.st_dev;
-		u->ino = st.st_ino;
-		strcpy(u->path, path);
-	}
-	if (error == 0 && listen(u->fd, BACKLOG) != 0)
-		error = -errno;
 	if (error != 0)
-		unixsock_close(u);
-	return (error);
+		return (error);
+	if (lstat(path, &st) == 0) {
+		memcpy(l->path, sun.sun_path, sizeof(l->path));
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
+	}
+	return (listen(l->fd, BACKLOG) == 0 ? 0 : -errno);
 }
 
 void
-unixsock_close(struct unixsock *u)
+unix_unlisten(struct unix_listener *l)
 {
 	struct stat st;
 
-	if (u->fd < 0)
-		return;
-	if (u->path[0] != '\0' && lstat(u->path, &st) == 0 &&
-	    st.st_dev == u->dev && st.st_ino == u->ino)
-		(void)unlink(u->path);
-	(void)close(u->fd);
-	u->fd = -1;
+	if (l->path[0] != '\0' && lstat(l->path, &st) == 0 &&
+	    st.st_dev == l->dev && st.st_ino == l->ino)
+		(void)unlink(l->path);
+	if (l->fd >= 0)
+		(void)close(l->fd);
+	l->fd = -1;
+	l->path[0] = '\0';
+}
+
+int
+unix_accept(const struct unix_listener *l)
+{
+	int fd;
+
+	fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	return (fd >= 0 ? fd : -errno);
 }

@@ -4,22 +4,27 @@
 
 #include <sys/types.h>
 
-/* Unix sockets of SOCK_STREAM at a path, non-blocking, closed by exec. */
-
-/* A socket that listens, which only its owner can reach. It remembers what
- * file it made. */
-struct unixsock {
+/*
+ * Unix stream sockets at a path (unix(7)). All descriptors do not block, and
+ * are closed on exec.
+ */
+struct unix_listener {
 	int fd; /* -1: none */
 	dev_t dev;
 	ino_t ino;
 	char path[108];
 };
-/* One that nobody listens to is replaced. 0; -EINVAL: no path;
- * -ENAMETOOLONG; -EADDRINUSE and so on. */
-int unixsock_listen(struct unixsock *u, const char *path);
-/* Closes it and removes the file, if it is still the same. */
-void unixsock_close(struct unixsock *u);
-/* A connection, or -errno: -EAGAIN if too many others wait for one. */
-int unixsock_connect(const char *path);
+
+/* Listens; for this user alone. A socket that nobody listens to any more is
+ * replaced. 0; -EADDRINUSE, -ENAMETOOLONG and so on; *l can be closed in
+ * either case. */
+int unix_listen(struct unix_listener *l, const char *path);
+/* Stops, and removes the path if it still is this socket. */
+void unix_unlisten(struct unix_listener *l);
+/* The next who has connected, or -errno; -EAGAIN: nobody now. */
+int unix_accept(const struct unix_listener *l);
+/* Connects to who listens at a path, or -errno: -ECONNREFUSED and -ENOENT:
+ * nobody; -EAGAIN: too many wait there already. */
+int unix_connect(const char *path);
 
 #endif

@@ -27,6 +27,9 @@ struct gmem;
 /* Creates RAM of `size` bytes (a multiple of the page size, not 0), split at
  * GMEM_LOWMEM_LIMIT. 0 or -errno (-ENOMEM when the host cannot reserve it). */
 int gmem_create(struct gmem **out, uint64_t size);
+/* The same with what is above `limit`, at most GMEM_LOWMEM_LIMIT, beyond 4 GiB.
+ */
+int gmem_create_split(struct gmem **out, uint64_t size, uint64_t limit);
 void gmem_destroy(struct gmem *gm);
 
 uint64_t gmem_lowmem(const struct gmem *gm);  /* bytes below 4 GiB */
@@ -54,6 +57,11 @@ void *gmem_map(const struct gmem *gm, uint64_t gpa, uint64_t len);
 int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, size_t len);
 int gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, size_t len);
 int gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len);
+
+/* Gives whole pages of RAM back to the host: they read zeroes, and take
+ * memory again when they are written. Any thread. 0; -EFAULT: not all of it
+ * is RAM; -EINVAL: not aligned; or what fallocate(2) says. */
+int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len);
 
 /*
  * Pages whose content somebody has cached (translated code). A write by

@@ -67,6 +67,7 @@ def files():
         add_program(tmp, "high", copies[-1])
         add_program(tmp, "threads", copies[-1])
         add_program(tmp, "netio", copies[-1])
+        add_program(tmp, "acks", copies[-1])
         yield Files(*copies, f"{tmp}/bin/probe", release)
 
 

@@ -32,7 +32,7 @@
 struct stream {
 	struct net net; /* first */
 	int fd, timerfd;
-	struct unixsock listener;
+	struct unix_listener listener;
 	char *path;   /* to connect to; NULL: none */
 	bool trusted; /* its checksums are */
 	struct mevent *ev, *listen_ev, *timer_ev;
@@ -122,7 +122,7 @@ stream_open(struct stream *s, int fd)
 static void
 stream_connect(struct stream *s)
 {
-	int fd = unixsock_connect(s->path);
+	int fd = unix_connect(s->path);
 
 	if (fd < 0 || stream_open(s, fd) != 0)
 		stream_timer(s, RETRY_MS);
@@ -135,8 +135,7 @@ stream_accept(void *arg, unsigned ready)
 	int fd;
 
 	(void)ready;
-	fd = accept4(
-	    s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = unix_accept(&s->listener);
 	if (fd < 0)
 		return;
 	/* One cable has two ends. */
@@ -383,7 +382,7 @@ stream_destroy(struct net *n)
 	mevent_remove(s->ev);
 	mevent_remove(s->listen_ev);
 	mevent_remove(s->timer_ev);
-	unixsock_close(&s->listener);
+	unix_unlisten(&s->listener);
 	if (s->fd >= 0)
 		(void)close(s->fd);
 	if (s->timerfd >= 0)
@@ -446,7 +445,7 @@ stream_create(struct stream **out, const struct net_config *cfg, char *err,
 		    "%s: no peer; add path=SOCKET", cfg->backend);
 		goto fail;
 	} else if (cfg->listen) {
-		error = unixsock_listen(&s->listener, cfg->path);
+		error = unix_listen(&s->listener, cfg->path);
 		if (error != 0) {
 			(void)net_fail(err, errlen, error,
 			    "path=%.120s: cannot listen there: %s; use another",
@@ -498,7 +497,7 @@ net_passt_create(
 	s->net.jumbo_mss = 65495;
 	s->trusted = true;
 	if (s->path != NULL) {
-		s->fd = unixsock_connect(s->path);
+		s->fd = unix_connect(s->path);
 		if (s->fd < 0) {
 			error = s->fd;
 			(void)net_fail(err, errlen, error,
