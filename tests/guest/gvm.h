@@ -93,6 +93,8 @@ struct gvm {
 	struct vtimer soon;
 };
 
+/* LHYVE_ENGINE=kvm: the machines are KVM's. */
+bool gvm_on_kvm(void);
 int gvm_create(struct gvm **out, unsigned ncpus, unsigned options);
 void gvm_destroy(struct gvm *g);
 

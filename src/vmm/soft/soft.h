@@ -235,6 +235,7 @@ struct soft_cpu {
 	/* smp.c */
 	_Atomic uint32_t running; /* futex */
 	bool owns_world, want_world;
+	bool one_done; /* soft_one() has had its instruction */
 	bool owns_code; /* the code lock: soft_run() drops it on unwinding */
 	struct vm_exit *exit;
 	bool exit_now;
