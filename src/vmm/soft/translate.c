@@ -461,6 +461,12 @@ goto_far(struct tr *t, uint64_t pc)
 }
 
 void
+tr_goto_far(struct tr *t, uint64_t pc)
+{
+	goto_far(t, pc);
+}
+
+void
 tr_goto(struct tr *t, uint64_t pc)
 {
 	struct link *l;
@@ -700,9 +706,9 @@ soft_translate(
 	struct tr *t, tr_;
 	struct block b;
 
-	if (vm->code_used + CODE_MARGIN > CODE_CACHE_SIZE ||
-	    vm->arena_used + ARENA_MARGIN > ARENA_SIZE ||
-	    vm->nblocks == vm->max_blocks)
+	if (vm->code_used + CODE_MARGIN > vm->code_end ||
+	    vm->arena_used + ARENA_MARGIN > vm->arena_end ||
+	    vm->nblocks[vm->part] == BLOCKS_PER_PART)
 		return (NULL);
 	t = &tr_;
 	t->cpu = cpu;
