@@ -16,6 +16,10 @@
 
 #define MSI_BASE 0xfee00000ull
 #define MSI_LEVEL 0x8000u
+#define APIC_SVR 0xf0u
+#define APIC_LINT0 0x350u
+#define SVR_ENABLE 0x100u
+#define LVT_MASKED 0x10000u
 #define MSI_MODE(data) (((data) >> 8) & 7)
 
 int
@@ -105,6 +109,7 @@ kvm_extint(void *priv, bool level)
 
 	if (atomic_exchange(&kvm->extint, level) == level || !level)
 		return;
+	atomic_fetch_add(&kvm->edges, 1);
 	for (unsigned i = 0; i < kvm->ncpus; i++)
 		kvm_poke(&kvm->cpus[i]);
 }
@@ -119,6 +124,37 @@ kvm_nmi(void *priv, unsigned id)
 }
 
 /*
+ * The PIC's output rose, and this APIC does not take it as ExtINT: perhaps as
+ * something else (SDM volume 3, 11.5.1), which the kernel leaves to us. Only
+ * the edge is done; an entry in level mode gets one interrupt by each.
+ */
+static int
+lint0_edge(struct kvm_cpu *cpu)
+{
+	struct kvm_lapic_state l;
+	uint32_t lvt, svr;
+	int error;
+
+	error = kvm_ioctl(cpu->fd, KVM_GET_LAPIC, &l);
+	if (error < 0)
+		return (error);
+	memcpy(&lvt, l.regs + APIC_LINT0, sizeof(lvt));
+	memcpy(&svr, l.regs + APIC_SVR, sizeof(svr));
+	if ((svr & SVR_ENABLE) == 0 || (lvt & LVT_MASKED) != 0)
+		return (0);
+	if (MSI_MODE(lvt) == 4)
+		return (kvm_ioctl(cpu->fd, KVM_NMI, NULL));
+	if (MSI_MODE(lvt) == 0)
+		return (kvm_msi(cpu->kvm,
+		    MSI_BASE |
+			(uint64_t)cpuid_apicid(
+			    &cpu->kvm->cpuid.topology, cpu->id)
+			    << 12,
+		    lvt & 0xff));
+	return (0);
+}
+
+/*
  * The INTA cycle is run only when the vcpu takes the interrupt at once: a
  * vector that waits cannot be given back. Otherwise the kernel is asked to
  * return when it can be taken (KVM_EXIT_IRQ_WINDOW_OPEN).
@@ -129,12 +165,19 @@ kvm_inject_pending(struct kvm_cpu *cpu)
 	struct kvm_vm *kvm = cpu->kvm;
 	struct kvm_interrupt irq;
 	int v, error = 0;
+	uint32_t edges;
 
 	if (atomic_exchange(&cpu->nmi_req, false))
 		error = kvm_ioctl(cpu->fd, KVM_NMI, NULL);
 	if (error < 0)
 		return (error);
 	cpu->run->request_interrupt_window = 0;
+	edges = atomic_load(&kvm->edges);
+	if (edges != cpu->edges && !cpu->run->ready_for_interrupt_injection)
+		error = lint0_edge(cpu);
+	cpu->edges = edges;
+	if (error < 0)
+		return (error);
 	if (!atomic_load(&kvm->extint))
 		return (0);
 	if (!cpu->run->ready_for_interrupt_injection) {

@@ -161,6 +161,7 @@ init_cpu(struct kvm_cpu *cpu)
 
 	cpu->completion = cpu->msr_wait = false;
 	cpu->dead_rip = 0;
+	cpu->edges = atomic_load(&cpu->kvm->edges);
 	atomic_store(&cpu->thread, (pthread_t)0);
 	atomic_store(&cpu->kick_req, false);
 	atomic_store(&cpu->nmi_req, false);

@@ -53,6 +53,7 @@ struct kvm_cpu {
 	/* Registers that are here and not in the kernel. */
 	struct kvm_sregs sregs;
 	bool sregs_valid, sregs_dirty;
+	uint32_t edges; /* of the PIC's output, looked at */
 	/* Where it waited with interrupts off at the last check (halt.c). */
 	uint64_t dead_rip, dead_rsp;
 	struct vmm_msrs msrs;
@@ -80,7 +81,8 @@ struct kvm_vm {
 	struct kvm_cpu *cpus;
 	unsigned ncpus;
 	_Atomic int suspend; /* enum vm_suspend_how */
-	_Atomic bool extint; /* level of the PIC's output */
+	_Atomic bool extint;	/* level of the PIC's output */
+	_Atomic uint32_t edges; /* how often it rose */
 	struct vtimer halt_check;
 	/* The soft engine, for what KVM does not execute (complete.c); NULL
 	 * until then. Guarded by soft_lock. */
