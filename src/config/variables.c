@@ -229,7 +229,8 @@ const struct config_var config_vars[] = {
 	.help = "+NAME,-NAME: features it has or has not beside that"},
     {.name = "kernel",
 	.help = "kernel to start: a Linux bzImage, an ELF file or a "
-		"Multiboot image"},
+		"Multiboot image; with a boot ROM that has fw_cfg, what the "
+		"ROM starts, a bzImage"},
     {.name = "initrd", .help = "initial RAM disk for the kernel"},
     {.name = "cmdline", .help = "the kernel's command line"},
     {.name = "module.#.path",

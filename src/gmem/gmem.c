@@ -2,6 +2,7 @@
 #include "gmem/gmem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,11 +123,18 @@ map_range(struct gmem *gm, uint64_t gpa, uint64_t len)
 int
 gmem_create(struct gmem **out, uint64_t size)
 {
-	return (gmem_create_pages(out, size, GMEM_PAGES_AUTO));
+	return (gmem_create_split(out, size, GMEM_LOWMEM_LIMIT));
 }
 
 int
-gmem_create_pages(struct gmem **out, uint64_t size, enum gmem_pages pages)
+gmem_create_split(struct gmem **out, uint64_t size, uint64_t limit)
+{
+	return (gmem_create_pages(out, size, limit, GMEM_PAGES_AUTO));
+}
+
+int
+gmem_create_pages(struct gmem **out, uint64_t size, uint64_t limit,
+    enum gmem_pages pages)
 {
 	struct gmem *gm;
 	uint64_t end, words, align;
@@ -135,6 +143,9 @@ gmem_create_pages(struct gmem **out, uint64_t size, enum gmem_pages pages)
 
 	*out = NULL;
 	error = check_size(size);
+	if (error == 0 && (limit == 0 || limit > GMEM_LOWMEM_LIMIT ||
+			      limit % GMEM_PAGE_SIZE != 0))
+		error = -EINVAL;
 	if (error != 0)
 		return (error);
 	gm = calloc(1, sizeof(*gm));
@@ -142,7 +153,7 @@ gmem_create_pages(struct gmem **out, uint64_t size, enum gmem_pages pages)
 		return (-ENOMEM);
 	gm->fd = -1;
 	gm->pages = pages;
-	gm->lowmem = size < GMEM_LOWMEM_LIMIT ? size : GMEM_LOWMEM_LIMIT;
+	gm->lowmem = size < limit ? size : limit;
 	gm->highmem = size - gm->lowmem;
 	end = GMEM_HIGHMEM_BASE + gm->highmem;
 
@@ -368,6 +379,20 @@ gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len)
 	if (p == NULL)
 		return (-EFAULT);
 	memset(p, byte, len);
+	gmem_wrote(gm, gpa, len);
+	return (0);
+}
+
+int
+gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	if (gpa % GMEM_PAGE_SIZE != 0 || len % GMEM_PAGE_SIZE != 0 || len == 0)
+		return (-EINVAL);
+	if (gmem_map(gm, gpa, len) == NULL)
+		return (-EFAULT);
+	if (fallocate(gm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)gpa, (off_t)len) != 0)
+		return (-errno);
 	gmem_wrote(gm, gpa, len);
 	return (0);
 }

@@ -65,6 +65,8 @@ mem_read(void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size,
 	(void)vcpu;
 	if (gpa < GVM_MMIO || gpa >= GVM_MMIO + 0x10000)
 		return (-ENOENT);
+	if (g->mem_hook != NULL)
+		g->mem_hook(g);
 	/* Each byte tells where it is from. */
 	*val = g->io_answer + 0x0101010101010101ull * (gpa & 0xff);
 	if (size < 8)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -102,6 +103,32 @@ test_copy(void **state)
 			assert_int_equal(gmem_base(gm)[4096 + off + len], 0);
 		}
 	}
+	gmem_destroy(gm);
+}
+
+/* The same with less below. */
+static void
+test_split_lower(void **state)
+{
+	struct gmem *gm;
+	uint64_t v;
+
+	(void)state;
+	assert_int_equal(gmem_create_split(&gm, MIB, 0), -EINVAL);
+	assert_int_equal(gmem_create_split(&gm, MIB, 4097), -EINVAL);
+	assert_int_equal(
+	    gmem_create_split(&gm, MIB, GMEM_LOWMEM_LIMIT + 4096), -EINVAL);
+	assert_int_equal(gmem_create_split(&gm, 3 * MIB, 2 * MIB), 0);
+	assert_int_equal(gmem_lowmem(gm), 2 * MIB);
+	assert_int_equal(gmem_highmem(gm), MIB);
+	assert_null(gmem_map(gm, 2 * MIB, 1));
+	assert_int_equal(gmem_read(gm, 2 * MIB - 8, &v, 8), 0);
+	assert_int_equal(gmem_read(gm, 2 * MIB - 7, &v, 8), -EFAULT);
+	assert_int_equal(gmem_read(gm, GMEM_HIGHMEM_BASE, &v, 8), 0);
+	gmem_destroy(gm);
+	assert_int_equal(gmem_create_split(&gm, MIB, 2 * MIB), 0);
+	assert_int_equal(gmem_lowmem(gm), MIB);
+	assert_int_equal(gmem_highmem(gm), 0);
 	gmem_destroy(gm);
 }
 
@@ -225,10 +252,11 @@ test_pages(void **state)
 	int error;
 
 	(void)state;
-	assert_int_equal(
-	    gmem_create_pages(&gm, MIB, GMEM_PAGES_2M), -EINVAL);
+	assert_int_equal(gmem_create_pages(&gm, MIB, GMEM_LOWMEM_LIMIT,
+			     GMEM_PAGES_2M), -EINVAL);
 	assert_null(gm);
-	error = gmem_create_pages(&gm, 4 * MIB, GMEM_PAGES_2M);
+	error = gmem_create_pages(
+	    &gm, 4 * MIB, GMEM_LOWMEM_LIMIT, GMEM_PAGES_2M);
 	if (error == 0) {
 		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
 		memset(gmem_map(gm, 0, 4 * MIB), 1, 4 * MIB);
@@ -237,7 +265,8 @@ test_pages(void **state)
 		assert_int_equal(error, -ENOMEM);
 	for (int p = GMEM_PAGES_AUTO; p <= GMEM_PAGES_OFF; p++) {
 		assert_int_equal(
-		    gmem_create_pages(&gm, MIB, (enum gmem_pages)p), 0);
+		    gmem_create_pages(&gm, MIB, GMEM_LOWMEM_LIMIT,
+			(enum gmem_pages)p), 0);
 		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
 		gmem_destroy(gm);
 	}
@@ -268,6 +297,50 @@ test_bind(void **state)
 	gmem_destroy(gm);
 }
 
+/* Pages that go back read zeroes, and who caches them hears of it. */
+static uint64_t discarded;
+
+static void
+on_discard(void *arg, uint64_t gpa, uint64_t len)
+{
+	(void)arg;
+	discarded = gpa + len;
+}
+
+static void
+test_discard(void **state)
+{
+	struct gmem *gm;
+	struct stat st;
+	blkcnt_t before;
+	uint8_t b;
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, 16 << 20), 0);
+	assert_int_equal(gmem_set(gm, 1 << 20, 0xaa, 4 << 20), 0);
+	assert_int_equal(fstat(gmem_fd(gm), &st), 0);
+	before = st.st_blocks;
+	gmem_set_observer(gm, on_discard, NULL);
+	gmem_watch(gm, (2 << 20) + 4096, true);
+	assert_int_equal(gmem_discard(gm, 2 << 20, 2 << 20), 0);
+	assert_int_equal(discarded, (2 << 20) + 8192);
+	assert_int_equal(fstat(gmem_fd(gm), &st), 0);
+	assert_int_equal(before - st.st_blocks, (2 << 20) / 512);
+	assert_int_equal(gmem_read(gm, 2 << 20, &b, 1), 0);
+	assert_int_equal(b, 0);
+	assert_int_equal(gmem_read(gm, (2 << 20) - 1, &b, 1), 0);
+	assert_int_equal(b, 0xaa);
+	assert_int_equal(gmem_read(gm, 4 << 20, &b, 1), 0);
+	assert_int_equal(b, 0xaa);
+	assert_int_equal(gmem_discard(gm, 100, 4096), -EINVAL);
+	assert_int_equal(gmem_discard(gm, 4096, 100), -EINVAL);
+	assert_int_equal(gmem_discard(gm, 4096, 0), -EINVAL);
+	assert_int_equal(gmem_discard(gm, 16 << 20, 4096), -EFAULT);
+	assert_int_equal(gmem_discard(gm, (16 << 20) - 4096, 8192), -EFAULT);
+	assert_int_equal(gmem_discard(gm, 0xc0000000, 4096), -EFAULT);
+	gmem_destroy(gm);
+}
+
 int
 main(void)
 {
@@ -277,9 +350,11 @@ main(void)
 		cmocka_unit_test(test_rom),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_split_lower),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_discard),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
