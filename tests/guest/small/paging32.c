@@ -481,7 +481,7 @@ unpaged(struct t *t)
 		/* Code and data over a page's end. */
 		put(t, T_CODE + 0x1ffd, CODE32("mov eax, 0x12345678\n"
 					       "mov [ebx + 0xffe], eax\n"
-					       "mov ecx, [ebx + 0xffd]\n" STOP));
+	    "mov ecx, [ebx + 0xffd]\n" STOP));
 		GO(GO_STOP);
 		IS(get(t, VM_REG_RAX), 0x12345678);
 		IS(mem(t, 0xa0ffe, 4), 0x12345678);
