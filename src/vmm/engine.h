@@ -38,8 +38,8 @@ struct vmm_engine {
 	int (*msi)(void *priv, uint64_t addr, uint32_t data);
 	void (*extint)(void *priv, bool level);
 	void (*nmi)(void *priv, unsigned vcpu);
-	/* NULL: an engine that cannot, or has none. */
 	void (*set_a20)(void *priv, bool open);
+	/* NULL: an engine that cannot, or has none. */
 	int (*doorbell)(void *priv, bool port, uint64_t addr, unsigned size,
 	    int64_t match, int fd, bool on);
 	void (*counters)(void *priv,
