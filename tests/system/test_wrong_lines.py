@@ -314,7 +314,7 @@ def refuse(place, line, message):
                    " -o engine=soft -o kernel=@K -s 31,lpc " + line, place)
     done = subprocess.run(
         ["bash", "-c", command], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         cwd=place["tmp"], check=False)
     err = done.stderr.decode(errors="replace")
     message = fill(message, place)
@@ -380,7 +380,7 @@ def test_locked_memory(place, files):
     if os.getuid() != 0:
         command = command.replace("setpriv --reuid=65534 --clear-groups ", "")
     done = subprocess.run(["bash", "-c", command], stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, timeout=60, check=False)
+                          stderr=subprocess.PIPE, timeout=120, check=False)
     assert done.returncode == 4
     assert done.stderr.decode().startswith(
         "lhyve: -S: cannot lock the guest's memory: ")
