@@ -48,37 +48,6 @@ def files():
         yield guestfiles.load(os.environ["LHYVE_FILES"])
         return
     with tempfile.TemporaryDirectory(prefix="lhyve-test-") as tmp:
-        os.chmod(tmp, 0o755)
-        copies = []
-        for path, mode in ((lhyve, 0o755), (guest / "vmlinuz", 0o644),
-                           (guest / "initrd.gz", 0o644)):
-            copy = f"{tmp}/{path.name}"
-            shutil.copyfile(path, copy)
-            os.chmod(copy, mode)
-            copies.append(copy)
-        add_program(tmp, "probe", copies[-1])
-        add_program(tmp, "port", copies[-1])
-        add_program(tmp, "high", copies[-1])
-        add_program(tmp, "threads", copies[-1])
-        add_program(tmp, "vsock", copies[-1])
-        add_program(tmp, "acks", copies[-1])
-        add_program(tmp, "netio", copies[-1])
-        yield Files(*copies, f"{tmp}/bin/probe", release)
-
-
-def add_program(tmp, name, initrd):
-    """Builds a program of guest/ and appends it to an initramfs: the kernel
-    takes one archive after the other."""
-    os.makedirs(f"{tmp}/bin", exist_ok=True)
-    source = pathlib.Path(__file__).parent / "guest" / f"{name}.c"
-    subprocess.run(
-        ["gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread",
-         "-s", "-o", f"{tmp}/bin/{name}", source, "-lm"], check=True)
-    archive = subprocess.run(
-        ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=tmp,
-        input=f"bin/{name}\n".encode(), stdout=subprocess.PIPE, check=True)
-    with open(initrd, "ab") as f:
-        f.write(gzip.compress(archive.stdout))
         yield guestfiles.make(tmp, lhyve, guest)
 
 
