@@ -232,6 +232,19 @@ void vm_nmi(struct vm *vm, unsigned vcpu);
  * its next instruction, others soon. KVM has no such thing: no effect there. */
 void vm_set_a20(struct vm *vm, bool open);
 
+/*
+ * Makes a guest's write of `size` bytes at a port or an address signal the
+ * eventfd `fd` instead of making an upcall, or ends that; `match` is the value
+ * that does, -1 any. Any thread. 0, or -EOPNOTSUPP: this engine makes the
+ * upcall, which comes to the same.
+ */
+int vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
+    int64_t match, int fd, bool on);
+
+/* Counters of the engine's own, by name, for people. */
+void vm_counters(struct vm *vm,
+    void (*fn)(void *arg, const char *name, uint64_t val), void *arg);
+
 /* Ends the machine: every vcpu_run() returns SUSPENDED. The first reason
  * wins; 0, or -EALREADY. */
 int vm_suspend(struct vm *vm, enum vm_suspend_how how);
