@@ -237,6 +237,37 @@ LINES = [
     ("-l bootrom,@R -l fwcfg,qemu -o module.0.path=@R vm0",
      "-o module.0.path=@R: a kernel that a boot ROM starts takes no modules; "
      "leave it out"),
+    # The small virtio devices
+    ("-s 3,virtio-console vm0", "pci slot 0:3:0: virtio-console: it has no "
+     "port; give name=path, or terminal="),
+    ("-s 3,virtio-console,a= vm0", "-s a=: not a port; use name=path, with a "
+     "name of 1 to 63 bytes"),
+    ("-s 3,virtio-console,a=/no/x vm0", "pci slot 0:3:0: virtio-console: "
+     "a=/no/x: cannot listen there: No such file or directory; use another "
+     "path"),
+    ("-s 3,virtio-console,stdio -l com1,stdio vm0", "pci slot 0:3:0: "
+     "virtio-console: terminal=stdio: cannot be opened: a serial port has "
+     "it; use another place"),
+    ("-s 3,virtio-vsock vm0", "pci slot 0:3:0: virtio-vsock: it needs a path "
+     "for its socket; give path=PATH"),
+    ("-s 3,virtio-vsock,path=/no/x vm0", "pci slot 0:3:0: virtio-vsock: "
+     "path=/no/x: cannot listen there: No such file or directory; use "
+     "another path"),
+    ("-s 3,virtio-vsock,path=@D/v,cid=2 vm0", "-s pci.0.3.0.cid=2: not a "
+     "number from 3 to 4294967294"),
+    ("-s 3,virtio-vsock,path=@D/v,interface=legacy vm0", "pci slot 0:3:0: "
+     "virtio-vsock: interface=legacy: the device has only the modern one; "
+     "leave it out"),
+    ("-s 3,virtio-balloon,target=9G vm0", "pci slot 0:3:0: virtio-balloon: "
+     "target=9G: not less than the machine's memory; use a number with "
+     "suffix K, M or G"),
+    ("-s 3,virtio-balloon -s 4,virtio-balloon vm0",
+     "pci.0.4.0.device=virtio-balloon: only one virtio-balloon is allowed; "
+     "leave one out"),
+    ("-s 3,virtio-rnd,packed=maybe vm0",
+     "-s pci.0.3.0.packed=maybe: not a boolean; use true or false"),
+    ("-s 3,virtio-rnd,interface=old vm0", "-s pci.0.3.0.interface=old: no "
+     "such choice; use one of: both modern legacy"),
 ]
 
 # Files for -k, and the message.
