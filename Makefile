@@ -93,7 +93,7 @@ demo-debian:
 	    -o initrd=$(GUEST)/debian-initrd \
 	    -o cmdline='console=ttyS0 root=/dev/vda rw' \
 	    -s 3,virtio-blk,$(GUEST)/debian.img,overlay=$(GUEST)/debian-demo \
-	    -s 4,virtio-net,slirp,hostfwd=tcp:127.0.0.1:$(SSH_PORT)-:22 \
+	    -s 4,virtio-net,slirp,open,hostfwd=tcp:127.0.0.1:$(SSH_PORT)-:22 \
 	    -s 5,virtio-rnd debian || [ $$? -eq 1 ]
 
 check: export LHYVE = $(abspath $(BUILD))/lhyve
