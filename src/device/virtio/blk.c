@@ -340,7 +340,7 @@ blk_tick(void *arg, unsigned ready)
 {
 	struct vblk *b = arg;
 	struct vblk_gather *g;
-	uint64_t count, bit;
+	uint64_t count, bit, ended = 0;
 	unsigned n, had;
 
 	(void)ready;
@@ -365,10 +365,13 @@ blk_tick(void *arg, unsigned ready)
 		} else if (g->every < VBLK_GATHER_EVERY_MAX) {
 			g->every *= 2;
 		}
-		/* With notifications again. */
 		b->gather &= ~bit;
-		b->pending |= bit;
+		ended |= bit;
 	}
+	block_kick(b->disk);
+	blk_flush(b, ended);
+	/* With notifications again. */
+	b->pending |= ended;
 	blk_work(b);
 }
 
