@@ -15,6 +15,7 @@ SMALL = {
     # QEMU 7.2 ends on a write of CR8 while a virtual interrupt waits.
     "intr": ["timer", "interrupt_flag", "shadow", "halt", "ipis", "nmi",
              "extint", "level", "messages", "kicks", "sleeper"],
+    "life": None,
     "smp": ["starting", "locks", "interrupts", "halting"],
 }
 ENV = {"LHYVE_ENGINE": "kvm"}
