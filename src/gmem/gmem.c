@@ -123,18 +123,13 @@ map_range(struct gmem *gm, uint64_t gpa, uint64_t len)
 int
 gmem_create(struct gmem **out, uint64_t size)
 {
-	return (gmem_create_split(out, size, GMEM_LOWMEM_LIMIT));
+	return (gmem_create_as(
+	    out, size, GMEM_LOWMEM_LIMIT, GMEM_PAGES_AUTO));
 }
 
 int
-gmem_create_split(struct gmem **out, uint64_t size, uint64_t limit)
-{
-	return (gmem_create_pages(out, size, limit, GMEM_PAGES_AUTO));
-}
-
-int
-gmem_create_pages(struct gmem **out, uint64_t size, uint64_t limit,
-    enum gmem_pages pages)
+gmem_create_as(
+    struct gmem **out, uint64_t size, uint64_t limit, enum gmem_pages pages)
 {
 	struct gmem *gm;
 	uint64_t end, words, align;

@@ -27,19 +27,19 @@ struct gmem;
 /* Creates RAM of `size` bytes (a multiple of the page size, not 0), split at
  * GMEM_LOWMEM_LIMIT. 0 or -errno (-ENOMEM when the host cannot reserve it). */
 int gmem_create(struct gmem **out, uint64_t size);
-/* The same with what is above `limit`, at most GMEM_LOWMEM_LIMIT, beyond 4 GiB.
+/*
+ * The same with what is above `limit`, at most GMEM_LOWMEM_LIMIT, beyond 4 GiB,
+ * and with pages of another size than the usual: what memory.hugepages says.
+ * AUTO asks for transparent ones, OFF for none; ON takes those of the host's
+ * default size, the last two of that size, all from its pool: -EINVAL if `size`
+ * is no multiple, -ENOMEM if the pool has not enough.
  */
-int gmem_create_split(struct gmem **out, uint64_t size, uint64_t limit);
-/* The same with pages of another size than the usual: what memory.hugepages
- * says. AUTO asks for transparent ones, OFF for none; ON takes those of the
- * host's default size, the last two of that size, all from its pool: -EINVAL
- * if `size` is no multiple, -ENOMEM if the pool has not enough. */
 enum gmem_pages {
 	GMEM_PAGES_AUTO, GMEM_PAGES_OFF, GMEM_PAGES_ON, GMEM_PAGES_2M,
 	GMEM_PAGES_1G
 };
-int gmem_create_pages(struct gmem **out, uint64_t size, uint64_t limit,
-    enum gmem_pages pages);
+int gmem_create_as(
+    struct gmem **out, uint64_t size, uint64_t limit, enum gmem_pages pages);
 /*
  * Places [gpa, gpa+len), RAM that nobody has touched, on nodes of the host:
  * `mode` is one of mbind(2)'s, `nodes` has a bit for each. 0, -EFAULT if it

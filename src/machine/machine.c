@@ -74,6 +74,7 @@ soft_off(const struct machine *m)
 		unsigned bit;
 	} paths[] = {
 		{ "soft.forms", SOFT_OFF_FORMS },
+		{ "soft.inline", SOFT_OFF_INLINE },
 	};
 	unsigned off = 0;
 

@@ -51,23 +51,6 @@ set_memory(struct machine *m, struct config_error *err)
 	return (0);
 }
 
-/* Firmware that takes the machine for QEMU's Q35 has its ECAM right above the
- * memory, at a place of its own. */
-static uint64_t
-lowmem_limit(const struct machine *m)
-{
-	const char *vendor = config_get(m->cfg, "pci.0.0.0.pcireg.vendor");
-	const char *device = config_get(m->cfg, "pci.0.0.0.pcireg.device");
-	uint64_t v, d;
-
-	if (vendor != NULL && device != NULL &&
-	    config_parse_uint(vendor, &v) == 0 &&
-	    config_parse_uint(device, &d) == 0 && v == CHIPSET_Q35_VENDOR &&
-	    d == CHIPSET_Q35_DEVICE)
-		return (CHIPSET_Q35_LOWMEM);
-	return (GMEM_LOWMEM_LIMIT);
-}
-
 static enum gmem_pages
 pages(const struct machine *m)
 {
@@ -137,6 +120,23 @@ place_domains(struct machine *m, struct config_error *err)
 	return (0);
 }
 
+/* Firmware that takes the machine for QEMU's Q35 has its ECAM right above the
+ * memory, at a place of its own. */
+static uint64_t
+lowmem_limit(const struct machine *m)
+{
+	const char *vendor = config_get(m->cfg, "pci.0.0.0.pcireg.vendor");
+	const char *device = config_get(m->cfg, "pci.0.0.0.pcireg.device");
+	uint64_t v, d;
+
+	if (vendor != NULL && device != NULL &&
+	    config_parse_uint(vendor, &v) == 0 &&
+	    config_parse_uint(device, &d) == 0 && v == CHIPSET_Q35_VENDOR &&
+	    d == CHIPSET_Q35_DEVICE)
+		return (CHIPSET_Q35_LOWMEM);
+	return (GMEM_LOWMEM_LIMIT);
+}
+
 int
 machine_create_memory(struct machine *m, struct config_error *err)
 {
@@ -146,7 +146,7 @@ machine_create_memory(struct machine *m, struct config_error *err)
 
 	error = config_parse_size(arg, &size);
 	if (error == 0)
-		error = gmem_create_pages(
+		error = gmem_create_as(
 		    &m->gmem, size, lowmem_limit(m), pages(m));
 	if (error != 0 && pages(m) >= GMEM_PAGES_ON) {
 		(void)config_fail(err,

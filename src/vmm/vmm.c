@@ -334,8 +334,7 @@ vm_counters(struct vm *vm,
 void
 vm_set_a20(struct vm *vm, bool open)
 {
-	if (vm->eng->set_a20 != NULL)
-		vm->eng->set_a20(vm->priv, open);
+	vm->eng->set_a20(vm->priv, open);
 }
 
 void

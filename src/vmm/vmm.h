@@ -87,8 +87,9 @@ struct vm_config {
 	unsigned soft_off;	/* SOFT_OFF_* */
 };
 
-/* Fast paths of the soft engine around translated code (vm_config.soft_off). */
+/* Fast paths of the soft engine around translated code: vm_config.soft_off. */
 #define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
+#define SOFT_OFF_INLINE 2u /* system instructions without a helper */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
 enum vm_exitcode {

@@ -352,6 +352,14 @@ kvm_wait(void *priv, unsigned id)
 	(void)id;
 }
 
+/* The kernel knows no gate (vmm.h). */
+static void
+kvm_set_a20(void *priv, bool open)
+{
+	(void)priv;
+	(void)open;
+}
+
 static void
 kvm_suspend(void *priv, enum vm_suspend_how how)
 {
@@ -385,6 +393,7 @@ const struct vmm_engine kvm_engine = {
 	.msi = kvm_msi,
 	.extint = kvm_extint,
 	.nmi = kvm_nmi,
+	.set_a20 = kvm_set_a20,
 	.suspend = kvm_suspend,
 	.dump = kvm_dump,
 	.doorbell = kvm_doorbell,

@@ -608,5 +608,6 @@ const struct group_fn group[] = { { "timer", timer },
 	{ "interrupt_flag", interrupt_flag }, { "shadow", shadow },
 	{ "halt", halt },
 	{ "priorities", priorities }, { "ipis", ipis }, { "nmi", nmi },
-	{ "extint", extint }, { "level", level }, { "string", string }, { "messages", messages },
+	{ "extint", extint }, { "level", level }, { "string", string },
+	{ "messages", messages },
 	{ "kicks", kicks }, { "sleeper", sleeper }, { NULL, NULL } };

@@ -114,11 +114,14 @@ test_split_lower(void **state)
 	uint64_t v;
 
 	(void)state;
-	assert_int_equal(gmem_create_split(&gm, MIB, 0), -EINVAL);
-	assert_int_equal(gmem_create_split(&gm, MIB, 4097), -EINVAL);
+	for (unsigned i = 0; i < 3; i++) {
+		const uint64_t bad[] = {0, 4097, GMEM_LOWMEM_LIMIT + 4096};
+
+		assert_int_equal(
+		    gmem_create_as(&gm, MIB, bad[i], GMEM_PAGES_AUTO), -EINVAL);
+	}
 	assert_int_equal(
-	    gmem_create_split(&gm, MIB, GMEM_LOWMEM_LIMIT + 4096), -EINVAL);
-	assert_int_equal(gmem_create_split(&gm, 3 * MIB, 2 * MIB), 0);
+	    gmem_create_as(&gm, 3 * MIB, 2 * MIB, GMEM_PAGES_AUTO), 0);
 	assert_int_equal(gmem_lowmem(gm), 2 * MIB);
 	assert_int_equal(gmem_highmem(gm), MIB);
 	assert_null(gmem_map(gm, 2 * MIB, 1));
@@ -126,7 +129,7 @@ test_split_lower(void **state)
 	assert_int_equal(gmem_read(gm, 2 * MIB - 7, &v, 8), -EFAULT);
 	assert_int_equal(gmem_read(gm, GMEM_HIGHMEM_BASE, &v, 8), 0);
 	gmem_destroy(gm);
-	assert_int_equal(gmem_create_split(&gm, MIB, 2 * MIB), 0);
+	assert_int_equal(gmem_create_as(&gm, MIB, 2 * MIB, GMEM_PAGES_AUTO), 0);
 	assert_int_equal(gmem_lowmem(gm), MIB);
 	assert_int_equal(gmem_highmem(gm), 0);
 	gmem_destroy(gm);
@@ -244,59 +247,6 @@ test_rom(void **state)
 	gmem_destroy(gm);
 }
 
-/* Pages of the pool: all or nothing, and no size that they do not divide. */
-static void
-test_pages(void **state)
-{
-	struct gmem *gm;
-	int error;
-
-	(void)state;
-	assert_int_equal(gmem_create_pages(&gm, MIB, GMEM_LOWMEM_LIMIT,
-			     GMEM_PAGES_2M), -EINVAL);
-	assert_null(gm);
-	error = gmem_create_pages(
-	    &gm, 4 * MIB, GMEM_LOWMEM_LIMIT, GMEM_PAGES_2M);
-	if (error == 0) {
-		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
-		memset(gmem_map(gm, 0, 4 * MIB), 1, 4 * MIB);
-		gmem_destroy(gm);
-	} else
-		assert_int_equal(error, -ENOMEM);
-	for (int p = GMEM_PAGES_AUTO; p <= GMEM_PAGES_OFF; p++) {
-		assert_int_equal(
-		    gmem_create_pages(&gm, MIB, GMEM_LOWMEM_LIMIT,
-			(enum gmem_pages)p), 0);
-		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
-		gmem_destroy(gm);
-	}
-}
-
-static void
-test_bind(void **state)
-{
-	unsigned long mask[16];
-	struct gmem *gm;
-	int mode;
-
-	(void)state;
-	assert_int_equal(gmem_create(&gm, MIB), 0);
-	assert_int_equal(
-	    gmem_bind(gm, MIB / 2, MIB, MPOL_BIND, 1), -EFAULT);
-	assert_int_equal(gmem_bind(gm, 0, MIB, 99, 1), -EINVAL);
-	assert_int_equal(gmem_bind(gm, 0, MIB / 2, MPOL_BIND, 1), 0);
-	assert_int_equal(gmem_bind(gm, MIB / 2, MIB / 2, MPOL_DEFAULT, 0), 0);
-	memset(mask, 0, sizeof(mask));
-	assert_int_equal(syscall(SYS_get_mempolicy, &mode, mask, 1024ul,
-			     gmem_base(gm), MPOL_F_ADDR), 0);
-	assert_int_equal(mode, MPOL_BIND);
-	assert_int_equal(mask[0], 1);
-	assert_int_equal(syscall(SYS_get_mempolicy, &mode, NULL, 0ul,
-			     gmem_base(gm) + MIB / 2, MPOL_F_ADDR), 0);
-	assert_int_equal(mode, MPOL_DEFAULT);
-	gmem_destroy(gm);
-}
-
 /* Pages that go back read zeroes, and who caches them hears of it. */
 static uint64_t discarded;
 
@@ -341,6 +291,60 @@ test_discard(void **state)
 	gmem_destroy(gm);
 }
 
+/* Pages of the pool: all or nothing, and no size that they do not divide. */
+static void
+test_pages(void **state)
+{
+	struct gmem *gm;
+	int error;
+
+	(void)state;
+	assert_int_equal(
+	    gmem_create_as(
+		&gm, MIB, GMEM_LOWMEM_LIMIT, GMEM_PAGES_2M), -EINVAL);
+	assert_null(gm);
+	error = gmem_create_as(
+		&gm, 4 * MIB, GMEM_LOWMEM_LIMIT, GMEM_PAGES_2M);
+	if (error == 0) {
+		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
+		memset(gmem_map(gm, 0, 4 * MIB), 1, 4 * MIB);
+		gmem_destroy(gm);
+	} else
+		assert_int_equal(error, -ENOMEM);
+	for (int p = GMEM_PAGES_AUTO; p <= GMEM_PAGES_OFF; p++) {
+		assert_int_equal(
+		    gmem_create_as(
+		&gm, MIB, GMEM_LOWMEM_LIMIT, (enum gmem_pages)p), 0);
+		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
+		gmem_destroy(gm);
+	}
+}
+
+static void
+test_bind(void **state)
+{
+	unsigned long mask[16];
+	struct gmem *gm;
+	int mode;
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, MIB), 0);
+	assert_int_equal(
+	    gmem_bind(gm, MIB / 2, MIB, MPOL_BIND, 1), -EFAULT);
+	assert_int_equal(gmem_bind(gm, 0, MIB, 99, 1), -EINVAL);
+	assert_int_equal(gmem_bind(gm, 0, MIB / 2, MPOL_BIND, 1), 0);
+	assert_int_equal(gmem_bind(gm, MIB / 2, MIB / 2, MPOL_DEFAULT, 0), 0);
+	memset(mask, 0, sizeof(mask));
+	assert_int_equal(syscall(SYS_get_mempolicy, &mode, mask, 1024ul,
+			     gmem_base(gm), MPOL_F_ADDR), 0);
+	assert_int_equal(mode, MPOL_BIND);
+	assert_int_equal(mask[0], 1);
+	assert_int_equal(syscall(SYS_get_mempolicy, &mode, NULL, 0ul,
+			     gmem_base(gm) + MIB / 2, MPOL_F_ADDR), 0);
+	assert_int_equal(mode, MPOL_DEFAULT);
+	gmem_destroy(gm);
+}
+
 int
 main(void)
 {
@@ -352,9 +356,9 @@ main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_split_lower),
 		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_discard),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_bind),
-		cmocka_unit_test(test_discard),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
