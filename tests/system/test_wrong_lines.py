@@ -207,6 +207,17 @@ LINES = [
      "slot; use pci.BUS.SLOT.FUNCTION.device"),
     ("-o engine=xen vm0", "-o engine=xen: no such choice; use one of: auto "
      "soft kvm"),
+    ("-o cpu=foo vm0", "-o cpu.model=foo: no such choice; use one of: host "
+     "x86-64-v2 x86-64-v3 x86-64-v4"),
+    ("-o cpu.features=avx vm0", "-o cpu.features: avx: not +NAME or -NAME"),
+    ("-o cpu.features=-avx,+xyz vm0", "-o cpu.features: xyz: no such "
+     "feature; names are those of /proc/cpuinfo"),
+    ("-o memory.hugepages=yes vm0", "-o memory.hugepages=yes: no such "
+     "choice; use one of: auto off on 2M 1G"),
+    ("-m 17M -o memory.hugepages=2M vm0", "-o memory.hugepages=2M: -m 17M is "
+     "no multiple of such pages, or the host has none; give another size"),
+    ("-n 0,64M,0,bind:63 vm0", "domains.0.domain_policy: the host cannot "
+     "place memory so"),
     ("-o log=all vm0", "-o log=all: no such choice; use one of: error warn "
      "info debug"),
     ("-o reboot=no vm0", "-o reboot=no: no such choice; use one of: exit "
