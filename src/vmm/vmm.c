@@ -245,3 +245,11 @@ vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	vcpu->vm->eng->dump(vcpu->vm->priv, vcpu->id, out);
 }
+
+unsigned
+vcpu_stats(struct vcpu *vcpu, struct vmm_stat *s, unsigned max)
+{
+	if (vcpu->vm->eng->stats == NULL)
+		return (0);
+	return (vcpu->vm->eng->stats(vcpu->vm->priv, vcpu->id, s, max));
+}
