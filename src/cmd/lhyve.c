@@ -69,6 +69,7 @@ block_signals(void)
 	(void)sigaddset(&set, SIGHUP);
 	(void)sigaddset(&set, SIGQUIT);
 	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaddset(&set, SIGWINCH); /* a device's */
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	/* A pipe that nobody reads any more is an error of write(2). */
 	(void)signal(SIGPIPE, SIG_IGN);

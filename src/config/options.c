@@ -540,6 +540,9 @@ int
 options_assign(struct options *o, const char *path, const char *value,
     const char *where)
 {
+	/* The short name of a variable that has others beside it. */
+	if (strcmp(path, "cpu") == 0)
+		path = "cpu.model";
 	if (!var_known(o, path))
 		return (config_unknown_var(where, path, o->devs, o->err));
 	switch (config_set(o->cfg, path, value, o->letter)) {

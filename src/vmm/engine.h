@@ -2,6 +2,7 @@
 #ifndef LHYVE_VMM_ENGINE_H
 #define LHYVE_VMM_ENGINE_H
 
+#include "vmm/cpuid.h"
 #include "vmm/vmm.h"
 
 /*
@@ -48,5 +49,11 @@ struct vmm_engine {
 };
 
 extern const struct vmm_engine soft_engine;
+extern const struct vmm_engine kvm_engine;
+
+/* Says why a machine cannot be created; returns `error`. */
+int vm_fail(const struct vm_config *cfg, int error, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+struct cpuid_topology vm_topology(const struct vm_config *cfg);
 
 #endif

@@ -58,7 +58,14 @@ struct vmm_io_ops {
 
 #define VM_MAX_CPUS 64
 
+/* AUTO: KVM on a processor with VT-x or SVM whose /dev/kvm opens, else the
+ * soft engine. KVM: also without VT-x and SVM, if the kernel has a /dev/kvm. */
 enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_KVM, VM_ENGINE_SOFT };
+
+/* Why a machine could not be created, in words; "": nothing is known. */
+struct vm_error {
+	char msg[128];
+};
 
 struct vm_config {
 	enum vm_engine engine;
@@ -71,6 +78,8 @@ struct vm_config {
 	const struct vmm_io_ops *ops;
 	void *ops_arg;
 	bool x2apic;	 /* start in x2APIC mode (-x) */
+	struct vm_error *err; /* filled on failure; may be NULL */
+	const struct cpuid_choice *cpu; /* features.h; NULL: the host's */
 	/* Fast paths, on by default; each can be turned off to find faults. */
 	bool soft_no_link;	/* no direct links between blocks */
 	bool soft_no_tlb;	/* no inline TLB look-ups */
@@ -167,7 +176,8 @@ int vm_create(struct vm **out, const struct vm_config *cfg);
 void vm_destroy(struct vm *vm);
 unsigned vm_ncpus(const struct vm *vm);
 struct vcpu *vm_vcpu(struct vm *vm, unsigned idx);
-/* The engine that was chosen, and why, for the log. */
+/* The engine that was chosen, and why, for the log. The text lives as long as
+ * the VM. */
 const char *vm_engine_name(const struct vm *vm);
 const char *vm_engine_why(const struct vm *vm);
 /* Puts every vcpu, local APIC and engine cache in the state after RESET;

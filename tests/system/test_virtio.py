@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The virtio core and its small devices, with Debian's drivers."""
 
+import fcntl
+import hashlib
+import os
+import shutil
+import socket
+import struct
+import termios
+import threading
+
 import pytest
+
+from console import BOOT, PC, REPLY, Console, engine, wait_for
 
 # Options of a device, and the feature bits that its driver then takes:
 # indirect descriptors, event index, version 1, packed ring, ring reset.
@@ -49,3 +60,121 @@ def test_rnd(machine, modules, way):
     m.run("rmmod virtio_rng; modprobe virtio_rng")
     m.run("dd if=/dev/hwrng of=/tmp/a bs=64 count=1")
     assert m.run("wc -c < /tmp/a").strip() == "64"
+
+
+def memory_of(m):
+    """KiB of the guest's memory that the host has given."""
+    with open(f"/proc/{m.pid}/status", encoding="ascii") as f:
+        for line in f:
+            if line.startswith("RssShmem:"):
+                return int(line.split()[1])
+    raise AssertionError("no RssShmem")
+
+
+def guest_memory(m, what):
+    return int(m.run(f"grep ^{what}: /proc/meminfo").split()[1])
+
+
+def test_balloon(machine, modules):
+    """What the host wants it gets; what the guest frees goes back."""
+    m = machine("-s", "3,virtio-balloon,target=128M,stats=1",
+                files=modules("virtio_pci", "virtio_balloon"))
+    m.boot()
+    free = guest_memory(m, "MemFree")
+    m.run("modprobe -a virtio_pci virtio_balloon")
+    wait_for(lambda: guest_memory(m, "MemFree") < free - 120 * 1024,
+             REPLY)
+    # Page reporting: the driver looks every two seconds.
+    m.run("dd if=/dev/zero of=/tmp/big bs=1M count=160")
+    full = memory_of(m)
+    m.run("rm /tmp/big")
+    wait_for(lambda: memory_of(m) < full - 120 * 1024, REPLY)
+    # It is all good memory still.
+    m.run("dd if=/dev/zero of=/tmp/big bs=1M count=160")
+    m.run("rm /tmp/big")
+    # A guest that is short of memory takes some back, and lives.
+    m.run("dd if=/dev/zero of=/tmp/big bs=1M count=420 || true")
+    m.run("rm /tmp/big; rmmod virtio_balloon")
+    assert guest_memory(m, "MemFree") > free - 32 * 1024
+
+
+def dial(path):
+    """Connects to a Unix socket that appears in a moment."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(REPLY)
+    sock.connect(path)
+    return sock
+
+
+def receive(sock, count):
+    data = b""
+    while len(data) < count:
+        more = sock.recv(count - len(data))
+        assert more, data
+        data += more
+    return data
+
+
+def test_console_ports(machine, modules, tmp_path):
+    """Named ports, as bhyve's command line has them."""
+    m = machine("-s", f"3,virtio-console,org.lhyve.0={tmp_path}/a,"
+                f"other={tmp_path}/b",
+                files=modules("virtio_pci", "virtio_console"))
+    m.boot()
+    m.run("modprobe -a virtio_pci virtio_console")
+    names = "cat /sys/class/virtio-ports/*/name"
+    wait_for(lambda: m.run(names).split() == ["org.lhyve.0", "other"], REPLY)
+    peer = dial(f"{tmp_path}/b")
+    peer.sendall(b"to the guest\n")
+    assert m.run("head -n 1 /dev/vport0p1") == "to the guest\n"
+    m.run("echo to the host > /dev/vport0p1")
+    assert receive(peer, 12) == b"to the host\n"
+    # Much, both ways, through one that takes its time.
+    data = bytes(range(256)) * 4096
+    m.run("exec 3<>/dev/vport0p1; cat <&3 >/tmp/x 2>/dev/null & true")
+    m.run("cat /bin/busybox >&3 & true")
+    sender = threading.Thread(target=peer.sendall, args=(data,))
+    sender.start()
+    size = os.path.getsize(shutil.which("busybox"))
+    with open(shutil.which("busybox"), "rb") as f:
+        assert receive(peer, size) == f.read()
+    sender.join()
+    wait_for(lambda: m.run("wc -c < /tmp/x").strip() == str(len(data)), REPLY)
+    got = m.run("sha256sum /tmp/x").split()[0]
+    assert got == hashlib.sha256(data).hexdigest()
+    # The peer goes, and the other port, once the driver has come again.
+    peer.close()
+    m.run("exec 3>&-; killall cat; wait; true")
+    m.run("rmmod virtio_console; modprobe virtio_console")
+    peer = dial(f"{tmp_path}/a")
+    wait_for(lambda: m.run(names).split() == ["org.lhyve.0", "other"], REPLY)
+    m.run("echo once more > /dev/vport0p0")
+    assert receive(peer, 10) == b"once more\n"
+
+
+def test_console_terminal(files, modules):
+    """A console on the terminal, which changes its size."""
+    made = modules("virtio_pci", "virtio_console")
+    run = ("modprobe -a virtio_pci virtio_console; "
+           "setsid sh -c 'exec sh -i </dev/hvc0 >/dev/hvc0 2>&1'")
+    c = Console([files.lhyve, *PC, "-m", "512M", *engine(),
+                 "-o", f"kernel={made.kernel}", "-o", f"initrd={made.initrd}",
+                 "-o", f"cmdline=console=ttyS0 quiet lhyve_run=\"{run}\"",
+                 "-l", "com1,null", "-s", "3,virtio-console,stdio", "vm0"])
+    try:
+        c.expect("/ # ", BOOT)
+        for rows, cols in ((50, 132), (24, 80), (33, 77)):
+            fcntl.ioctl(c.slave, termios.TIOCSWINSZ,
+                        struct.pack("HHHH", rows, cols, 0, 0))
+            for _ in range(200):
+                c.send("stty size; echo do''ne\r")
+                c.expect(r"(\d+ \d+)\r*\n.*done\r*\n")
+                if c.tty.match.group(1) == f"{rows} {cols}":
+                    break
+            else:
+                pytest.fail(f"{c.tty.match.group(1)}, not {rows} {cols}")
+        c.send("poweroff -f\r")
+        assert c.wait() == 1
+        assert c.restored()
+    finally:
+        c.close()

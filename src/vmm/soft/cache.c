@@ -619,6 +619,16 @@ make_room(struct soft_cpu *cpu, uint64_t need)
 		soft_world_go(cpu);
 }
 
+/* Where the page behind lin is. The walk may read tables in I/O memory, and a
+ * device may then write to code: not with the code lock. */
+static void
+next_page(struct soft_cpu *cpu, uint64_t lin, uint64_t *gpa2)
+{
+	if (soft_translate_va(cpu, soft_next_page(cpu, lin), ACC_X,
+		cpu->flags & BF_MMU, gpa2) == NULL)
+		*gpa2 = GPA_MMIO;
+}
+
 /* soft_find_block(), and the code lock is held if there is one. */
 static struct block *
 find_locked(struct soft_cpu *cpu)
@@ -651,9 +661,7 @@ find_locked(struct soft_cpu *cpu)
 			return (b);
 		if (gpa2 != need) { /* a straddler: is it the one? */
 			code_unlock(cpu);
-			if (soft_translate_va(cpu, soft_next_page(cpu, lin),
-				ACC_X, m, &gpa2) == NULL)
-				gpa2 = GPA_MMIO;
+			next_page(cpu, lin, &gpa2);
 			continue;
 		}
 		soft_fpu_leave(cpu);
@@ -662,7 +670,7 @@ find_locked(struct soft_cpu *cpu)
 			need = gpa;
 		else {
 			kind = soft_clock(cpu, TIME_TRANSLATE);
-			b = soft_translate(cpu, gpa, &need);
+			b = soft_translate(cpu, gpa, gpa2, &need);
 			(void)soft_clock(cpu, kind);
 		}
 		if (b != NULL)
@@ -670,7 +678,10 @@ find_locked(struct soft_cpu *cpu)
 		code_unlock(cpu);
 		if (cpu->exit_now)
 			return (NULL);
-		make_room(cpu, need);
+		if (need == GPA_NEXT_PAGE)
+			next_page(cpu, lin, &gpa2);
+		else
+			make_room(cpu, need);
 	}
 }
 

@@ -553,6 +553,7 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	bool code64 = (cpu->flags & BF_CODE64) != 0, outer, l;
 
 	soft_sync_rip(cpu);
+	cpu->branched = 1;
 	if (cpu->flags & BF_REAL) {
 		real_iret(cpu, size);
 		return;

@@ -207,6 +207,7 @@ struct soft_cpu {
 	 * soft_unwind() may add some, such as BT. */
 	uint32_t db_hits;
 	uint64_t step_next; /* rip behind it, unless it branches */
+	uint32_t branched; /* 1: it has, wherever to */
 	jmp_buf unwind;
 
 	struct writeback wb;
@@ -257,6 +258,7 @@ struct soft_cpu {
 	/* smp.c */
 	_Atomic uint32_t running; /* futex */
 	bool owns_world, want_world;
+	bool one_done; /* soft_one() has had its instruction */
 	bool owns_code; /* the code lock: soft_run() drops it on unwinding */
 	struct vm_exit *exit;
 	bool exit_now;
@@ -354,6 +356,8 @@ struct insn_map {
 
 #define GPA_NONE UINT64_MAX
 #define GPA_MMIO (UINT64_MAX - 1) /* like no other either */
+/* What soft_translate() needs: the walk for the next page, without a lock. */
+#define GPA_NEXT_PAGE (UINT64_MAX - 2)
 
 struct block {
 	uint64_t pc;
@@ -510,9 +514,11 @@ void tr_isa_init(struct soft_vm *vm);
 
 /* Translates the code at cpu->rip, whose first byte is at gpa. NULL when the
  * cache is full (nothing was added), or when *need is set to the address of
- * a page that must be watched first. With the code lock; may raise. */
+ * a page that must be watched first, or to GPA_NEXT_PAGE: the next page's
+ * translation must be in the TLB, or GPA_MMIO be given as gpa2 for a page that
+ * is no memory. With the code lock; may raise, but calls nobody up. */
 struct block *soft_translate(
-    struct soft_cpu *cpu, uint64_t gpa, uint64_t *need);
+    struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need);
 
 /* ---- memory (mmu.c, mem.c) ---- */
 
@@ -521,6 +527,9 @@ enum { ACC_R, ACC_W, ACC_X };
 /* Host address of one byte's page for an access, filling the TLB; NULL for
  * an access that must go to I/O (*gpa says where). Raises #PF. */
 uint8_t *soft_translate_va(
+    struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa);
+/* The same if the TLB has it, else NULL: no walk, and nothing is raised. */
+uint8_t *soft_tlb_find(
     struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa);
 /* Raises what an access would, but sets neither A nor D: for what is done in
  * parts, of which the last may fault. */

@@ -53,7 +53,7 @@ struct tr {
 	uint8_t *p, *start;
 	ptrdiff_t rx_off;
 	uint64_t pc, next;
-	uint64_t *need; /* see soft_translate() */
+	uint64_t *need, gpa2; /* see soft_translate() */
 	uint32_t flags;
 	unsigned m; /* MMU_* */
 	uint64_t cs_limit; /* no code behind it */
@@ -248,6 +248,8 @@ void tr_call(struct tr *t, soft_helper *fn);
 void tr_call_end(struct tr *t, soft_helper *fn);
 /* Raises an exception at this instruction and ends the block. */
 void tr_exception(struct tr *t, unsigned vector, bool has_error);
+/* A branch is taken, for DEBUGCTL.BTF. */
+void tr_branch(struct tr *t);
 /* Goes to a constant pc; ends what is emitted, not the block. */
 void tr_goto(struct tr *t, uint64_t pc);
 /* Goes to the pc in T0; rSP has been moved up by so much for it. */

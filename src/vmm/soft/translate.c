@@ -491,6 +491,17 @@ tr_goto(struct tr *t, uint64_t pc)
 	o->link = l;
 }
 
+void
+tr_branch(struct tr *t)
+{
+	if (!(t->flags & BF_STEP))
+		return;
+	e_rex(t, 0, 0, 0, H_ENV);
+	e1(t, 0xc7); /* mov dword [env + ...], 1 */
+	e_mem(t, 0, H_ENV, -1, 0, ENV(offsetof(struct soft_cpu, branched)));
+	e4(t, 1);
+}
+
 static void
 emit_ool(struct tr *t, unsigned n)
 {
@@ -514,6 +525,7 @@ emit_ool(struct tr *t, unsigned n)
 		break;
 	case OOL_GOTO:
 		t->pc = t->b->pc + t->map[o.insn].guest;
+		tr_branch(t);
 		tr_goto(t, o.pc);
 		break;
 	case OOL_POLL:
@@ -565,10 +577,14 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	lin = t->pc;
 	if (!t->code64)
 		lin = (uint32_t)(lin + t->cpu->seg[VM_SEG_CS].base);
-	p2 = soft_translate_va(
-	    t->cpu, soft_next_page(t->cpu, lin), ACC_X, t->m, &gpa2);
-	if (p2 == NULL)
+	if (t->gpa2 == GPA_MMIO)
 		return (n);
+	p2 = soft_tlb_find(
+	    t->cpu, soft_next_page(t->cpu, lin), ACC_X, t->m, &gpa2);
+	if (p2 == NULL) {
+		*t->need = GPA_NEXT_PAGE;
+		return (0);
+	}
 	if (!soft_page_watched(t->vm, gpa2)) {
 		*t->need = gpa2;
 		return (0);
@@ -684,7 +700,8 @@ place(struct tr *t)
 }
 
 struct block *
-soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
+soft_translate(
+    struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need)
 {
 	struct soft_vm *vm = cpu->vm;
 	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
@@ -699,6 +716,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	t = &tr_;
 	t->cpu = cpu;
 	t->need = need;
+	t->gpa2 = gpa2;
 	t->vm = vm;
 	t->nool = t->nmap = t->ninsns = t->nlinks = 0;
 	t->masked = 0;

@@ -366,6 +366,43 @@ full_cache(struct t *t)
 	IS(counter(t, "cache flushes") > 0, 1);
 }
 
+static void
+write_code(struct gvm *g)
+{
+	uint8_t nop = 0x90;
+
+	(void)gmem_write(g->gm, T_CODE + 0x800, &nop, 1);
+}
+
+/* An upcall has no lock of the engine's against it (vmm.h), whatever made it:
+ * here the fetch of an instruction whose second page has its PTE in a device
+ * that answers by DMA into a page with code. */
+static void
+table_in_a_device(struct t *t)
+{
+	uint64_t lin = 0x8000000000, first, second, *pd;
+
+	first = gvm_alloc(t->g, 1);
+	second = gvm_alloc(t->g, 1);
+	check(t, "vmm.h: DMA by a device whose memory is a page table");
+	gvm_map(t->g, lin + 0x1ff000, first, PTE_P | PTE_W);
+	pd = gvm_ptr(t->g, GVM_TABLES);
+	for (unsigned shift = 39; shift > 21; shift -= 9)
+		pd = gvm_ptr(
+		    t->g, pd[(lin >> shift) & 511] & 0xffffffffff000ull);
+	pd[((lin >> 21) & 511) + 1] = GVM_MMIO | PTE_P | PTE_W;
+	put(t, first + 0xffe, CODE(".byte 0xb8, 0x78\n"));
+	put(t, second, CODE(".byte 0x56, 0x34, 0x12\n" STOP));
+	kernel(t, CODE("jmp rbx\n.balign 4096, 0x90\n"));
+	set(t, VM_REG_RBX, lin + 0x1ffffe);
+	t->g->io_answer = second | PTE_P | PTE_W;
+	t->g->mem_hook = write_code;
+	GO(GO_STOP);
+	t->g->mem_hook = NULL;
+	t->g->io_answer = 0;
+	IS(get(t, VM_REG_RAX), 0x12345678);
+}
+
 /* Runs n pages from the first on. */
 static void
 run_pages(struct t *t, uint64_t first, uint64_t n)
@@ -411,5 +448,6 @@ const struct group_fn group[] = { { "stores", stores }, { "dma", dma },
 	{ "straddling_code", straddling_code },
 	{ "page_behind_itself", page_behind_itself },
 	{ "remapped_code", remapped_code }, { "full_cache", full_cache },
+	{ "table_in_a_device", table_in_a_device },
 	{ "full_cache_part", full_cache_part },
 	{ NULL, NULL } };
