@@ -8,6 +8,8 @@
 #   make check     every test
 #   make check-long
 #                  programs that run for minutes
+#   make check-kvm
+#                  what runs on KVM, in a rig of QEMU's where there is none
 #   make boot20    twenty boots, each with its seconds
 #   make bench-io  disks: lhyve beside QEMU's TCG
 #   make bench     lhyve beside native and QEMU's TCG; BENCH= options
@@ -35,7 +37,8 @@ SSH_PORT ?= 2222
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run debian demo-debian bench-io check check-long boot20 bench asan check-asan fuzz install clean guest \
+.PHONY: all run debian demo-debian bench-io check check-kvm check-long boot20 \
+    bench asan check-asan fuzz install clean guest \
     guest32
 
 $(BUILD)/build.ninja:
@@ -106,8 +109,19 @@ check:
 	    $(GUEST)/xen debian
 	@status=0; \
 	$(MESON) test -C $(BUILD) --print-errorlogs || status=1; \
-	$(PYTHON) -m pytest tests/lint tests/system || status=1; \
+	$(PYTHON) -m pytest tests/lint tests/system tests/rig || status=1; \
 	exit $$status
+
+# All tests on KVM, in a rig where the processor has no VT-x or SVM.
+check-kvm: export LHYVE = $(abspath $(BUILD))/lhyve
+check-kvm: export LHYVE_GUEST = $(abspath $(GUEST))
+check-kvm:
+	@scripts/deps build run check
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(MESON) configure $(BUILD) -Dtests=enabled
+	@ninja -C $(BUILD)
+	@$(MAKE) --no-print-directory all guest
+	@$(PYTHON) -m pytest -m "long or not long" tests/rig
 
 check-long: export LHYVE = $(abspath $(BUILD))/lhyve
 check-long: export LHYVE_GUEST = $(abspath $(GUEST))
