@@ -6,8 +6,8 @@
 #include "vmm/vmm.h"
 
 /*
- * What an engine is to libvmm: one table, no optional members but one. The
- * contract of each is that of the function of vmm.h that has its name.
+ * What an engine is to libvmm: one table. The contract of each member is that
+ * of the function of vmm.h that has its name; the last few may be NULL.
  */
 struct vmm_engine {
 	const char *name;
@@ -38,8 +38,12 @@ struct vmm_engine {
 	int (*msi)(void *priv, uint64_t addr, uint32_t data);
 	void (*extint)(void *priv, bool level);
 	void (*nmi)(void *priv, unsigned vcpu);
-	/* The one member that may be NULL: processors that cannot. */
+	/* NULL: an engine that cannot, or has none. */
 	void (*set_a20)(void *priv, bool open);
+	int (*doorbell)(void *priv, bool port, uint64_t addr, unsigned size,
+	    int64_t match, int fd, bool on);
+	void (*counters)(void *priv,
+	    void (*fn)(void *arg, const char *name, uint64_t val), void *arg);
 	/* Wakes every vcpu for a machine that is to end. */
 	void (*suspend)(void *priv, enum vm_suspend_how how);
 	void (*dump)(void *priv, unsigned vcpu, FILE *out);

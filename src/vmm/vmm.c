@@ -313,6 +313,24 @@ vm_nmi(struct vm *vm, unsigned vcpu)
 		vm->eng->nmi(vm->priv, vcpu);
 }
 
+int
+vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
+    int64_t match, int fd, bool on)
+{
+	if (vm->eng->doorbell == NULL)
+		return (-EOPNOTSUPP);
+	return (vm->eng->doorbell(
+	    vm->priv, port, addr, size, match, fd, on));
+}
+
+void
+vm_counters(struct vm *vm,
+    void (*fn)(void *arg, const char *name, uint64_t val), void *arg)
+{
+	if (vm->eng->counters != NULL)
+		vm->eng->counters(vm->priv, fn, arg);
+}
+
 void
 vm_set_a20(struct vm *vm, bool open)
 {

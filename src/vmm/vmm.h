@@ -87,8 +87,9 @@ struct vm_config {
 	unsigned soft_off;	/* SOFT_OFF_* */
 };
 
-/* Fast paths of the soft engine around translated code (vm_config.soft_off). */
+/* Fast paths of the soft engine around translated code: vm_config.soft_off. */
 #define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
+#define SOFT_OFF_INLINE 2u /* system instructions without a helper */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
 enum vm_exitcode {
@@ -230,6 +231,19 @@ void vm_nmi(struct vm *vm, unsigned vcpu);
  * old: the A20M# pin). A vcpu in whose upcall this is called finds it so at
  * its next instruction, others soon. KVM has no such thing: no effect there. */
 void vm_set_a20(struct vm *vm, bool open);
+
+/*
+ * Makes a guest's write of `size` bytes at a port or an address signal the
+ * eventfd `fd` instead of making an upcall, or ends that; `match` is the value
+ * that does, -1 any. Any thread. 0, or -EOPNOTSUPP: this engine makes the
+ * upcall, which comes to the same.
+ */
+int vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
+    int64_t match, int fd, bool on);
+
+/* Counters of the engine's own, by name, for people. */
+void vm_counters(struct vm *vm,
+    void (*fn)(void *arg, const char *name, uint64_t val), void *arg);
 
 /* Ends the machine: every vcpu_run() returns SUSPENDED. The first reason
  * wins; 0, or -EALREADY. */

@@ -14,7 +14,7 @@ SMALL = {
     "ident": ["unknown_msrs", "known_msrs"],
     # QEMU 7.2 ends on a write of CR8 while a virtual interrupt waits.
     "intr": ["timer", "interrupt_flag", "shadow", "halt", "ipis", "nmi",
-             "extint", "level", "kicks", "sleeper"],
+             "extint", "level", "messages", "kicks", "sleeper"],
     "smp": ["starting", "locks", "interrupts", "halting"],
 }
 ENV = {"LHYVE_ENGINE": "kvm"}

@@ -393,4 +393,6 @@ static const struct virtio_ops balloon_ops = {
 
 VIRTIO_DEVICE(virtio_balloon, "virtio-balloon",
     "takes memory from the guest for the host, and back", balloon_ops,
-    .opts = balloon_opts, .single = true);
+    .opts = balloon_opts, .single = true,
+    .man = "Memory that the guest frees goes back to the host by itself, if "
+	   "its driver reports free pages.");

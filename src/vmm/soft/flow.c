@@ -146,6 +146,12 @@ push_tmp(struct tr *t, unsigned size, uint32_t extra)
 	tr_access_end(t, &a);
 }
 
+void
+tr_push_tmp(struct tr *t, unsigned size)
+{
+	push_tmp(t, size, 0);
+}
+
 /* Loads a memory operand into cpu->tmp. */
 static void
 load_tmp(struct tr *t, const ZydisDecodedOperand *op, unsigned size)

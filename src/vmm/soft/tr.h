@@ -264,6 +264,12 @@ bool tr_unit_fault(struct tr *t, enum unit u);
 
 /* An ordinary instruction, emitted again (copy.c). false: not possible. */
 bool tr_copy(struct tr *t);
+/* System instructions without a helper (inline.c): true if it was one. */
+bool tr_inline(struct tr *t);
+/* Pushes cpu->tmp. */
+void tr_push_tmp(struct tr *t, unsigned size);
+/* Goes to a constant pc by way of the jump cache of t->m. */
+void tr_goto_far(struct tr *t, uint64_t pc);
 /* Everything that is not ordinary (special.c): true if it was one. */
 bool tr_special(struct tr *t);
 /* Odd operands (odd.c): true if it was one. Called by tr_special(). */

@@ -197,7 +197,8 @@ main(int argc, char **argv)
 		unsigned options;
 	} settings[] = { { "default", 0 }, { "no-link", GVM_NO_LINK },
 		{ "no-tlb", GVM_NO_TLB }, { "one-insn", GVM_ONE_INSN },
-		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) } };
+		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) },
+		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) } };
 	/* KVM has but one. */
 	const unsigned nsettings =
 	    gvm_on_kvm() ? 1 : sizeof(settings) / sizeof(settings[0]);
