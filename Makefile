@@ -7,6 +7,7 @@
 #                  programs that run for minutes
 #   make boot20    twenty boots, each with its seconds
 #   make bench     lhyve beside native and QEMU's TCG; BENCH= options
+#   make bench-net TCP of a guest beside QEMU's; BENCH= options
 #   make asan      build-asan/, with address and undefined-behaviour checks
 #   make check-asan
 #                  unit tests, ends and bad input with those checks
@@ -30,7 +31,7 @@ SECONDS ?= 30
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run check check-long boot20 bench asan check-asan fuzz install clean guest \
+.PHONY: all run check check-long boot20 bench bench-net asan check-asan fuzz install clean guest \
     guest32
 
 $(BUILD)/build.ninja:
@@ -104,6 +105,13 @@ bench:
 	@$(MAKE) --no-print-directory all $(KERNEL)
 	@bench/run --lhyve $(abspath $(BUILD))/lhyve --kernel $(KERNEL) \
 	    --memory $(MEMORY) --out $(BUILD)/bench $(BENCH)
+
+# The same for networks.
+bench-net:
+	@scripts/deps build run bench
+	@$(MAKE) --no-print-directory all guest
+	@bench/net --lhyve $(abspath $(BUILD))/lhyve --guest $(abspath $(GUEST)) \
+	    --out $(BUILD)/bench $(BENCH)
 
 build-asan/build.ninja:
 	@scripts/deps build
