@@ -480,6 +480,7 @@ static const struct virtio_ops console_ops = {
     .queues = QUEUES,
     .size = 64,
     .config_size = CONFIG_BYTES,
+    .in_order = true,
     .priv_size = sizeof(struct console),
     .state = &console_state,
     .init = console_init,
