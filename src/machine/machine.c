@@ -103,6 +103,7 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_no_tlb = !config_bool(m->cfg, "soft.tlb", true),
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
 	    .soft_off = soft_off(m),
+	    .stats = config_bool(m->cfg, "stats", false),
 	};
 	const char *engine = config_get(m->cfg, "engine");
 	unsigned i;

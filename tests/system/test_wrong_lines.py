@@ -207,6 +207,17 @@ LINES = [
      "slot; use pci.BUS.SLOT.FUNCTION.device"),
     ("-o engine=xen vm0", "-o engine=xen: no such choice; use one of: auto "
      "soft kvm"),
+    ("-o cpu=foo vm0", "-o cpu.model=foo: no such choice; use one of: host "
+     "x86-64-v2 x86-64-v3 x86-64-v4"),
+    ("-o cpu.features=avx vm0", "-o cpu.features: avx: not +NAME or -NAME"),
+    ("-o cpu.features=-avx,+xyz vm0", "-o cpu.features: xyz: no such "
+     "feature; names are those of /proc/cpuinfo"),
+    ("-o memory.hugepages=yes vm0", "-o memory.hugepages=yes: no such "
+     "choice; use one of: auto off on 2M 1G"),
+    ("-m 17M -o memory.hugepages=2M vm0", "-o memory.hugepages=2M: -m 17M is "
+     "no multiple of such pages, or the host has none; give another size"),
+    ("-n 0,64M,0,bind:63 vm0", "domains.0.domain_policy: the host cannot "
+     "place memory so"),
     ("-o log=all vm0", "-o log=all: no such choice; use one of: error warn "
      "info debug"),
     ("-o reboot=no vm0", "-o reboot=no: no such choice; use one of: exit "
@@ -345,7 +356,7 @@ def refuse(place, line, message):
                    " -o engine=soft -o kernel=@K -s 31,lpc " + line, place)
     done = subprocess.run(
         ["bash", "-c", command], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         cwd=place["tmp"], check=False)
     err = done.stderr.decode(errors="replace")
     message = fill(message, place)
@@ -411,7 +422,7 @@ def test_locked_memory(place, files):
     if os.getuid() != 0:
         command = command.replace("setpriv --reuid=65534 --clear-groups ", "")
     done = subprocess.run(["bash", "-c", command], stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, timeout=60, check=False)
+                          stderr=subprocess.PIPE, timeout=120, check=False)
     assert done.returncode == 4
     assert done.stderr.decode().startswith(
         "lhyve: -S: cannot lock the guest's memory: ")

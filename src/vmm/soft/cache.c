@@ -635,7 +635,7 @@ find_locked(struct soft_cpu *cpu)
 {
 	struct soft_vm *vm = cpu->vm;
 	uint64_t gpa, gpa2 = GPA_NONE, lin, need;
-	unsigned m = cpu->flags & BF_MMU;
+	unsigned m = cpu->flags & BF_MMU, kind;
 	struct block *b;
 
 	cpu->stat.lookups++;
@@ -668,8 +668,11 @@ find_locked(struct soft_cpu *cpu)
 		need = GPA_NONE;
 		if (!soft_page_watched(vm, gpa))
 			need = gpa;
-		else
+		else {
+			kind = soft_clock(cpu, TIME_TRANSLATE);
 			b = soft_translate(cpu, gpa, gpa2, &need);
+			(void)soft_clock(cpu, kind);
+		}
 		if (b != NULL)
 			return (b);
 		code_unlock(cpu);

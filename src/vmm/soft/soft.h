@@ -134,6 +134,11 @@ struct jc_entry {
 #define TLB_WR_ONE 0x40000000u
 #define TLB_WR_MANY 0x80000000u
 
+/* What a vcpu's time goes into; docs/performance.md. */
+enum soft_time { TIME_CODE, TIME_TRANSLATE, TIME_LOOKUP, TIME_MEMORY,
+	TIME_STRING, TIME_FPU, TIME_SYSCALL, TIME_PAGING, TIME_IO, TIME_HELPER,
+	TIME_EVENT, TIME_WORLD, TIME_WAIT, SOFT_TIMES };
+
 /* What a slow store left to do, see soft_writeback(). */
 enum wb_kind { WB_NONE, WB_NOTIFY, WB_BOUNCE };
 struct writeback {
@@ -271,8 +276,12 @@ struct soft_cpu {
 	struct {
 		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
-		    fpu_saves, halts, worlds;
+		    fpu_saves, halts, worlds, helpers;
 	} stat;
+	struct { /* stat.c: ticks of the host's TSC */
+		uint64_t since, spent[SOFT_TIMES];
+		unsigned kind;
+	} time;
 };
 
 #define ASSERT_AT(field, off)                                                  \
@@ -393,6 +402,8 @@ struct soft_vm {
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
 	unsigned off; /* SOFT_OFF_* */
+	bool timed;   /* vm_config.stats */
+	uint64_t start_ns, start_tsc;
 	bool x2apic; /* local APICs start in x2APIC mode */
 	bool intel; /* vendor: they differ in a few instructions */
 	uint32_t mxcsr_mask;
@@ -628,6 +639,27 @@ void soft_world_go(struct soft_cpu *cpu);
  * instruction run again with the world stopped. */
 void soft_alone(struct soft_cpu *cpu);
 
+/* ---- counters and time (stat.c) ---- */
+
+/* What the vcpu does is of that kind from now on; returns what it was. */
+unsigned soft_clock_start(struct soft_cpu *cpu, unsigned kind);
+static inline unsigned
+soft_clock(struct soft_cpu *cpu, unsigned kind)
+{
+	return (cpu->vm->timed ? soft_clock_start(cpu, kind) : 0);
+}
+unsigned soft_stats(
+    void *priv, unsigned id, struct vmm_stat *s, unsigned max);
+/* The functions that entry.S calls for translated code, with the time. */
+void soft_timed_mem(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+void soft_timed_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+void soft_timed_fpu_enter(struct soft_cpu *cpu);
+const void *soft_timed_lookup(struct soft_cpu *cpu);
+const void *soft_timed_lookup_near(struct soft_cpu *cpu, int64_t moved);
+const void *soft_timed_link(struct soft_cpu *cpu, struct link *l);
+void soft_timed_helper(struct soft_cpu *cpu, uint64_t t0, uint64_t t1,
+    void (*fn)(struct soft_cpu *, uint64_t, uint64_t));
+
 /* ---- exceptions and interrupts (intr.c) ---- */
 
 _Noreturn void soft_raise(struct soft_cpu *cpu, unsigned vector);
@@ -858,5 +890,17 @@ void soft_thunk_lookup(void);
 void soft_thunk_lookup_near(void);
 void soft_thunk_exit(void);
 void soft_thunk_fpu(void);
+/* The same with the time. */
+void soft_timed_thunk_mem(void);
+void soft_timed_thunk_mem_fpu(void);
+void soft_timed_thunk_writeback(void);
+void soft_timed_thunk_writeback_fpu(void);
+void soft_timed_thunk_helper(void);
+void soft_timed_thunk_helper_fpu(void);
+void soft_timed_thunk_helper_end(void);
+void soft_timed_thunk_link(void);
+void soft_timed_thunk_lookup(void);
+void soft_timed_thunk_lookup_near(void);
+void soft_timed_thunk_fpu(void);
 
 #endif
