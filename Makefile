@@ -13,6 +13,7 @@
 #   make boot20    twenty boots, each with its seconds
 #   make bench-io  disks: lhyve beside QEMU's TCG
 #   make bench     lhyve beside native and QEMU's TCG; BENCH= options
+#   make bench-net TCP of a guest beside QEMU's; BENCH= options
 #   make asan      build-asan/, with address and undefined-behaviour checks
 #   make check-asan
 #                  unit tests, ends and bad input with those checks
@@ -37,8 +38,8 @@ SSH_PORT ?= 2222
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run debian demo-debian bench-io check check-kvm check-long boot20 \
-    bench asan check-asan fuzz install clean guest \
+.PHONY: all run debian demo-debian bench-io bench-net check check-kvm check-long \
+    boot20 bench asan check-asan fuzz install clean guest \
     guest32
 
 $(BUILD)/build.ninja:
@@ -149,6 +150,13 @@ bench-io:
 	@scripts/deps build run bench
 	@$(MAKE) --no-print-directory all guest
 	@bench/io --lhyve $(abspath $(BUILD))/lhyve --guest $(GUEST) \
+	    --out $(BUILD)/bench $(BENCH)
+
+# The same for networks.
+bench-net:
+	@scripts/deps build run bench
+	@$(MAKE) --no-print-directory all guest
+	@bench/net --lhyve $(abspath $(BUILD))/lhyve --guest $(abspath $(GUEST)) \
 	    --out $(BUILD)/bench $(BENCH)
 
 build-asan/build.ninja:
