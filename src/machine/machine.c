@@ -75,6 +75,8 @@ soft_off(const struct machine *m)
 	} paths[] = {
 		{ "soft.forms", SOFT_OFF_FORMS },
 		{ "soft.inline", SOFT_OFF_INLINE },
+		{ "soft.pcid", SOFT_OFF_PCID },
+		{ "soft.jc2", SOFT_OFF_JC2 },
 	};
 	unsigned off = 0;
 

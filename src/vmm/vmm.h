@@ -90,6 +90,8 @@ struct vm_config {
 
 /* Fast paths of the soft engine around translated code: vm_config.soft_off. */
 #define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
+#define SOFT_OFF_PCID 4u /* PCIDs keep what they had */
+#define SOFT_OFF_JC2 8u /* a second jump cache */
 #define SOFT_OFF_INLINE 2u /* system instructions without a helper */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */

@@ -15,13 +15,13 @@ import sys
 import tempfile
 import time
 
-PC = ["-H", "-m", "64M", "-s", "0,hostbridge", "-s", "31,lpc", "-o",
+PC = ["-H", "-m", "256M", "-s", "0,hostbridge", "-s", "31,lpc", "-o",
       "engine=kvm"]
 
 
 def system_calls(argv, tmp):
     """From exec to the first KVM_RUN, threads included."""
-    log = f"{tmp}/strace"
+    log = tempfile.mktemp(dir=tmp)
     with subprocess.Popen(["strace", "-f", "-o", log, *argv],
                           stdin=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL,
@@ -30,8 +30,9 @@ def system_calls(argv, tmp):
         deadline = time.monotonic() + 300
         lines = []
         while time.monotonic() < deadline and proc.poll() is None:
-            with open(log, errors="replace") as f:
-                lines = f.readlines()
+            if os.path.exists(log):
+                with open(log, errors="replace") as f:
+                    lines = f.readlines()
             if any("KVM_RUN" in line for line in lines):
                 break
             time.sleep(0.2)
@@ -88,7 +89,7 @@ def main():
             out["microvm_calls"] = system_calls(
                 ["qemu-system-x86_64", "-M",
                  "microvm,accel=kvm,pit=off,pic=off,rtc=off", "-cpu", "host",
-                 "-m", "64M", "-nodefaults", "-no-user-config", "-display",
+                 "-m", "256M", "-nodefaults", "-no-user-config", "-display",
                  "none", "-kernel", kernel], tmp)
         # A guest that waits with interrupts on: what is left is ours.
         with subprocess.Popen(

@@ -12,9 +12,10 @@ SMALL = {
     "io": None,
     "rom": None,
     "ident": ["unknown_msrs", "known_msrs"],
-    # QEMU 7.2 ends on a write of CR8 while a virtual interrupt waits.
-    "intr": ["timer", "interrupt_flag", "shadow", "halt", "ipis", "nmi",
-             "extint", "level", "messages", "kicks", "sleeper"],
+    # QEMU 7.2 ends on a write of CR8 while a virtual interrupt waits, and
+    # sometimes sees the shadow of STI one instruction late.
+    "intr": ["timer", "interrupt_flag", "halt", "ipis", "nmi", "extint",
+             "level", "messages", "kicks", "sleeper"],
     "life": None,
     "smp": ["starting", "locks", "interrupts", "halting"],
 }
@@ -33,7 +34,7 @@ def test_small(host, build, differs, group):
     known = set(differs[f"small-{group}"])
     if host.is_rig:
         known |= differs[f"rig small-{group}"]
-    assert failed == known
+    assert sorted(failed - known) == [] and sorted(known - failed) == []
 
 
 def test_kernel(host, build, differs):
@@ -51,5 +52,6 @@ def test_kernel(host, build, differs):
     known = set(differs["kernel"])
     if host.is_rig:
         known |= differs["rig kernel"]
-    assert set(re.findall(r"^FAIL (.*)$", out, re.M)) == known
+    failed = set(re.findall(r"^FAIL (.*)$", out, re.M))
+    assert sorted(failed - known) == [] and sorted(known - failed) == []
     assert result.status == 0

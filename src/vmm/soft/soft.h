@@ -127,6 +127,8 @@ struct jc_entry {
 #define JC_KEY (1ull << 48)
 #define JC_KEY_KICK (JC_KEY | 1ull << 10)
 #define JC_FILL_MAX 32768
+#define JC2_BITS 12
+#define JC2_SETS (1 << JC2_BITS)
 
 #define TLB_FILL_MAX 8192
 #define TLB_CODE_SIZE 32
@@ -149,6 +151,30 @@ struct writeback {
 	uint64_t gpa[2];
 	uint32_t len[2];
 	uint64_t mask; /* bytes that are really stored */
+};
+
+/*
+ * What is kept of a PCID that is not the current one: the last entries of its
+ * TLBs, none of them global, and of the user's jump cache. SDM volume 3,
+ * 4.10.4.1: what may stay cached over MOV to CR3 with bit 63 set.
+ */
+#define PCID_SETS 8
+#define PCID_TLB 192
+#define PCID_JC 256
+struct pcid_set {
+	bool used;
+	uint16_t pcid;
+	unsigned ntlb, njc;
+	struct {
+		uint32_t where; /* mode << 16 | index */
+		struct tlb_entry e;
+	} tlb[PCID_TLB];
+	struct {
+		uint16_t idx;
+		struct jc_entry e;
+	} jc[PCID_JC];
+	uint32_t jc_flags;
+	uint64_t flushes, invalidated; /* blocks went if vm's differ */
 };
 
 struct soft_cpu {
@@ -235,9 +261,17 @@ struct soft_cpu {
 	/* Per GiB of address (hashed): some entry comes of a large page, so
 	 * that INVLPG cannot know which others go with it. */
 	uint64_t tlb_large[32];
+	struct pcid_set pcid[PCID_SETS]; /* by the low bits of the PCID */
 	/* Every jump cache entry that may be valid, as for the TLB. */
 	uint16_t jc_fill[MMU_MODES][JC_FILL_MAX];
 	unsigned jc_nfill[MMU_MODES];
+	/* What collides there: a second cache, looked at by soft_lookup(). */
+	struct jc2_entry {
+		uint64_t pc;
+		const void *code;
+		_Atomic uint32_t gen; /* that of the mode, or it is empty */
+	} jc2[MMU_MODES][JC2_SETS][2];
+	uint32_t jc2_gen[MMU_MODES], jc2_hits; /* never 0: jc2_gen */
 	bool jc_nonglobal; /* kernel-mode code from pages that are not global */
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
@@ -276,7 +310,8 @@ struct soft_cpu {
 	struct {
 		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
-		    fpu_saves, halts, worlds, helpers;
+		    fpu_saves, halts, worlds, helpers, pcid_kept,
+		    jc2_hits;
 	} stat;
 	struct { /* stat.c: ticks of the host's TSC */
 		uint64_t since, spent[SOFT_TIMES];
@@ -501,9 +536,21 @@ const void *soft_lookup(struct soft_cpu *cpu);
 /* The same behind an indirect near branch in 64-bit code, which has moved rSP
  * up by so many bytes: #GP(0) at it unless cpu->rip is canonical. */
 const void *soft_lookup_near(struct soft_cpu *cpu, int64_t moved);
+/* ---- jump caches (jump.c) ---- */
+
+static inline unsigned
+soft_jc_index(uint64_t pc)
+{
+	return ((unsigned)(pc >> JC_SHIFT) & (JC_SIZE - 1));
+}
 /* Drops all of a jump cache. */
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
 void soft_jc_init(struct soft_cpu *cpu);
+/* With the code lock: a block that is dropped leaves the caches, too. */
+void soft_jc_add(struct soft_cpu *cpu, const struct block *b);
+void soft_jc_forget(struct soft_cpu *cpu, const struct block *b);
+/* The code at pc, or NULL. */
+const void *soft_jc2_find(struct soft_cpu *cpu, unsigned m, uint64_t pc);
 
 /* ---- translation (translate.c, isa.c) ---- */
 
@@ -533,6 +580,15 @@ uint8_t *soft_translate_va(
 void soft_check_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
 void soft_tlb_flush(struct soft_cpu *cpu, bool global);
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va);
+/* From PCID to PCID; keep: with what is still known of the new one. */
+void soft_tlb_switch(
+    struct soft_cpu *cpu, uint64_t from, uint64_t to, bool keep);
+/* Forgets what is kept of a PCID that is not the current one. */
+void soft_pcid_drop(struct soft_cpu *cpu, uint64_t pcid);
+void soft_pcid_drop_all(struct soft_cpu *cpu);
+/* Of the user's jump cache (jump.c). */
+void soft_jc_save(struct soft_cpu *cpu, struct pcid_set *set);
+void soft_jc_restore(struct soft_cpu *cpu, const struct pcid_set *set);
 /* Takes the write permission from every TLB entry of a RAM page. */
 void soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa);
 void soft_tlb_init(struct soft_cpu *cpu);

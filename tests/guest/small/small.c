@@ -198,7 +198,9 @@ main(int argc, char **argv)
 	} settings[] = { { "default", 0 }, { "no-link", GVM_NO_LINK },
 		{ "no-tlb", GVM_NO_TLB }, { "one-insn", GVM_ONE_INSN },
 		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) },
-		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) } };
+		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) },
+		{ "no-pcid", GVM_OFF(SOFT_OFF_PCID) },
+		{ "no-jc2", GVM_OFF(SOFT_OFF_JC2) } };
 	/* KVM has but one. */
 	const unsigned nsettings =
 	    gvm_on_kvm() ? 1 : sizeof(settings) / sizeof(settings[0]);
