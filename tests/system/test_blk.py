@@ -314,6 +314,11 @@ class Cuts:
                 self.check(self.dir / kind)
         return sum(self.last.values())
 
+    def end(self):
+        m = self.boot()
+        m.send("poweroff -f\r")
+        assert m.wait() == 1
+
     def check(self, disk):
         """The journal is played back; then nothing is wrong."""
         for how, good in ("-p", (0, 1)), ("-fn", (0,)):
@@ -327,7 +332,7 @@ class Cuts:
 def test_power_cut(disks, tmp_path, fs):
     cuts = Cuts(disks, tmp_path, ["raw", "overlay"], fs)
     assert cuts.cut(1.0) > 0
-    cuts.boot()
+    cuts.end()
 
 
 @pytest.mark.long
@@ -340,11 +345,11 @@ def test_power_cuts(disks, tmp_path):
             there = tmp_path / str(n)
             there.mkdir()
             if cuts is not None:
-                cuts.boot().send("poweroff -f\r")
+                cuts.end()
             cuts = Cuts(disks, there, list(KINDS), n % 20 == 0)
         acked = cuts.cut(rnd.uniform(0, 2))
         print(f"cut {n + 1}: {acked} records", flush=True)
-    cuts.boot()
+    cuts.end()
 
 
 # Bad input

@@ -287,3 +287,22 @@ def test_no_msix(machine, modules, way):
              if "virtio0" in line]
     assert len(lines) == 1 and "IO-APIC" in lines[0]
     assert int(lines[0].split()[1]) >= 64
+
+
+def test_broken_ring(machine, modules):
+    """A device that is misled wants a reset; nothing else notices."""
+    m = machine("-c", "2", "-s", "3,virtio-rnd", "-s", "4,virtio-rnd",
+                files=modules("virtio_pci", "virtio_rng"))
+    m.boot()
+    m.run("modprobe -a virtio_pci virtio_rng")
+    m.run("echo 0000:00:03.0 > /sys/bus/pci/drivers/virtio-pci/unbind")
+    m.send("vbreak 0000:00:03.0\r")
+    m.expect("lhyve: guest: virtio-rnd at 0:3:0: queue 0: its ring is not in "
+             "memory; the device needs a reset")
+    m.expect("status 4f")
+    # The other one goes on, and this one too with a driver again.
+    m.run("dd if=/dev/hwrng of=/tmp/a bs=64 count=16")
+    m.run("echo 0000:00:04.0 > /sys/bus/pci/drivers/virtio-pci/unbind")
+    m.run("echo 0000:00:03.0 > /sys/bus/pci/drivers/virtio-pci/bind")
+    m.run("dd if=/dev/hwrng of=/tmp/b bs=64 count=16")
+    assert m.run("wc -c < /tmp/b").strip() == "1024"

@@ -100,17 +100,21 @@ uring_kick(struct aio *aio)
 	struct io_uring_cqe *cqe;
 	struct aio_op *op;
 	int64_t res;
+	bool any;
 
 	do {
 		uring_enter(u);
+		any = false;
 		while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
 			op = io_uring_cqe_get_data(cqe);
 			res = cqe->res;
 			io_uring_cqe_seen(&u->ring, cqe);
 			u->running--;
+			any = true;
 			op->done(op, res);
 		}
-	} while (u->queued > 0 && u->running == 0);
+		/* What done() has submitted. */
+	} while (u->queued > 0 && (any || u->running == 0));
 }
 
 static void

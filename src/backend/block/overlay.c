@@ -98,7 +98,8 @@ ov_release(struct overlay *ov, struct ov_op *op)
 			*p = op->next;
 			break;
 		}
-	/* Those that need not wait any more, in the order they came. */
+	/* Those that need not wait any more, in the order they came. One that
+	 * has nothing to do ends at once, and the list is another. */
 	for (p = &ov->waiting; (w = *p) != NULL;) {
 		if (overlaps(ov->holding, NULL, w) ||
 		    overlaps(ov->waiting, w, w)) {
@@ -111,6 +112,7 @@ ov_release(struct overlay *ov, struct ov_op *op)
 		w->next = ov->holding;
 		ov->holding = w;
 		ov_next(w);
+		p = &ov->waiting;
 	}
 }
 
