@@ -13,11 +13,20 @@ sys.path.insert(0, str(TOP / "tests/system"))
 
 import guestfiles  # noqa: E402
 
-# What is about options and files alone has no engine.
+# What is about options and files alone has no engine. A rig has no 8 GiB.
 TESTS = [
-    "test_ends.py",
-    "test_smp.py",
-    "test_debug_ports.py",
+    ("test_debug_ports.py", ""),
+    ("test_ends.py", "triple_fault or without_apics"),
+]
+LONG = [
+    ("test_ends.py", "not 8g"),
+    ("test_lifecycle.py", ""),
+    ("test_multiboot.py", ""),
+    ("test_pci.py", ""),
+    ("test_rom.py", ""),
+    ("test_serial.py", ""),
+    ("test_shell.py", ""),
+    ("test_smp.py", ""),
 ]
 
 
@@ -30,11 +39,22 @@ def made(host, build, guest):
     return where
 
 
-@pytest.mark.parametrize("name", TESTS)
-def test_system(host, made, build, guest, name):
+def run(host, made, build, guest, name, chosen):
     env = {"LHYVE": build / "lhyve", "LHYVE_GUEST": guest,
            "LHYVE_FILES": made, "LHYVE_ENGINE": "kvm",
            "PYTHONDONTWRITEBYTECODE": "1", "HOME": os.environ["HOME"]}
     result = host.run(["/usr/bin/python3", "-m", "pytest",
-                       f"tests/system/{name}"], env, cwd=TOP, timeout=1200)
+                       f"tests/system/{name}", "-k", chosen], env, cwd=TOP,
+                      timeout=3600)
     assert result.status == 0, result.output[-6000:]
+
+
+@pytest.mark.parametrize("name, chosen", TESTS)
+def test_system(host, made, build, guest, name, chosen):
+    run(host, made, build, guest, name, chosen)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name, chosen", LONG)
+def test_system_long(host, made, build, guest, name, chosen):
+    run(host, made, build, guest, name, chosen)
