@@ -330,7 +330,7 @@ rtc_write_b(struct rtc *r, uint8_t val, uint64_t now)
 {
 	uint8_t old = r->ram[RTC_B];
 
-	if (!(val & RTC_B_PIE))
+	if (!(val & old & RTC_B_PIE))
 		ticks_reset(&r->late);
 	/* SET going high clears UIE (datasheet, Register B). */
 	if ((val & RTC_B_SET) && !(old & RTC_B_SET))
@@ -421,6 +421,12 @@ rtc_read(struct rtc *r, unsigned reg, uint64_t now)
 	default:
 		return (r->ram[r->index]);
 	}
+}
+
+bool
+rtc_alarm(const struct rtc *r)
+{
+	return ((r->ram[RTC_C] & r->ram[RTC_B] & RTC_C_AF) != 0);
 }
 
 bool

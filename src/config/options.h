@@ -51,6 +51,7 @@ struct config_device {
 	 * set in turn, the last of them optional; ends with NULL. */
 	const char *const *vars;
 	const char *dflt; /* of the first of `vars`, without configuration */
+	const char *man; /* more for the manual, in mdoc; or NULL */
 	bool needs_conf; /* the first of these must be given */
 	bool single;     /* one a machine */
 };

@@ -38,6 +38,15 @@ on_a20(void *arg, bool open)
 	vm_set_a20(m->vm, open);
 }
 
+static int
+on_doorbell(void *arg, bool port, uint64_t addr, unsigned size, int64_t match,
+    int fd, bool on)
+{
+	struct machine *m = arg;
+
+	return (vm_doorbell(m->vm, port, addr, size, match, fd, on));
+}
+
 static void
 on_reset(void *arg)
 {
@@ -196,6 +205,8 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .mmio = m->mmio,
 	    .irqs = m->irqs,
 	    .msi = {on_msi, m},
+	    .doorbell = on_doorbell,
+	    .doorbell_arg = m,
 	    .gmem = m->gmem,
 	    .intx_irq = chipset_intx_irq,
 	    .ecam_base = MACHINE_ECAM_BASE,

@@ -6,8 +6,9 @@
 #include "vmm/vmm.h"
 
 /*
- * What an engine is to libvmm: one table, no optional members but two. The
- * contract of each is that of the function of vmm.h that has its name.
+ * What an engine is to libvmm: one table. The contract of each member is that
+ * of the function of vmm.h that has its name; only those may be NULL of which
+ * that is said.
  */
 struct vmm_engine {
 	const char *name;
@@ -38,12 +39,13 @@ struct vmm_engine {
 	int (*msi)(void *priv, uint64_t addr, uint32_t data);
 	void (*extint)(void *priv, bool level);
 	void (*nmi)(void *priv, unsigned vcpu);
-	/* One member that may be NULL: processors that cannot. */
 	void (*set_a20)(void *priv, bool open);
+	/* NULL: an engine that cannot. */
+	int (*doorbell)(void *priv, bool port, uint64_t addr, unsigned size,
+	    int64_t match, int fd, bool on);
 	/* Wakes every vcpu for a machine that is to end. */
 	void (*suspend)(void *priv, enum vm_suspend_how how);
 	void (*dump)(void *priv, unsigned vcpu, FILE *out);
-	/* The other that may be NULL: nothing to tell. */
 	unsigned (*stats)(
 	    void *priv, unsigned vcpu, struct vmm_stat *s, unsigned max);
 };

@@ -313,6 +313,16 @@ vm_nmi(struct vm *vm, unsigned vcpu)
 		vm->eng->nmi(vm->priv, vcpu);
 }
 
+int
+vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
+    int64_t match, int fd, bool on)
+{
+	if (vm->eng->doorbell == NULL)
+		return (-EOPNOTSUPP);
+	return (vm->eng->doorbell(
+	    vm->priv, port, addr, size, match, fd, on));
+}
+
 void
 vm_set_a20(struct vm *vm, bool open)
 {
@@ -328,7 +338,5 @@ vcpu_dump(struct vcpu *vcpu, FILE *out)
 unsigned
 vcpu_stats(struct vcpu *vcpu, struct vmm_stat *s, unsigned max)
 {
-	if (vcpu->vm->eng->stats == NULL)
-		return (0);
 	return (vcpu->vm->eng->stats(vcpu->vm->priv, vcpu->id, s, max));
 }

@@ -230,10 +230,19 @@ int vm_msi(struct vm *vm, uint64_t addr, uint32_t data);
 void vm_extint(struct vm *vm, bool level);
 void vm_nmi(struct vm *vm, unsigned vcpu);
 /* The A20 gate, open after vm_create() and vm_reset(). While it is shut, bit 20
- * of every physical address that a processor uses is 0 (SDM volume 3, 9.1 of
- * old: the A20M# pin). A vcpu in whose upcall this is called finds it so at
- * its next instruction, others soon. KVM has no such thing: no effect there. */
+ * of every physical address that a processor uses is 0 (SDM volume 3,
+ * 8.7.13.4: A20M#). A vcpu in whose upcall this is called finds it so at its
+ * next instruction, others soon. KVM has no such pin: no effect there. */
 void vm_set_a20(struct vm *vm, bool open);
+
+/*
+ * Makes a guest's write of `size` bytes at a port or an address signal the
+ * eventfd `fd` instead of making an upcall, or ends that; `match` is the value
+ * that does, -1 any. Any thread. 0, or -EOPNOTSUPP: this engine makes the
+ * upcall, which comes to the same.
+ */
+int vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
+    int64_t match, int fd, bool on);
 
 /* Ends the machine: every vcpu_run() returns SUSPENDED. The first reason
  * wins; 0, or -EALREADY. */

@@ -27,7 +27,7 @@ def make(tmp, lhyve, guest):
         shutil.copyfile(path, copy)
         os.chmod(copy, mode)
         copies.append(copy)
-    for name in "probe", "port", "high", "threads", "acks", "netio":
+    for name in "probe", "port", "high", "threads", "acks", "netio", "vsock":
         add_program(tmp, name, copies[-1])
     release = (guest / "vmlinuz").resolve().name.removeprefix("vmlinuz-")
     pathlib.Path(tmp, "release").write_text(release, encoding="utf-8")

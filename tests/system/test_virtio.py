@@ -100,9 +100,11 @@ def test_balloon(machine, modules):
 
 def dial(path):
     """Connects to a Unix socket that appears in a moment."""
+    wait_for(lambda: os.path.exists(path), REPLY)
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(REPLY)
-    sock.connect(path)
+    # Bound a moment before it listens.
+    wait_for(lambda: sock.connect_ex(path) == 0)
     return sock
 
 
@@ -178,3 +180,110 @@ def test_console_terminal(files, modules):
         assert c.restored()
     finally:
         c.close()
+
+
+def test_vsock(machine, modules, tmp_path):
+    """Connections both ways, as with Firecracker."""
+    path = f"{tmp_path}/v"
+    m = machine("-s", f"3,virtio-vsock,path={path},cid=77",
+                files=modules("virtio_pci", "vmw_vsock_virtio_transport"))
+    m.boot()
+    m.run("modprobe -a virtio_pci vmw_vsock_virtio_transport")
+    with open(shutil.which("busybox"), "rb") as f:
+        busybox = f.read()
+    # Nobody listens there.
+    m.run("vsock connect 5 </dev/null", status=1)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.settimeout(REPLY)
+    listener.bind(f"{path}_5")
+    listener.listen()
+    # The guest connects, sends a file and gets its sum back.
+    m.send("vsock connect 5 < /bin/busybox\r")
+    peer = listener.accept()[0]
+    peer.settimeout(REPLY)
+    assert receive(peer, len(busybox)) == busybox
+    assert peer.recv(1) == b""
+    peer.sendall(hashlib.sha256(busybox).hexdigest().encode())
+    peer.close()
+    m.expect(hashlib.sha256(busybox).hexdigest())
+    # The host connects.
+    refused = dial(path)
+    refused.sendall(b"CONNECT 99\n")
+    assert refused.recv(1) == b""
+    m.run("vsock listen 99 < /bin/busybox > /tmp/got & true")
+
+    def connected():
+        peer = dial(path)
+        peer.sendall(b"CONNECT 99\n")
+        line = b""
+        while not line.endswith(b"\n"):
+            more = peer.recv(1)
+            if not more:
+                return None
+            line += more
+        assert line.startswith(b"OK ")
+        return peer
+
+    peers = []
+    wait_for(lambda: peers.append(connected()) or peers[-1], REPLY)
+    peer = peers[-1]
+    data = bytes(range(256)) * 4096
+    sender = threading.Thread(target=peer.sendall, args=(data,))
+    sender.start()
+    assert receive(peer, len(busybox)) == busybox
+    sender.join()
+    peer.shutdown(socket.SHUT_WR)
+    assert peer.recv(1) == b""
+    m.run("wait")
+    assert m.run("sha256sum /tmp/got").split()[0] == \
+        hashlib.sha256(data).hexdigest()
+    # Many, one after the other.
+    m.send("for i in $(seq 50); do echo $i | vsock connect 5; done\r")
+    for i in range(1, 51):
+        peer = listener.accept()[0]
+        peer.settimeout(REPLY)
+        assert peer.recv(10) == f"{i}\n".encode()
+        peer.close()
+    assert m.run("true") == ""
+
+
+def test_all_restart(machine, modules, tmp_path):
+    """Two processors; a machine that starts again with all its devices."""
+    m = machine("-c", "2", "-o", "reboot=internal", "-s", "3,virtio-rnd",
+                "-s", f"4,virtio-console,p={tmp_path}/p",
+                "-s", "5,virtio-balloon,target=32M",
+                "-s", f"6,virtio-vsock,path={tmp_path}/v",
+                files=modules("virtio_pci", "virtio_rng", "virtio_console",
+                              "virtio_balloon", "vmw_vsock_virtio_transport"))
+    peer = dial(f"{tmp_path}/p")
+    for turn in range(3):
+        m.boot()
+        m.run("modprobe -a virtio_pci virtio_rng virtio_console "
+              "virtio_balloon vmw_vsock_virtio_transport")
+        m.run("dd if=/dev/hwrng of=/tmp/a bs=64 count=16")
+        assert m.run("wc -c < /tmp/a").strip() == "1024"
+        wait_for(lambda: m.run("cat /sys/class/virtio-ports/*/name; true")
+                 == "p\n", REPLY)
+        # Who is connected stays so.
+        m.run(f"echo turn {turn} > /dev/vport1p0")
+        assert receive(peer, 7) == f"turn {turn}\n".encode()
+        m.run("vsock connect 5 </dev/null", status=1)
+        m.send("reboot -f\r" if turn < 2 else "poweroff -f\r")
+    assert m.wait() == 1
+    peer.close()
+    assert not os.path.exists(f"{tmp_path}/p")
+    assert not os.path.exists(f"{tmp_path}/v")
+
+
+@pytest.mark.parametrize("way", ["both", "legacy"])
+def test_no_msix(machine, modules, way):
+    """-W: Linux takes the pin then, and reads ISR status."""
+    m = machine("-W", "-s", f"3,virtio-rnd,interface={way}",
+                files=modules("virtio_pci", "virtio_rng"))
+    m.boot()
+    m.run("modprobe -a virtio_pci virtio_rng")
+    m.run("dd if=/dev/hwrng of=/tmp/a bs=64 count=64")
+    lines = [line for line in m.run("cat /proc/interrupts").splitlines()
+             if "virtio0" in line]
+    assert len(lines) == 1 and "IO-APIC" in lines[0]
+    assert int(lines[0].split()[1]) >= 64

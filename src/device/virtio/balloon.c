@@ -380,6 +380,7 @@ static const struct virtio_ops balloon_ops = {
     .queues = Q_MAX,
     .size = 128,
     .config_size = CONFIG_BYTES,
+    .in_order = true,
     .priv_size = sizeof(struct balloon),
     .state = &balloon_state,
     .init = balloon_init,
@@ -393,4 +394,6 @@ static const struct virtio_ops balloon_ops = {
 
 VIRTIO_DEVICE(virtio_balloon, "virtio-balloon",
     "takes memory from the guest for the host, and back", balloon_ops,
-    .opts = balloon_opts, .single = true);
+    .opts = balloon_opts, .single = true,
+    .man = "Memory that the guest frees goes back to the host by itself, if "
+	   "its driver reports free pages.");

@@ -418,6 +418,7 @@ console_fini(struct virtio_dev *vd)
 	struct console *con = virtio_priv(vd);
 	unsigned i;
 
+	iothread_stop(con->thread);
 	mevent_remove(con->winch_ev);
 	for (i = 0; i < con->nports; i++)
 		console_port_fini(&con->port[i]);
@@ -479,6 +480,7 @@ static const struct virtio_ops console_ops = {
     .queues = QUEUES,
     .size = 64,
     .config_size = CONFIG_BYTES,
+    .in_order = true,
     .priv_size = sizeof(struct console),
     .state = &console_state,
     .init = console_init,
@@ -492,4 +494,9 @@ static const struct virtio_ops console_ops = {
 
 VIRTIO_DEVICE(virtio_console, "virtio-console",
     "named ports on Unix sockets, name=path; a console, terminal=stdio",
-    console_ops, .opts = console_opts, .item = console_item);
+    console_ops, .opts = console_opts, .item = console_item,
+    .man = "Each\n.Ar name Ns = Ns Ar path\nis a port of that name in the "
+	   "guest, and a socket on the host, where one peer at a time may "
+	   "connect; up to 16.\n.Cm terminal Ns = Ns Ar where\nis a console "
+	   "beside them, which ends like a serial line.\nWith\n.Cm stdio\nit "
+	   "follows the terminal's size.");

@@ -145,6 +145,9 @@ struct virtio_dev {
 
 extern const struct state_table virtio_state, virtq_state;
 
+/* Queue Notify of the legacy interface. */
+#define VIRTIO_LEGACY_NOTIFY 16u
+
 /* virtio.c */
 /* Creates it, for virtio_destroy() also where it fails; then its device. */
 int virtio_create(struct virtio_dev **out, struct pci_dev *dev,

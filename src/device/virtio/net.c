@@ -459,5 +459,6 @@ static const struct config_var vnet_opts[] = {
     {.name = NULL},
 };
 
-VIRTIO_DEVICE(virtio_net, "virtio-net", "network card", vnet_ops,
-    .opts = vnet_opts);
+VIRTIO_DEVICE(virtio_net, "virtio-net",
+    "network card: slirp, tapN, socket, passt", vnet_ops,
+    .opts = vnet_opts, .man = "See\n.Sx NETWORKS .");

@@ -2,11 +2,6 @@
 /*
  * Interrupts into the vcpus. Messages go to the kernel's APICs at once, from
  * any thread. The PIC's interrupt and NMIs are the vcpu's thread's to inject.
- *
- * Of a level-triggered interrupt the board wants to know the EOI, and the
- * kernel tells of those vectors that its table of routes has as such
- * (KVM_CAP_SPLIT_IRQCHIP, api.rst 7.5). The messages of an IOAPIC are known
- * when it first sends them: they are entered then, before they are sent.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,56 +11,11 @@
 
 #define MSI_BASE 0xfee00000ull
 #define MSI_LEVEL 0x8000u
+#define APIC_SVR 0xf0u
+#define APIC_LINT0 0x350u
+#define SVR_ENABLE 0x100u
+#define LVT_MASKED 0x10000u
 #define MSI_MODE(data) (((data) >> 8) & 7)
-
-int
-kvm_routes_write(struct kvm_vm *kvm)
-{
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entry[KVM_EOI_ROUTES];
-	} t;
-	struct kvm_irq_routing_entry *e;
-	int error;
-
-	memset(&t, 0, sizeof(t));
-	for (unsigned i = 0; i < KVM_EOI_ROUTES; i++) {
-		if (!kvm->eoi[i].used)
-			continue;
-		e = &t.entry[t.head.nr++];
-		e->gsi = i;
-		e->type = KVM_IRQ_ROUTING_MSI;
-		e->u.msi.address_lo = (uint32_t)kvm->eoi[i].addr;
-		e->u.msi.data = kvm->eoi[i].data;
-	}
-	error = kvm_ioctl(kvm->fd, KVM_SET_GSI_ROUTING, &t);
-	return (error < 0 ? error : 0);
-}
-
-/* The oldest makes room: an IOAPIC has fewer pins than there is room, so that
- * it sends that message no more. */
-static int
-want_eoi(struct kvm_vm *kvm, uint64_t addr, uint32_t data)
-{
-	struct kvm_route *r;
-	unsigned i;
-	int error = 0;
-
-	pthread_mutex_lock(&kvm->route_lock);
-	for (i = 0; i < KVM_EOI_ROUTES; i++) {
-		r = &kvm->eoi[i];
-		if (r->used && r->addr == addr && r->data == data)
-			break;
-	}
-	if (i == KVM_EOI_ROUTES) {
-		r = &kvm->eoi[kvm->eoi_next];
-		kvm->eoi_next = (kvm->eoi_next + 1) % KVM_EOI_ROUTES;
-		*r = (struct kvm_route){ addr, data, true };
-		error = kvm_routes_write(kvm);
-	}
-	pthread_mutex_unlock(&kvm->route_lock);
-	return (error);
-}
 
 int
 kvm_msi(void *priv, uint64_t addr, uint32_t data)
@@ -87,7 +37,10 @@ kvm_msi(void *priv, uint64_t addr, uint32_t data)
 	if (MSI_MODE(data) > 1 && MSI_MODE(data) != 4)
 		return (0);
 	if ((data & MSI_LEVEL) != 0)
-		error = want_eoi(kvm, addr, data);
+		error = kvm_want_eoi(kvm, addr, data);
+	else if (kvm_send_irqfd(kvm, addr, data))
+		return (0);
+	atomic_fetch_add_explicit(&kvm->by_ioctl, 1, memory_order_relaxed);
 	memset(&msi, 0, sizeof(msi));
 	msi.address_lo = (uint32_t)addr;
 	msi.data = data;
@@ -105,6 +58,7 @@ kvm_extint(void *priv, bool level)
 
 	if (atomic_exchange(&kvm->extint, level) == level || !level)
 		return;
+	atomic_fetch_add(&kvm->edges, 1);
 	for (unsigned i = 0; i < kvm->ncpus; i++)
 		kvm_poke(&kvm->cpus[i]);
 }
@@ -119,6 +73,37 @@ kvm_nmi(void *priv, unsigned id)
 }
 
 /*
+ * The PIC's output rose, and this APIC does not take it as ExtINT: perhaps as
+ * something else (SDM volume 3, 11.5.1), which the kernel leaves to us. Only
+ * the edge is done; an entry in level mode gets one interrupt by each.
+ */
+static int
+lint0_edge(struct kvm_cpu *cpu)
+{
+	struct kvm_lapic_state l;
+	uint32_t lvt, svr;
+	int error;
+
+	error = kvm_ioctl(cpu->fd, KVM_GET_LAPIC, &l);
+	if (error < 0)
+		return (error);
+	memcpy(&lvt, l.regs + APIC_LINT0, sizeof(lvt));
+	memcpy(&svr, l.regs + APIC_SVR, sizeof(svr));
+	if ((svr & SVR_ENABLE) == 0 || (lvt & LVT_MASKED) != 0)
+		return (0);
+	if (MSI_MODE(lvt) == 4)
+		return (kvm_ioctl(cpu->fd, KVM_NMI, NULL));
+	if (MSI_MODE(lvt) == 0)
+		return (kvm_msi(cpu->kvm,
+		    MSI_BASE |
+			(uint64_t)cpuid_apicid(
+			    &cpu->kvm->cpuid.topology, cpu->id)
+			    << 12,
+		    lvt & 0xff));
+	return (0);
+}
+
+/*
  * The INTA cycle is run only when the vcpu takes the interrupt at once: a
  * vector that waits cannot be given back. Otherwise the kernel is asked to
  * return when it can be taken (KVM_EXIT_IRQ_WINDOW_OPEN).
@@ -129,12 +114,19 @@ kvm_inject_pending(struct kvm_cpu *cpu)
 	struct kvm_vm *kvm = cpu->kvm;
 	struct kvm_interrupt irq;
 	int v, error = 0;
+	uint32_t edges;
 
 	if (atomic_exchange(&cpu->nmi_req, false))
 		error = kvm_ioctl(cpu->fd, KVM_NMI, NULL);
 	if (error < 0)
 		return (error);
 	cpu->run->request_interrupt_window = 0;
+	edges = atomic_load(&kvm->edges);
+	if (edges != cpu->edges && !cpu->run->ready_for_interrupt_injection)
+		error = lint0_edge(cpu);
+	cpu->edges = edges;
+	if (error < 0)
+		return (error);
 	if (!atomic_load(&kvm->extint))
 		return (0);
 	if (!cpu->run->ready_for_interrupt_injection) {

@@ -33,6 +33,8 @@ static const struct {
 	{ KVM_CAP_X86_USER_SPACE_MSR, "KVM_CAP_X86_USER_SPACE_MSR" },
 	{ KVM_CAP_X86_MSR_FILTER, "KVM_CAP_X86_MSR_FILTER" },
 	{ KVM_CAP_READONLY_MEM, "KVM_CAP_READONLY_MEM" },
+	{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
+	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
 	{ KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI" },
 	{ KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS" },
 	{ KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS" },
@@ -161,6 +163,7 @@ init_cpu(struct kvm_cpu *cpu)
 
 	cpu->completion = cpu->msr_wait = false;
 	cpu->dead_rip = 0;
+	cpu->edges = atomic_load(&cpu->kvm->edges);
 	atomic_store(&cpu->thread, (pthread_t)0);
 	atomic_store(&cpu->kick_req, false);
 	atomic_store(&cpu->nmi_req, false);
@@ -200,8 +203,7 @@ open_vm(struct kvm_vm *kvm, const struct vm_config *cfg)
 	}
 	atomic_store(&kvm->suspend, VM_SUSPEND_NONE);
 	atomic_store(&kvm->extint, false);
-	memset(kvm->eoi, 0, sizeof(kvm->eoi));
-	kvm->eoi_next = 0;
+	kvm_event_reset(kvm);
 	(void)kvm_ioctl(kvm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
 	(void)kvm_ioctl_arg(kvm->fd, KVM_SET_TSS_ADDR, TSS_ADDR);
 	error = enable(kvm, KVM_CAP_SPLIT_IRQCHIP, KVM_EOI_ROUTES);
@@ -227,6 +229,8 @@ open_vm(struct kvm_vm *kvm, const struct vm_config *cfg)
 	for (unsigned i = 0; i < kvm->ncpus && error == 0; i++)
 		error = init_cpu(&kvm->cpus[i]);
 	if (error == 0)
+		error = kvm_doorbells_again(kvm);
+	if (error == 0)
 		vtimer_arm(&kvm->halt_check,
 		    vclock_now(kvm->vclock) + KVM_CHECK_NS);
 	return (error);
@@ -242,7 +246,7 @@ kvm_destroy(void *priv)
 	if (kvm->sys >= 0)
 		(void)close(kvm->sys);
 	pthread_mutex_destroy(&kvm->soft_lock);
-	pthread_mutex_destroy(&kvm->route_lock);
+	kvm_event_fini(kvm);
 	free(kvm->supported);
 	free(kvm->cpus);
 	free(kvm);
@@ -287,7 +291,7 @@ kvm_create(struct vm *vm, const struct vm_config *cfg, void **priv)
 	kvm->x2apic = cfg->x2apic;
 	kvm->sys = kvm->fd = -1;
 	pthread_mutex_init(&kvm->soft_lock, NULL);
-	pthread_mutex_init(&kvm->route_lock, NULL);
+	kvm_event_init(kvm);
 	vtimer_init(&kvm->halt_check, kvm->vclock, kvm_halt_check, kvm);
 	error = open_dev(kvm, cfg);
 	if (error != 0)
@@ -392,4 +396,6 @@ const struct vmm_engine kvm_engine = {
 	.set_a20 = kvm_set_a20,
 	.suspend = kvm_suspend,
 	.dump = kvm_dump,
+	.stats = kvm_stats,
+	.doorbell = kvm_doorbell,
 };

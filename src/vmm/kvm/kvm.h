@@ -25,9 +25,11 @@
  * from kvm_create() or kvm_reset() on, or guarded as said.
  */
 
-/* Messages of level-triggered interrupts whose EOI the kernel reports, and
- * the first of the lines that irqfds use (routes.c). */
+/* Lines of the kernel's table of routes (event.c): those of level-triggered
+ * messages, whose EOI the kernel reports, then those of irqfds. */
 #define KVM_EOI_ROUTES 64u
+#define KVM_IRQFD_ROUTES 64u
+#define KVM_ROUTES (KVM_EOI_ROUTES + KVM_IRQFD_ROUTES)
 
 /* Is everybody dead: so far all at the same place as the last time, or not
  * (halt.c). */
@@ -53,6 +55,7 @@ struct kvm_cpu {
 	/* Registers that are here and not in the kernel. */
 	struct kvm_sregs sregs;
 	bool sregs_valid, sregs_dirty;
+	uint32_t edges; /* of the PIC's output, looked at */
 	/* Where it waited with interrupts off at the last check (halt.c). */
 	uint64_t dead_rip, dead_rsp;
 	struct vmm_msrs msrs;
@@ -62,6 +65,18 @@ struct kvm_route {
 	uint64_t addr;
 	uint32_t data;
 	bool used;
+	unsigned sent; /* so often, until it gets an irqfd */
+	uint64_t last; /* when, in messages */
+	int fd;	       /* the irqfd, -1: none */
+};
+
+/* An ioeventfd. */
+struct kvm_doorbell {
+	bool port;
+	uint64_t addr;
+	unsigned size;
+	int64_t match;
+	int fd;
 };
 
 struct kvm_vm {
@@ -80,7 +95,8 @@ struct kvm_vm {
 	struct kvm_cpu *cpus;
 	unsigned ncpus;
 	_Atomic int suspend; /* enum vm_suspend_how */
-	_Atomic bool extint; /* level of the PIC's output */
+	_Atomic bool extint;	/* level of the PIC's output */
+	_Atomic uint32_t edges; /* how often it rose */
 	struct vtimer halt_check;
 	/* The soft engine, for what KVM does not execute (complete.c); NULL
 	 * until then. Guarded by soft_lock. */
@@ -88,8 +104,12 @@ struct kvm_vm {
 	void *soft;
 	/* Guarded by route_lock. */
 	pthread_mutex_t route_lock;
-	struct kvm_route eoi[KVM_EOI_ROUTES];
+	struct kvm_route route[KVM_ROUTES];
 	unsigned eoi_next;
+	uint64_t messages;	    /* those that were edges */
+	struct kvm_doorbell *bells; /* owned */
+	unsigned nbells;
+	_Atomic uint64_t by_ioctl, by_irqfd; /* messages */
 };
 
 /* An ioctl that is tried again when a signal came; 0 or more, or -errno. */
@@ -138,8 +158,22 @@ void kvm_extint(void *priv, bool level);
 void kvm_nmi(void *priv, unsigned id);
 /* On the vcpu's thread, before KVM_RUN: NMI and the PIC's interrupt. */
 int kvm_inject_pending(struct kvm_cpu *cpu);
-/* Writes the table of routes; with route_lock held or before any vcpu runs. */
-int kvm_routes_write(struct kvm_vm *kvm);
+
+/* ---- event.c ---- */
+void kvm_event_init(struct kvm_vm *kvm);
+/* Closes the irqfds; a new VM has none. */
+void kvm_event_reset(struct kvm_vm *kvm);
+void kvm_event_fini(struct kvm_vm *kvm);
+/* The kernel will report the EOI of this message's vector. 0 or -errno. */
+int kvm_want_eoi(struct kvm_vm *kvm, uint64_t addr, uint32_t data);
+/* Sends a message that is often sent by its irqfd. False: it has none. */
+bool kvm_send_irqfd(struct kvm_vm *kvm, uint64_t addr, uint32_t data);
+int kvm_doorbell(void *priv, bool port, uint64_t addr, unsigned size,
+    int64_t match, int fd, bool on);
+/* All of them once more, in a new VM. */
+int kvm_doorbells_again(struct kvm_vm *kvm);
+unsigned kvm_stats(
+    void *priv, unsigned id, struct vmm_stat *s, unsigned max);
 
 /* ---- run.c ---- */
 /* The signal that makes KVM_RUN return; blocked everywhere else. */

@@ -449,8 +449,9 @@ walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
 		    PF_I :
 		    0);
 	if (!(cpu->cr0 & CR0_PG)) {
+		/* Nobody's page: SMEP and SMAP mean nothing here. */
 		*w = (struct walk){ .gpa = soft_phys(cpu, va & 0xffffffff),
-			.writable = true, .user = true, .dirty = true };
+			.writable = true, .user = user, .dirty = true };
 		return (true);
 	}
 	rsvd = reserved_all(cpu, lma, width);
@@ -591,34 +592,26 @@ soft_check_canonical(
 }
 
 uint8_t *
-soft_tlb_find(
-    struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa)
-{
-	struct tlb_entry *e = &soft_tlb(cpu, m)[(va >> 12) & 0xffff];
-	uint8_t *host;
-
-	if (e->ntag[acc] != 0 - (va & ~0xfffull))
-		return (NULL);
-	host = (uint8_t *)(uintptr_t)(va + e->addend);
-	if (gpa != NULL)
-		*gpa = (uint64_t)(host - cpu->vm->ram);
-	return (host);
-}
-
-uint8_t *
 soft_translate_va(
     struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa)
 {
-	uint8_t *host = soft_tlb_find(cpu, va, acc, m, gpa);
+	struct tlb_entry *e = &soft_tlb(cpu, m)[(va >> 12) & 0xffff];
 	struct walk w;
 	uint64_t gfn;
 	uint32_t err;
 
-	if (host != NULL)
+	if (e->ntag[acc] == 0 - (va & ~0xfffull)) {
+		uint8_t *host = (uint8_t *)(uintptr_t)(va + e->addend);
+
+		if (gpa != NULL)
+			*gpa = (uint64_t)(host - cpu->vm->ram);
 		return (host);
+	}
 	if (acc == ACC_W &&
 	    cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].key == code_key(va, m)) {
-		host = cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].host;
+		uint8_t *host =
+		    cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].host;
+
 		gfn = (uint64_t)(host - cpu->vm->ram) >> 12;
 		if (gpa != NULL)
 			*gpa = gfn << 12 | (va & 0xfff);

@@ -561,9 +561,9 @@ void tr_isa_init(struct soft_vm *vm);
 
 /* Translates the code at cpu->rip, whose first byte is at gpa. NULL when the
  * cache is full (nothing was added), or when *need is set to the address of
- * a page that must be watched first, or to GPA_NEXT_PAGE: the next page's
- * translation must be in the TLB, or GPA_MMIO be given as gpa2 for a page that
- * is no memory. With the code lock; may raise, but calls nobody up. */
+ * a page that must be watched first, or to GPA_NEXT_PAGE: gpa2 must say where
+ * the next page is, or GPA_MMIO if it is no memory; GPA_NONE: not known. With
+ * the code lock; may raise, but walks no tables. */
 struct block *soft_translate(
     struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need);
 
@@ -574,9 +574,6 @@ enum { ACC_R, ACC_W, ACC_X };
 /* Host address of one byte's page for an access, filling the TLB; NULL for
  * an access that must go to I/O (*gpa says where). Raises #PF. */
 uint8_t *soft_translate_va(
-    struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa);
-/* The same if the TLB has it, else NULL: no walk, and nothing is raised. */
-uint8_t *soft_tlb_find(
     struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, uint64_t *gpa);
 /* Raises what an access would, but sets neither A nor D: for what is done in
  * parts, of which the last may fault. */

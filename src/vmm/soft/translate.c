@@ -549,8 +549,8 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 {
 	unsigned off = (unsigned)((gpa + (t->pc - t->b->pc)) & 0xfff);
 	unsigned n = 0x1000 - off < 15 ? 0x1000 - off : 15, max = 15;
-	uint64_t lin, gpa2;
-	uint8_t *p2;
+	const uint8_t *p2;
+	uint64_t gpa2;
 	ZyanStatus st;
 
 	if (t->pc != t->b->pc &&
@@ -574,17 +574,14 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 		return (n);
 	if (t->pc != t->b->pc)
 		return (0);
-	lin = t->pc;
-	if (!t->code64)
-		lin = (uint32_t)(lin + t->cpu->seg[VM_SEG_CS].base);
-	if (t->gpa2 == GPA_MMIO)
-		return (n);
-	p2 = soft_tlb_find(
-	    t->cpu, soft_next_page(t->cpu, lin), ACC_X, t->m, &gpa2);
-	if (p2 == NULL) {
+	gpa2 = t->gpa2;
+	if (gpa2 == GPA_NONE) {
 		*t->need = GPA_NEXT_PAGE;
 		return (0);
 	}
+	if (gpa2 == GPA_MMIO)
+		return (n);
+	p2 = t->vm->ram + gpa2;
 	if (!soft_page_watched(t->vm, gpa2)) {
 		*t->need = gpa2;
 		return (0);

@@ -503,6 +503,30 @@ five(struct t *t)
 		GO(V_PF);
 		IS(t->f.rip, (2ull << 48) + T_CODE + 13);
 	}
+	check(t, "SDM 3A 4.5: addresses 2^48 apart are different data");
+	start57(t, CODE("mov ecx, 1000\n1:mov eax, [rbx + rsi]\n"
+			"mov edx, [rbx]\nmov edi, [rbx + rsi]\ninc edx\n"
+			"mov [rbx], edx\ndec ecx\njnz 1b\n" STOP));
+	gvm_map(t->g, LIN, PAGE, RWP);
+	for (unsigned i = 1; i < 5; i++) {
+		uint64_t table = TABLES + 0x1000 * i;
+
+		for (unsigned n = 0; n < 4096; n += 8)
+			set_mem(t, table + n, 8, 0);
+		set_mem(t, i == 1 ? TABLES + 8 :
+				    table - 0x1000 + (i == 3 ? 8 : 0),
+		    8, table | RWP);
+	}
+	set_mem(t, TABLES + 0x4000, 8, (PAGE + 0x1000) | RWP);
+	set_mem(t, PAGE, 4, 0);
+	set_mem(t, PAGE + 0x1000, 4, 0x57);
+	set(t, VM_REG_RBX, LIN);
+	set(t, VM_REG_RSI, 1ull << 48);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_RAX), 0x57);
+	IS(get(t, VM_REG_RDI), 0x57);
+	IS(get(t, VM_REG_RDX), 1000);
+	IS(mem(t, PAGE, 4), 1000);
 	check(t, "SDM 3A 2.5 (#GP): LA57 changed in long mode");
 	start57(t, CODE("mov rax, cr4\nbtr rax, 12\nmov cr4, rax\n"));
 	GO(V_GP);
@@ -537,7 +561,31 @@ far_targets(struct t *t)
 		}
 }
 
+/* CR4.SMEP and SMAP are about pages: without paging nothing. */
+static void
+unpaged(struct t *t)
+{
+	static const uint64_t cr4[] = { 0, CR4_SMEP, CR4_SMAP,
+		CR4_SMEP | CR4_SMAP };
+
+	for (unsigned i = 0; i < 4; i++) {
+		check(t, "SDM 3A 4.6: without paging, CR4 %#lx", cr4[i]);
+		prot(t, CODE32("mov ebx, 0xa0000\nmov edx, 0x81ffd\n"
+			       "jmp edx\n"), P32, cr4[i]);
+		set(t, VM_REG_CR0, 0x10033);
+		/* Code and data over a page's end. */
+		put(t, T_CODE + 0x1ffd, CODE32("mov eax, 0x12345678\n"
+					       "mov [ebx + 0xffe], eax\n"
+	    "mov ecx, [ebx + 0xffd]\n" STOP));
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RAX), 0x12345678);
+		IS(mem(t, 0xa0ffe, 4), 0x12345678);
+		IS(get(t, VM_REG_RCX) >> 8, 0x345678);
+	}
+}
+
 const struct group_fn group[] = { { "legacy", legacy }, { "pae", pae },
 	{ "wrap", wrap }, { "odd_tables", odd_tables }, { "pcid", pcid },
 	{ "pcid_kept", pcid_kept },
-	{ "five", five }, { "far_targets", far_targets }, { NULL, NULL } };
+	{ "five", five }, { "far_targets", far_targets },
+	{ "unpaged", unpaged }, { NULL, NULL } };

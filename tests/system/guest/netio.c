@@ -10,6 +10,7 @@
  *	netio echo PORT [N]         what `many` talks to
  *	netio udp-echo PORT         sends datagrams back; prints "ready"
  *	netio udp HOST PORT N       N datagrams of all sizes, echoed
+ *	netio flood HOST PORT N     N datagrams of 1400 bytes, to nobody
  *
  * With -n the data are not looked at, for measurements. HOST is an address of
  * IPv4 or IPv6. Each prints one line, "ok ..." in the end.
@@ -269,6 +270,18 @@ udp(const char *host, const char *port, int count)
 	return (0);
 }
 
+static int
+flood(const char *host, const char *port, int count)
+{
+	int fd = dial(host, port, SOCK_DGRAM), refused = 0;
+
+	for (int i = 0; i < count; i++)
+		if (send(fd, buf, 1400, 0) < 0)
+			refused++;
+	printf("ok %d datagrams, %d refused\n", count, refused);
+	return (0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -294,6 +307,8 @@ main(int argc, char **argv)
 		return (many(argv[2], argv[3], atoi(argv[4])));
 	if (strcmp(cmd, "udp") == 0 && argc > 4)
 		return (udp(argv[2], argv[3], atoi(argv[4])));
+	if (strcmp(cmd, "flood") == 0 && argc > 4)
+		return (flood(argv[2], argv[3], atoi(argv[4])));
 	fprintf(stderr, "usage: netio [-n] sink|source|echo|many|udp...\n");
 	return (2);
 }

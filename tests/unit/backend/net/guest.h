@@ -155,6 +155,7 @@ guest_pump(struct guest *g)
 static inline void
 guest_free(struct guest *g)
 {
+	alarm(0);
 	net_destroy(g->net);
 	mevent_loop_destroy(g->loop);
 	for (unsigned i = 0; i < GUEST_FRAMES; i++)
