@@ -140,9 +140,13 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
 	};
 	const char *engine = config_get(m->cfg, "engine");
+	const char *mirror = config_get(m->cfg, "soft.mirror");
 	unsigned i;
 	int error;
 
+	vc.soft_mirror = strcmp(mirror, "off") == 0 ? SOFT_MIRROR_OFF :
+	    strcmp(mirror, "eager") == 0	     ? SOFT_MIRROR_EAGER :
+						       SOFT_MIRROR_ON;
 	vc.engine = VM_ENGINE_AUTO;
 	if (strcmp(engine, "soft") == 0)
 		vc.engine = VM_ENGINE_SOFT;

@@ -56,6 +56,10 @@ struct vmm_io_ops {
 
 enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_KVM, VM_ENGINE_SOFT };
 
+/* Where code uses the host's own paging: where it pays, nowhere, everywhere
+ * (for tests). */
+enum soft_mirror { SOFT_MIRROR_ON, SOFT_MIRROR_OFF, SOFT_MIRROR_EAGER };
+
 struct vm_config {
 	enum vm_engine engine;
 	unsigned ncpus; /* 1 to VM_MAX_CPUS */
@@ -71,6 +75,7 @@ struct vm_config {
 	bool soft_no_link;	/* no direct links between blocks */
 	bool soft_no_tlb;	/* no inline TLB look-ups */
 	bool soft_one_insn;	/* one instruction per block */
+	enum soft_mirror soft_mirror; /* mirrors of address spaces */
 };
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */

@@ -54,6 +54,7 @@
 #define GVM_NO_LINK 1u
 #define GVM_NO_TLB 2u
 #define GVM_ONE_INSN 4u
+#define GVM_MIRROR 8u /* everywhere */
 
 struct gvm_io {
 	bool write, port;

@@ -15,6 +15,7 @@ struct fields {
 	int reg, rm, vvvv, opc; /* host registers */
 	bool mem;
 	int mem_base, mem_index;
+	int32_t mem_disp;
 	bool integer; /* not x87, MMX or SSE: operand size means something */
 };
 
@@ -25,7 +26,7 @@ modrm(struct tr *t, const struct fields *f)
 	unsigned reg = f->reg >= 0 ? (unsigned)f->reg & 7 : m->reg;
 
 	if (f->mem) {
-		e_mem(t, (int)reg, f->mem_base, f->mem_index, 0, 0);
+		e_mem(t, (int)reg, f->mem_base, f->mem_index, 0, f->mem_disp);
 		return;
 	}
 	e1(t, 0xc0u | reg << 3 |
@@ -620,16 +621,42 @@ send_back(struct tr *t, const struct parts *p)
 	}
 }
 
+/* What becomes of the register that T1 belongs to. */
+static void
+key_written(struct tr *t)
+{
+	bool high;
+
+	for (unsigned i = 0; i < t->in.operand_count; i++) {
+		const ZydisDecodedOperand *op = &t->op[i];
+		int g;
+
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			continue;
+		g = tr_gpr(op->reg.value, &high);
+		if (g < 0 || g != t->key)
+			continue;
+		if (i == 0 && op->size == 64 &&
+		    (t->in.mnemonic == ZYDIS_MNEMONIC_ADD ||
+			t->in.mnemonic == ZYDIS_MNEMONIC_SUB) &&
+		    t->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			tr_moved(t, (unsigned)g, t->op[1].imm.value.s);
+		else
+			t->key = -1;
+	}
+}
+
 bool
 tr_copy(struct tr *t)
 {
-	struct fields f = { -1, -1, -1, -1, false, T0, T1, false };
+	struct fields f = { -1, -1, -1, -1, false, T0, T1, 0, false };
 	struct parts p = { 0 };
 	unsigned nscratch = 0;
 	int scratch[3];
 	bool cx_in, cx_out;
 	struct access a;
-	uint32_t what;
+	uint32_t what, use;
 	enum unit unit = tr_unit(t);
 
 	/* Not XOP, nor 3DNow!, whose opcode comes last. */
@@ -661,18 +688,27 @@ tr_copy(struct tr *t)
 			e1(t, 0x9b);
 		what = access_kind(t, p.mem, unit);
 		t->masked = what & (ACCESS_MASKED | ACCESS_VMASK) ? what : 0;
-		tr_ea(t, p.mem,
-		    EA_SEG | (what & ACCESS_SIZE) |
-			(p.mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ?
-				EA_WRITE :
-				0),
-		    0);
+		use = EA_SEG | (what & ACCESS_SIZE) |
+		    (p.mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ?
+			    EA_WRITE :
+			    0);
+		if (p.need > (cx_in || cx_out ? 0 : 1)) {
+			tr_ea(t, p.mem, use, 0);
+			tr_access(t, what, &a);
+		} else
+			tr_access_op(t, p.mem, use, what, &a);
 		t->masked = 0;
-		tr_access(t, what, &a);
 		f.mem = true;
+		f.mem_base = a.base;
+		f.mem_disp = a.disp;
+		if (a.mirror)
+			tr_keep_t1(t);
 	} else {
-		scratch[nscratch++] = T0;
+		/* T1 last. */
 		scratch[nscratch++] = T1;
+		scratch[nscratch++] = T0;
+		if (p.need <= (cx_in || cx_out ? 1 : 2))
+			tr_keep_t1(t);
 	}
 	if (!cx_in && !cx_out)
 		scratch[nscratch++] = T2;
@@ -693,5 +729,6 @@ tr_copy(struct tr *t)
 		e_mov(t, 1, H_R9, H_CX);
 	if (p.mem != NULL)
 		tr_access_end(t, &a);
+	key_written(t);
 	return (true);
 }

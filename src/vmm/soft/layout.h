@@ -68,7 +68,10 @@
 #define JC_SHIFT 3 /* guest pc bits below do not index */
 #define JC_SIZE (1 << 16)
 #define JC_OFFSET(m) (0x800000 + (m) * 0x100000)
-#define CPU_MAPPING_SIZE 0xb00000
+/* For each 4 GiB of addresses what leads to their mirror: see mirror.c. */
+#define MIRROR_OFFSET(m) (0xb00000 + (m) * 0x80000)
+#define MIRROR_ENTRIES (1 << 16)
+#define CPU_MAPPING_SIZE 0xc80000
 
 /* Sets of translations: the TLB and the jump cache exist once for each. */
 #define MMU_KERNEL 0

@@ -22,7 +22,7 @@
 
 struct walk {
 	uint64_t gpa;
-	bool writable, user, nx, dirty, global, large;
+	bool writable, user, nx, accessed, dirty, global, large;
 };
 
 /* An index for which no address can match; see TLB layout in layout.h: a
@@ -49,12 +49,14 @@ soft_tlb_init(struct soft_cpu *cpu)
 		tlb_clear(cpu, m, TLB_SIZE - 1);
 	}
 	soft_jc_init(cpu);
+	soft_mirror_init(cpu);
 }
 
 void
 soft_tlb_flush(struct soft_cpu *cpu, bool global)
 {
 	cpu->stat.tlb_flushes++;
+	soft_mirror_drop(cpu);
 	for (unsigned g = 0; g <= global; g++) {
 		for (unsigned n = 0; n < cpu->tlb_nfill[g]; n++) {
 			uint32_t f = cpu->tlb_fill[g][n];
@@ -95,6 +97,7 @@ soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va)
 		soft_tlb_flush(cpu, true);
 		return;
 	}
+	soft_mirror_drop_page(cpu, va);
 	for (unsigned m = 0; m < MMU_MODES; m++) {
 		bool x = soft_tlb(cpu, m)[idx].ntag[ACC_X] !=
 		    tlb_invalid(idx);
@@ -112,6 +115,7 @@ soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)
 	struct tlb_entry *e;
 	uint32_t f;
 
+	soft_mirror_protect(cpu, gpa);
 	for (unsigned g = 0; g < 2; g++)
 		for (unsigned n = 0; n < cpu->tlb_nfill[g]; n++) {
 			f = cpu->tlb_fill[g][n];
@@ -250,7 +254,7 @@ walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
 		    0);
 	if (!(cpu->cr0 & CR0_PG)) {
 		*w = (struct walk){ .gpa = va & 0xffffffff, .writable = true,
-			.user = true, .dirty = true };
+			.user = true, .accessed = true, .dirty = true };
 		return (true);
 	}
 	rsvd = reserved_all(cpu, lma, width);
@@ -311,6 +315,7 @@ again:
 		if (!peek && !set_ad(cpu, &p, want, width))
 			goto again;
 		w->large = l > 1;
+		w->accessed = (pte & PTE_A) != 0;
 		w->dirty = ((pte | want) & PTE_D) != 0;
 		w->global = (pte & PTE_G) && (cpu->cr4 & CR4_PGE);
 		w->gpa = pte &
@@ -322,6 +327,15 @@ again:
 		return (true);
 	}
 	return (false);
+}
+
+/* May stores go to the page without a look at it? */
+static bool
+can_write(const struct soft_cpu *cpu, unsigned m, const struct walk *w)
+{
+	return ((w->writable || (m != MMU_USER && !(cpu->cr0 & CR0_WP))) &&
+	    w->dirty && soft_is_ram(cpu->vm, w->gpa) &&
+	    cpu->vm->pages[w->gpa >> 12] == NULL);
 }
 
 static void
@@ -354,12 +368,7 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 	/* What a later look-up of another kind may do without a walk. */
 	if (user || !w->user || !(cpu->cr4 & CR4_SMAP) || m == MMU_KERNEL_AC) {
 		e->ntag[ACC_R] = ntag;
-		e->ntag[ACC_W] = (w->writable ||
-				     (!user && !(cpu->cr0 & CR0_WP))) &&
-			w->dirty && soft_is_ram(vm, gpa) &&
-			vm->pages[gpa >> 12] == NULL ?
-		    ntag :
-		    inv;
+		e->ntag[ACC_W] = can_write(cpu, m, w) ? ntag : inv;
 	}
 	if (!w->nx && (user || !w->user || !(cpu->cr4 & CR4_SMEP)))
 		e->ntag[ACC_X] = ntag;
@@ -408,6 +417,28 @@ soft_translate_va(
 		return (NULL);
 	tlb_add(cpu, va, acc, m, &w);
 	return (cpu->vm->ram + w.gpa);
+}
+
+bool
+soft_peek(struct soft_cpu *cpu, uint64_t va, unsigned m, uint64_t *gpa,
+    bool *write)
+{
+	const struct tlb_entry *e = &soft_tlb(cpu, m)[(va >> 12) & 0xffff];
+	uint64_t ntag = 0 - (va & ~0xfffull);
+	struct walk w;
+	uint32_t err;
+
+	if (e->ntag[ACC_R] == ntag) {
+		*gpa = va + e->addend - (uint64_t)(uintptr_t)cpu->vm->ram;
+		*write = e->ntag[ACC_W] == ntag;
+		return (true);
+	}
+	if (!canonical(cpu, va) ||
+	    !walk(cpu, va, ACC_R, m, &w, &err, true) || !w.accessed)
+		return (false);
+	*gpa = w.gpa;
+	*write = can_write(cpu, m, &w);
+	return (true);
 }
 
 void

@@ -179,6 +179,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->no_link = cfg->soft_no_link;
 	vm->no_tlb = cfg->soft_no_tlb;
 	vm->one_insn = cfg->soft_one_insn;
+	vm->mirror = vm->no_tlb ? SOFT_MIRROR_OFF : cfg->soft_mirror;
 	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
 	if (cfg->cores != 0)
@@ -220,6 +221,7 @@ soft_destroy(void *priv)
 	gmem_set_observer(vm->gmem, NULL, NULL);
 	for (unsigned i = 0; i < vm->ncpus; i++) {
 		vtimer_cancel(&vm->cpus[i]->lapic_timer);
+		soft_mirror_fini(vm->cpus[i]);
 		munmap(vm->cpus[i], CPU_MAPPING_SIZE);
 	}
 	free(vm->cpus);
@@ -326,6 +328,8 @@ take_interrupt(struct soft_cpu *cpu)
 	}
 	cpu->halted = false;
 	cpu->stat.interrupts++;
+	if (cpu->cpl == 3)
+		soft_mirror_tick(cpu);
 	trace(TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
 	soft_interrupt(
 	    cpu, (unsigned)v, false, false, 0, true, cpu->rip);

@@ -196,7 +196,8 @@ main(int argc, char **argv)
 		const char *name;
 		unsigned options;
 	} settings[] = { { "default", 0 }, { "no-link", GVM_NO_LINK },
-		{ "no-tlb", GVM_NO_TLB }, { "one-insn", GVM_ONE_INSN } };
+		{ "no-tlb", GVM_NO_TLB }, { "one-insn", GVM_ONE_INSN },
+		{ "mirror", GVM_MIRROR } };
 	struct t t = { 0 };
 	unsigned nfns = 0;
 
