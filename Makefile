@@ -42,7 +42,7 @@ all: $(BUILD)/build.ninja
 	    src/cmd/lhyve_config.5 src/cmd/lhyve.bash src/cmd/_lhyve
 	@ln -sfn src/cmd/lhyve $(BUILD)/lhyve
 
-$(GUEST)/vmlinuz:
+$(GUEST)/vmlinuz $(GUEST)/modules &:
 	@scripts/fetch-kernel $(GUEST)
 
 $(GUEST)/vmlinuz-i386 $(GUEST)/busybox-i386 &:
@@ -60,7 +60,7 @@ $(GUEST)/initrd.gz: scripts/make-initramfs scripts/guest-init
 	@scripts/deps run
 	@scripts/make-initramfs $@
 
-guest: $(KERNEL) $(INITRD)
+guest: $(KERNEL) $(INITRD) $(GUEST)/modules
 guest32: $(GUEST)/vmlinuz-i386 $(GUEST)/initrd-i386.gz
 
 # A guest that resets (0) or powers off (1) has ended well.

@@ -253,6 +253,39 @@ static const struct bus_ops pci_ecam_ops = {
     .write = pci_ecam_write,
 };
 
+#define PCIEXBAR_ENABLE 0x1u
+#define PCIEXBAR_LOW    0xf0000000u /* bits 31:28 of the address, and 35:32 */
+#define PCIEXBAR_HIGH   0xfu
+
+void
+pci_pciexbar_add(struct pci_dev *dev, unsigned off)
+{
+	pci_cfg_writable(dev, off, 4, PCIEXBAR_LOW | PCIEXBAR_ENABLE);
+	pci_cfg_writable(dev, off + 4, 4, PCIEXBAR_HIGH);
+}
+
+void
+pci_pciexbar_update(struct pci_dev *dev, unsigned off)
+{
+	struct pci_bus *bus = dev->bus;
+	uint64_t base;
+
+	pthread_mutex_lock(&bus->lock);
+	base = pci_cfg_get(dev, off, 4) |
+	       (uint64_t)pci_cfg_get(dev, off + 4, 4) << 32;
+	base = base & PCIEXBAR_ENABLE ? base & ~(uint64_t)PCIEXBAR_ENABLE : 0;
+	if (base != bus->ecam2) {
+		if (bus->ecam2 != 0)
+			bus_remove(bus->cfg.mmio, bus->ecam2);
+		bus->ecam2 = 0;
+		if (base != 0 && bus_add(bus->cfg.mmio, "pci ecam", base,
+				     PCI_ECAM_SIZE, &pci_ecam_ops, bus) == 0)
+			bus->ecam2 = base;
+		pci_bar_retry(bus);
+	}
+	pthread_mutex_unlock(&bus->lock);
+}
+
 int
 pci_bus_create(struct pci_bus **out, const struct pci_config *cfg)
 {
@@ -319,6 +352,8 @@ pci_bus_destroy(struct pci_bus *bus)
 	bus_remove(bus->cfg.ports, 0xcfc);
 	if (bus->cfg.ecam_base != 0)
 		bus_remove(bus->cfg.mmio, bus->cfg.ecam_base);
+	if (bus->ecam2 != 0)
+		bus_remove(bus->cfg.mmio, bus->ecam2);
 	while ((dev = bus->devs) != NULL) {
 		bus->devs = dev->next;
 		pci_dev_free(dev);
@@ -462,6 +497,12 @@ pci_add(struct pci_bus *bus, uint16_t bdf, const struct pci_device_ops *ops,
 	return (0);
 }
 
+static void
+dump_state(void *arg, const struct state_table *table, void *obj)
+{
+	state_dump(arg, table, obj);
+}
+
 void
 pci_dump(struct pci_bus *bus, FILE *out)
 {
@@ -488,5 +529,7 @@ pci_dump(struct pci_bus *bus, FILE *out)
 		pthread_mutex_unlock(&bus->lock);
 		if (dev->ops->state != NULL)
 			state_dump(out, dev->ops->state, dev->priv);
+		if (dev->ops->states != NULL)
+			dev->ops->states(dev, dump_state, out);
 	}
 }

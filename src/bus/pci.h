@@ -63,6 +63,9 @@ enum {
 
 enum pci_bar_type { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64 };
 
+typedef void (*pci_state_fn)(
+    void *arg, const struct state_table *table, void *obj);
+
 /*
  * What a kind of device is. One const object for each, found by name
  * through the list that the machine gives to pci_find(). Hooks may be NULL.
@@ -74,6 +77,9 @@ struct pci_device_ops {
 	uint8_t class, subclass, progif, revid;
 	size_t priv_size;                /* bytes of pci_dev_priv(), zeroed */
 	const struct state_table *state; /* of the private part */
+	/* Or, where the device is several objects: calls fn for each of them.
+	 * While nobody changes them. */
+	void (*states)(struct pci_dev *dev, pci_state_fn fn, void *arg);
 
 	/* Adds BARs and capabilities; `conf` is the machine's, for the
 	 * device's options. 0 or -errno: fini is called too. */
@@ -115,6 +121,13 @@ int pci_bus_create(struct pci_bus **out, const struct pci_config *cfg);
 void pci_bus_destroy(struct pci_bus *bus);
 /* Headers and BARs as after power-on, then each device's reset. */
 void pci_bus_reset(struct pci_bus *bus);
+
+/* Q35's PCIEXBAR (Intel 3 Series datasheet, 5.1.14), eight bytes in the header
+ * of a host bridge from `off` on: a second place for the ECAM. The size is
+ * always 256 MiB. During init; to be told of each write and reset. The second
+ * place is not there while anything is in its way. */
+void pci_pciexbar_add(struct pci_dev *dev, unsigned off);
+void pci_pciexbar_update(struct pci_dev *dev, unsigned off);
 
 /* Puts a function at PCI_BDF(). Buses in ascending order: each gets a part of
  * the windows. 0; -EEXIST: occupied; -EINVAL: a bus before the last; or what
@@ -220,6 +233,7 @@ void pci_msix_raise(struct pci_dev *dev, unsigned vector);
  * ROM as well. Otherwise as gmem_read(), gmem_write() and gmem_map(); who
  * wrote through the pointer of pci_dma_map() says so by pci_dma_wrote().
  */
+bool pci_dma_enabled(const struct pci_dev *dev); /* takes no lock */
 int pci_dma_read(struct pci_dev *dev, uint64_t gpa, void *buf, size_t len);
 int pci_dma_write(
     struct pci_dev *dev, uint64_t gpa, const void *buf, size_t len);

@@ -150,15 +150,22 @@ pci_bar_enter(struct pci_dev *dev)
 void
 pci_bar_update(struct pci_dev *dev)
 {
-	struct pci_dev *other;
 	bool left;
 
 	left = pci_bar_leave(dev);
 	pci_bar_enter(dev);
 	/* What this one was in the way of. */
-	for (other = left ? dev->bus->devs : NULL; other != NULL;
-	     other = other->next)
-		pci_bar_enter(other);
+	if (left)
+		pci_bar_retry(dev->bus);
+}
+
+void
+pci_bar_retry(struct pci_bus *bus)
+{
+	struct pci_dev *dev;
+
+	for (dev = bus->devs; dev != NULL; dev = dev->next)
+		pci_bar_enter(dev);
 }
 
 void

@@ -5,15 +5,10 @@
 #include "bus/pci_impl.h"
 #include "gmem/gmem.h"
 
-static bool
-dma_allowed(struct pci_dev *dev)
+bool
+pci_dma_enabled(const struct pci_dev *dev)
 {
-	bool master;
-
-	pthread_mutex_lock(&dev->intr.lock);
-	master = dev->intr.master;
-	pthread_mutex_unlock(&dev->intr.lock);
-	return (master && dev->bus->cfg.gmem != NULL);
+	return (atomic_load(&dev->intr.master) && dev->bus->cfg.gmem != NULL);
 }
 
 /* Nobody answered: Received Master Abort (PCI 6.2.3). */
@@ -31,7 +26,7 @@ dma_done(struct pci_dev *dev, int error)
 int
 pci_dma_read(struct pci_dev *dev, uint64_t gpa, void *buf, size_t len)
 {
-	if (!dma_allowed(dev))
+	if (!pci_dma_enabled(dev))
 		return (-EPERM);
 	return (dma_done(dev, gmem_read(dev->bus->cfg.gmem, gpa, buf, len)));
 }
@@ -39,7 +34,7 @@ pci_dma_read(struct pci_dev *dev, uint64_t gpa, void *buf, size_t len)
 int
 pci_dma_write(struct pci_dev *dev, uint64_t gpa, const void *buf, size_t len)
 {
-	if (!dma_allowed(dev))
+	if (!pci_dma_enabled(dev))
 		return (-EPERM);
 	return (dma_done(dev, gmem_write(dev->bus->cfg.gmem, gpa, buf, len)));
 }
@@ -49,7 +44,7 @@ pci_dma_map(struct pci_dev *dev, uint64_t gpa, uint64_t len)
 {
 	void *p;
 
-	if (!dma_allowed(dev))
+	if (!pci_dma_enabled(dev))
 		return (NULL);
 	p = gmem_map(dev->bus->cfg.gmem, gpa, len);
 	(void)dma_done(dev, p == NULL ? -EFAULT : 0);

@@ -32,7 +32,8 @@ struct pci_msix_entry {
  */
 struct pci_intr {
 	pthread_mutex_t lock;
-	bool master, intx_off;
+	atomic_bool master; /* read without the lock */
+	bool intx_off;
 	bool intx_want;
 	struct irq_source line; /* no lines: no pin, or nobody to hear it */
 	uint8_t msi_cap;        /* offset; 0: none */
@@ -74,6 +75,7 @@ struct pci_bus {
 	struct pci_config cfg;
 	pthread_mutex_t lock; /* headers, address register, BAR mappings */
 	uint32_t addr;        /* CONFIG_ADDRESS */
+	uint64_t ecam2;       /* the second ECAM; 0: none */
 	struct pci_root *root[PCI_BUSES];
 	struct pci_dev *devs; /* all, the last added first */
 	unsigned last;        /* number of the bus that was added to last */
@@ -83,6 +85,8 @@ struct pci_bus {
 /* Maps and unmaps BARs after a change of them or of COMMAND; then those of
  * others that were in the way of each other. Lock held. */
 void pci_bar_update(struct pci_dev *dev);
+/* Maps what was kept from it by something else. Lock held. */
+void pci_bar_retry(struct pci_bus *bus);
 /* Takes all BARs out of the spaces. Lock held, or alone. */
 void pci_bar_unmap(struct pci_dev *dev);
 

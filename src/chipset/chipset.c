@@ -45,6 +45,33 @@ chipset_irq0(void *arg)
 		irq_pulse(cs->cfg.irqs, 0);
 }
 
+/* Whether an edge on a line would reach a processor now. */
+static bool
+chipset_heard(void *arg, unsigned line)
+{
+	struct chipset *cs = arg;
+
+	return (pic_dev_hears(cs->pic, line) ||
+		ioapic_dev_hears(cs->ioapic, line == 0 ? 2 : line));
+}
+
+static bool
+chipset_irq0_heard(void *arg)
+{
+	struct chipset *cs = arg;
+
+	return (!atomic_load(&cs->hpet_legacy) && chipset_heard(cs, 0));
+}
+
+/* Edges on these lines, or a message of that vector, were acknowledged. */
+static void
+chipset_acked(struct chipset *cs, uint32_t lines, int vector)
+{
+	if ((lines & 1) && !atomic_load(&cs->hpet_legacy))
+		pit_dev_ack(cs->pit);
+	hpet_dev_ack(cs->hpet, lines, vector);
+}
+
 static void
 chipset_hpet_legacy(void *arg, bool on)
 {
@@ -52,6 +79,26 @@ chipset_hpet_legacy(void *arg, bool on)
 
 	atomic_store(&cs->hpet_legacy, on);
 	rtc_dev_mute(cs->rtc, on);
+}
+
+/*
+ * Address line 20 is open if either says so (Intel ICH9 datasheet, PORT92:
+ * ALT_A20_GATE is ORed with A20GATE). Two processors may turn it at once: who
+ * comes last looks again, so that the last state is told last.
+ */
+static void
+chipset_a20(void *arg)
+{
+	struct chipset *cs = arg;
+	bool open;
+
+	if (cs->cfg.a20 == NULL)
+		return;
+	do {
+		open = reset_dev_a20(cs->reset) || i8042_dev_a20(cs->i8042);
+		cs->cfg.a20(cs->cfg.arg, open);
+	} while (open !=
+		 (reset_dev_a20(cs->reset) || i8042_dev_a20(cs->i8042)));
 }
 
 /* ISA interrupts reach both controllers, the others the IOAPIC, eight of them
@@ -171,22 +218,26 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 		chipset_route(cs);
 	if (error == 0)
 		error = pit_dev_create(
-		    &cs->pit, cfg->ports, cfg->vclock, chipset_irq0, cs);
+		    &cs->pit, cfg->ports, cfg->vclock, chipset_irq0,
+		    chipset_irq0_heard, cs);
 	if (error == 0)
 		error = rtc_dev_create(&cs->rtc, cfg->ports, cfg->irqs,
 		    cfg->vclock, cfg->wall_time, cfg->lowmem, cfg->highmem);
 	if (error == 0)
 		error = hpet_dev_create(&cs->hpet, cfg->mmio, CHIPSET_HPET_BASE,
-		    cfg->irqs, &msi, cfg->vclock, chipset_hpet_legacy, cs);
+		    cfg->irqs, &msi, cfg->vclock, chipset_hpet_legacy,
+		    chipset_heard, cs);
 	if (error == 0)
 		error = pm_dev_create(&cs->pm, cfg->ports, cfg->irqs,
 		    cfg->vclock, cfg->poweroff, cfg->arg);
 	if (error == 0)
 		error = reset_dev_create(
-		    &cs->reset, cfg->ports, cfg->reset, cfg->arg);
+		    &cs->reset, cfg->ports, cfg->reset, cfg->arg,
+		    chipset_a20, cs);
 	if (error == 0)
 		error = i8042_dev_create(
-		    &cs->i8042, cfg->ports, cfg->irqs, cfg->reset, cfg->arg);
+		    &cs->i8042, cfg->ports, cfg->irqs, cfg->reset, cfg->arg,
+		    chipset_a20, cs);
 	if (error == 0)
 		error = chipset_create_uarts(cs);
 	if (error == 0)
@@ -255,13 +306,22 @@ chipset_reset(struct chipset *cs)
 int
 chipset_intr_ack(struct chipset *cs)
 {
-	return (pic_dev_ack(cs->pic));
+	unsigned irq;
+	int vector = pic_dev_ack(cs->pic, &irq);
+
+	if (vector >= 0)
+		chipset_acked(cs, 1u << (irq & 15), -1);
+	return (vector);
 }
 
 void
-chipset_eoi(struct chipset *cs, uint8_t vector)
+chipset_eoi(struct chipset *cs, uint8_t vector, bool level)
 {
-	ioapic_dev_eoi(cs->ioapic, vector);
+	uint32_t pins = ioapic_dev_eoi(cs->ioapic, vector, level), lines;
+
+	/* IRQ0 is pin 2. */
+	lines = (pins & ~5u) | (pins >> 2 & 1);
+	chipset_acked(cs, lines, vector);
 }
 
 bool
@@ -288,6 +348,18 @@ void
 chipset_pirq_write(struct chipset *cs, unsigned n, uint8_t val)
 {
 	pirq_dev_write(cs->pirq, n, val);
+}
+
+bool
+chipset_has_fwcfg(const struct chipset *cs)
+{
+	return (cs->fwcfg != NULL);
+}
+
+void
+chipset_place_pm(struct chipset *cs, uint16_t base)
+{
+	pm_dev_place(cs->pm, base);
 }
 
 void

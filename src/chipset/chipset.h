@@ -41,8 +41,8 @@ struct chipset_config {
 	int64_t wall_time;
 	uint64_t lowmem, highmem; /* bytes below and above 4 GiB, for CMOS */
 	struct chardev *com[CHIPSET_UARTS]; /* COM1-4; NULL: not there */
-	/* With its items, sealed; the chipset takes it over, also when it
-	 * cannot be created. Writes to gmem. NULL: not there. */
+	/* To be sealed before the guest runs; the chipset takes it over, also
+	 * when it cannot be created. Writes to gmem. NULL: not there. */
 	struct fwcfg *fwcfg;
 	struct gmem *gmem;
 	struct bootvars_config vars; /* size 0: not there */
@@ -58,6 +58,7 @@ struct chipset_config {
 	void *arg;
 	void (*extint)(void *arg, bool level); /* PIC INTR: vm_extint() */
 	void (*msi)(void *arg, uint64_t addr, uint32_t data); /* vm_msi() */
+	void (*a20)(void *arg, bool open); /* vm_set_a20(); may be NULL */
 	void (*reset)(void *arg);    /* vm_suspend(VM_SUSPEND_RESET) */
 	void (*poweroff)(void *arg); /* vm_suspend(VM_SUSPEND_POWEROFF) */
 	void (*end)(void *arg, int status); /* exit with that status */
@@ -70,8 +71,8 @@ void chipset_destroy(struct chipset *cs);
 void chipset_reset(struct chipset *cs);
 /* INTA cycle, for vmm_io_ops.intr_ack: the vector, or -1 if the line fell. */
 int chipset_intr_ack(struct chipset *cs);
-/* EOI broadcast of a level-triggered vector, for vmm_io_ops.eoi. */
-void chipset_eoi(struct chipset *cs, uint8_t vector);
+/* A vector was completed, for vmm_io_ops.eoi. */
+void chipset_eoi(struct chipset *cs, uint8_t vector, bool level);
 /* Presses the power button. False if the guest has not enabled ACPI, so
  * that nobody would notice. Any thread; not a signal handler. */
 bool chipset_power_button(struct chipset *cs);
@@ -81,6 +82,10 @@ uint8_t chipset_intx_irq(void *arg, unsigned line);
 /* PIRQx_ROUT, n 0-7, for the LPC bridge. */
 uint8_t chipset_pirq_read(struct chipset *cs, unsigned n);
 void chipset_pirq_write(struct chipset *cs, unsigned n, uint8_t val);
+/* For the LPC bridge: whether firmware for QEMU's boards is expected, and a
+ * second place for the power management registers; 0: none. */
+bool chipset_has_fwcfg(const struct chipset *cs);
+void chipset_place_pm(struct chipset *cs, uint16_t base);
 /* State of every chip, from the state tables. */
 void chipset_dump(struct chipset *cs, FILE *out);
 

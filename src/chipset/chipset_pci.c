@@ -9,9 +9,22 @@
 #define LPC_PIRQ_A 0x60u
 #define LPC_PIRQ_E 0x68u
 
+/* Where firmware for QEMU's Q35 board looks: the memory controller's PCIEXBAR
+ * (Intel 3 Series datasheet, 5.1.14), the ICH9 LPC bridge's PMBASE and
+ * ACPI_CNTL (ICH9 datasheet, 13.1.13 and 13.1.14). */
+#define Q35_VENDOR     0x8086u
+#define Q35_DEVICE     0x29c0u
+#define Q35_PCIEXBAR   0x60u
+#define LPC_PMBASE     0x40u
+#define LPC_ACPI_CNTL  0x44u
+#define PMBASE_ADDR    0xff80u
+#define PMBASE_IO      0x1u
+#define ACPI_CNTL_EN   0x80u
+
 /* The private part of an LPC bridge. */
 struct lpc {
 	struct chipset *cs;
+	bool pm; /* PMBASE is there */
 };
 
 static int
@@ -20,7 +33,30 @@ lpc_init(struct pci_dev *dev, void *conf)
 	struct lpc *lpc = pci_dev_priv(dev);
 
 	lpc->cs = conf;
-	return (conf != NULL ? 0 : -EINVAL);
+	if (conf == NULL)
+		return (-EINVAL);
+	lpc->pm = chipset_has_fwcfg(lpc->cs);
+	if (lpc->pm) {
+		pci_cfg_set(dev, LPC_PMBASE, 4, PMBASE_IO);
+		pci_cfg_writable(dev, LPC_PMBASE, 4, PMBASE_ADDR);
+		pci_cfg_writable(dev, LPC_ACPI_CNTL, 1, ACPI_CNTL_EN);
+	}
+	return (0);
+}
+
+/* After a change of PMBASE or ACPI_CNTL. */
+static void
+lpc_place_pm(struct pci_dev *dev)
+{
+	struct lpc *lpc = pci_dev_priv(dev);
+	uint16_t base = 0;
+
+	if (!lpc->pm)
+		return;
+	if (pci_cfg_get(dev, LPC_ACPI_CNTL, 1) & ACPI_CNTL_EN)
+		base = (uint16_t)(pci_cfg_get(dev, LPC_PMBASE, 2) &
+				  PMBASE_ADDR);
+	chipset_place_pm(lpc->cs, base);
 }
 
 /* The PIRQ register at an offset of the header, or -1. */
@@ -64,12 +100,20 @@ lpc_cfg_write(struct pci_dev *dev, unsigned off, unsigned size, uint32_t val)
 			chipset_pirq_write(
 			    lpc->cs, (unsigned)n, (uint8_t)(val >> i * 8));
 	}
+	if (off >= LPC_PMBASE && off < LPC_PMBASE + 8)
+		lpc_place_pm(dev);
 }
+
+/* The private part of a host bridge. */
+struct hostbridge {
+	bool q35;
+};
 
 static int
 hostbridge_init(struct pci_dev *dev, void *conf)
 {
 	const struct hostbridge_config *hc = conf;
+	struct hostbridge *hb = pci_dev_priv(dev);
 
 	if (pci_pcie_add(dev, PCIE_ROOT_PORT) < 0)
 		return (-ENOSPC);
@@ -85,7 +129,30 @@ hostbridge_init(struct pci_dev *dev, void *conf)
 		pci_cfg_set(dev, PCIR_SUBVEND, 2, (uint32_t)hc->subvendor);
 	if (hc->subdevice >= 0)
 		pci_cfg_set(dev, PCIR_SUBDEV, 2, (uint32_t)hc->subdevice);
+	hb->q35 = pci_cfg_get(dev, PCIR_VENDOR, 2) == Q35_VENDOR &&
+		  pci_cfg_get(dev, PCIR_DEVICE, 2) == Q35_DEVICE;
+	if (hb->q35)
+		pci_pciexbar_add(dev, Q35_PCIEXBAR);
 	return (0);
+}
+
+static void
+hostbridge_reset(struct pci_dev *dev)
+{
+	struct hostbridge *hb = pci_dev_priv(dev);
+
+	if (hb->q35)
+		pci_pciexbar_update(dev, Q35_PCIEXBAR);
+}
+
+static void
+hostbridge_cfg_write(
+    struct pci_dev *dev, unsigned off, unsigned size, uint32_t val)
+{
+	(void)size;
+	(void)val;
+	if (off >= Q35_PCIEXBAR && off < Q35_PCIEXBAR + 8)
+		hostbridge_reset(dev);
 }
 
 const struct pci_device_ops pci_hostbridge = {
@@ -95,7 +162,10 @@ const struct pci_device_ops pci_hostbridge = {
     .device = 0x1275,
     .class = 0x06,
     .subclass = 0x00,
+    .priv_size = sizeof(struct hostbridge),
     .init = hostbridge_init,
+    .reset = hostbridge_reset,
+    .cfg_write = hostbridge_cfg_write,
 };
 
 static const struct pci_device_ops pci_amd_hostbridge = {
@@ -105,6 +175,7 @@ static const struct pci_device_ops pci_amd_hostbridge = {
     .device = 0x7432,
     .class = 0x06,
     .subclass = 0x00,
+    .priv_size = sizeof(struct hostbridge),
     .init = hostbridge_init,
 };
 
@@ -117,6 +188,7 @@ const struct pci_device_ops pci_lpc = {
     .subclass = 0x01,
     .priv_size = sizeof(struct lpc),
     .init = lpc_init,
+    .reset = lpc_place_pm,
     .cfg_read = lpc_cfg_read,
     .cfg_write = lpc_cfg_write,
 };

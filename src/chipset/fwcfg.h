@@ -15,14 +15,27 @@
  * by a key and reads, byte by byte or by DMA. QEMU's "Firmware Configuration
  * (fw_cfg) Device" (docs/specs/fw_cfg) describes it; bhyve has it too.
  *
- * The core has no bus and no memory. Items are added before the guest runs
- * and do not change afterwards.
+ * The core has no bus and no memory. Items are added, and the device sealed,
+ * before the guest runs; they do not change afterwards.
  */
 #define FWCFG_SIGNATURE 0x00u
 #define FWCFG_ID        0x01u
 #define FWCFG_RAM_SIZE  0x03u
 #define FWCFG_NB_CPUS   0x05u
-#define FWCFG_MAX_CPUS  0x0fu
+/* A kernel to start: where its parts are to lie, their sizes, and they. */
+#define FWCFG_KERNEL_ADDR  0x07u
+#define FWCFG_KERNEL_SIZE  0x08u
+#define FWCFG_INITRD_ADDR  0x0au
+#define FWCFG_INITRD_SIZE  0x0bu
+#define FWCFG_MAX_CPUS     0x0fu
+#define FWCFG_KERNEL_DATA  0x11u
+#define FWCFG_INITRD_DATA  0x12u
+#define FWCFG_CMDLINE_ADDR 0x13u
+#define FWCFG_CMDLINE_SIZE 0x14u
+#define FWCFG_CMDLINE_DATA 0x15u
+#define FWCFG_SETUP_ADDR   0x16u
+#define FWCFG_SETUP_SIZE   0x17u
+#define FWCFG_SETUP_DATA   0x18u
 #define FWCFG_DIR       0x19u
 #define FWCFG_FILE      0x20u  /* the first file */
 #define FWCFG_KEY_MASK  0x3fffu

@@ -35,6 +35,11 @@
 #define HPET_PERIOD_FS (HPET_TICK_NS * 1000000u)
 #define HPET_WRAP      (1ull << 32)
 
+#define HPET_LATE(t)                                                           \
+	STATE_FIELD(struct hpet, late[t].owed, 1),                             \
+	    STATE_FIELD(struct hpet, late[t].since, 1),                        \
+	    STATE_FIELD(struct hpet, late[t].waiting, 1)
+
 static const struct state_field hpet_fields[] = {
     STATE_FIELD(struct hpet, conf, 1),
     STATE_FIELD(struct hpet, status, 1),
@@ -45,6 +50,14 @@ static const struct state_field hpet_fields[] = {
     STATE_ARRAY(struct hpet, period, 1),
     STATE_ARRAY(struct hpet, fsb, 1),
     STATE_ARRAY(struct hpet, due, 1),
+    HPET_LATE(0),
+    HPET_LATE(1),
+    HPET_LATE(2),
+    HPET_LATE(3),
+    HPET_LATE(4),
+    HPET_LATE(5),
+    HPET_LATE(6),
+    HPET_LATE(7),
     STATE_END,
 };
 const struct state_table hpet_state = {"hpet", 1, hpet_fields};
@@ -87,8 +100,10 @@ hpet_aim_all(struct hpet *h, uint64_t now)
 {
 	unsigned i;
 
-	for (i = 0; i < HPET_TIMERS; i++)
+	for (i = 0; i < HPET_TIMERS; i++) {
+		ticks_reset(&h->late[i]);
 		hpet_aim(h, i, now);
+	}
 }
 
 bool
@@ -124,10 +139,16 @@ hpet_level(const struct hpet *h, unsigned t)
 		!hpet_fsb(h, t));
 }
 
-uint32_t
-hpet_expire(struct hpet *h, uint64_t now)
+static bool
+hpet_is_level(const struct hpet *h, unsigned t)
 {
-	uint64_t count = hpet_count(h, now), step;
+	return ((h->tconf[t] & T_LEVEL) && !hpet_fsb(h, t));
+}
+
+uint32_t
+hpet_expire(struct hpet *h, uint32_t heard, uint64_t now)
+{
+	uint64_t count = hpet_count(h, now), step, n, period;
 	uint32_t fired = 0;
 	unsigned t;
 
@@ -136,21 +157,55 @@ hpet_expire(struct hpet *h, uint64_t now)
 	for (t = 0; t < HPET_TIMERS; t++) {
 		if (h->due[t] > count)
 			continue;
-		/* Matches that were missed are one; the rhythm stays. */
 		step = HPET_WRAP;
-		if ((h->tconf[t] & T_PERIODIC) && h->period[t] != 0)
+		period = 0;
+		if ((h->tconf[t] & T_PERIODIC) && h->period[t] != 0) {
 			step = h->period[t];
-		h->due[t] += ((count - h->due[t]) / step + 1) * step;
+			period = step * HPET_TICK_NS;
+		}
+		n = (count - h->due[t]) / step + 1;
+		h->due[t] += n * step;
 		if (step != HPET_WRAP)
 			h->cmp[t] = (uint32_t)h->due[t];
+		(void)ticks_come(&h->late[t], n, period,
+		    (heard >> t & 1) && (h->tconf[t] & T_ENABLE), now);
 		/* The status of a level-triggered timer is set even with its
 		 * interrupt disabled (section 2.3.6). */
-		if ((h->tconf[t] & T_LEVEL) && !hpet_fsb(h, t))
+		if (hpet_is_level(h, t))
 			h->status |= 1u << t;
 		else if (h->tconf[t] & T_ENABLE)
 			fired |= 1u << t;
 	}
 	return (fired);
+}
+
+uint32_t
+hpet_ack(struct hpet *h, uint32_t timers, uint64_t now)
+{
+	uint32_t fired = 0;
+	unsigned t;
+
+	for (t = 0; t < HPET_TIMERS; t++) {
+		if (!(timers >> t & 1) || !ticks_ack(&h->late[t], now))
+			continue;
+		if (hpet_is_level(h, t))
+			h->status |= 1u << t;
+		else
+			fired |= 1u << t;
+	}
+	return (fired);
+}
+
+uint32_t
+hpet_waiting(const struct hpet *h)
+{
+	uint32_t timers = 0;
+	unsigned t;
+
+	for (t = 0; t < HPET_TIMERS; t++)
+		if (h->late[t].waiting)
+			timers |= 1u << t;
+	return (timers);
 }
 
 uint64_t
@@ -227,6 +282,7 @@ hpet_write_timer(
 		h->tconf[t] = val & T_WRITABLE;
 		if (!(val & T_LEVEL))
 			h->status &= ~(1u << t);
+		ticks_reset(&h->late[t]);
 		break;
 	case HPET_T_CMP:
 		/* A periodic timer takes it as its period, and as the next
@@ -238,6 +294,7 @@ hpet_write_timer(
 			h->tconf[t] &= ~T_VAL_SET;
 		}
 		h->cmp[t] = val;
+		ticks_reset(&h->late[t]);
 		hpet_aim(h, t, now);
 		break;
 	case HPET_T_FSB:
@@ -272,7 +329,9 @@ hpet_write(struct hpet *h, uint32_t offset, uint32_t val, uint64_t now)
 		hpet_aim_all(h, now);
 		break;
 	case HPET_STATUS:
+		val &= h->status;
 		h->status &= ~val;
+		(void)hpet_ack(h, val, now);
 		break;
 	case HPET_COUNTER:
 		/* To be written while halted; the start makes it count. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/state.h"
+#include "base/ticks.h"
 #include "bus/irq.h"
 #include "bus/space.h"
 
@@ -29,6 +30,7 @@ struct hpet {
 	uint32_t period[HPET_TIMERS];
 	uint64_t fsb[HPET_TIMERS];
 	uint64_t due[HPET_TIMERS]; /* next match, as base_count counts */
+	struct ticks late[HPET_TIMERS]; /* of periodic timers */
 };
 extern const struct state_table hpet_state;
 
@@ -37,8 +39,14 @@ void hpet_reset(struct hpet *h, uint64_t now);
 uint32_t hpet_read(const struct hpet *h, uint32_t offset, uint64_t now);
 void hpet_write(struct hpet *h, uint32_t offset, uint32_t val, uint64_t now);
 /* Works off the matches up to now; returns the timers that have an edge or
- * a message to send. Also before a write: it may change who was due. */
-uint32_t hpet_expire(struct hpet *h, uint64_t now);
+ * a message to send. Also before a write: it may change who was due. `heard`
+ * are the timers whose interrupt would reach a processor. */
+uint32_t hpet_expire(struct hpet *h, uint32_t heard, uint64_t now);
+/* The interrupts of these timers were acknowledged; returns those that owe
+ * another edge or message. */
+uint32_t hpet_ack(struct hpet *h, uint32_t timers, uint64_t now);
+/* Timers that wait for an acknowledgement. */
+uint32_t hpet_waiting(const struct hpet *h);
 /* Time of the next match that interrupts. */
 uint64_t hpet_next(const struct hpet *h);
 /* The line of a timer (0: IRQ0), or -1. */
@@ -52,11 +60,16 @@ bool hpet_legacy(const struct hpet *h);
 
 struct vclock;
 /* The adapter: 1 KiB of MMIO. `legacy` hears when the legacy replacement is
- * switched; it must not call back. */
+ * switched; it must not call back. `heard` asks whether a line reaches a
+ * processor, and takes no lock. */
 struct hpet_dev;
 int hpet_dev_create(struct hpet_dev **out, struct bus_space *mmio,
     uint64_t base, struct irq_lines *irqs, const struct msi_sink *msi,
-    struct vclock *vc, void (*legacy)(void *arg, bool on), void *arg);
+    struct vclock *vc, void (*legacy)(void *arg, bool on),
+    bool (*heard)(void *arg, unsigned line), void *arg);
+/* Interrupts were acknowledged: edges on these lines (a mask), or a message
+ * with that vector (-1: none). Any thread; may drive lines, send messages. */
+void hpet_dev_ack(struct hpet_dev *d, uint32_t lines, int vector);
 void hpet_dev_destroy(struct hpet_dev *d);
 void hpet_dev_reset(struct hpet_dev *d);
 void hpet_dev_dump(struct hpet_dev *d, FILE *out);

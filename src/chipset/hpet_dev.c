@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/vclock.h"
@@ -17,7 +18,9 @@ struct hpet_dev {
 	struct msi_sink msi;
 	struct vclock *vc;
 	struct vtimer timer;
+	atomic_uint waiting; /* hpet_waiting() */
 	void (*legacy)(void *arg, bool on);
+	bool (*heard)(void *arg, unsigned line);
 	void *arg;
 };
 
@@ -41,6 +44,7 @@ hpet_dev_unlock(struct hpet_dev *d, uint32_t fired)
 	}
 	switched = legacy != d->was_legacy;
 	d->was_legacy = legacy;
+	atomic_store(&d->waiting, hpet_waiting(&d->hpet));
 	vtimer_arm(&d->timer, hpet_next(&d->hpet));
 	pthread_mutex_unlock(&d->lock);
 
@@ -58,13 +62,56 @@ hpet_dev_unlock(struct hpet_dev *d, uint32_t fired)
 	}
 }
 
+static uint32_t
+hpet_dev_expire(struct hpet_dev *d, uint64_t now)
+{
+	uint32_t heard = 0;
+	unsigned t;
+	int line;
+
+	for (t = 0; t < HPET_TIMERS; t++) {
+		line = hpet_line(&d->hpet, t);
+		if (hpet_fsb(&d->hpet, t) ||
+		    (line >= 0 && d->heard(d->arg, (unsigned)line)))
+			heard |= 1u << t;
+	}
+	return (hpet_expire(&d->hpet, heard, now));
+}
+
 static void
 hpet_dev_fire(void *arg)
 {
 	struct hpet_dev *d = arg;
 
 	pthread_mutex_lock(&d->lock);
-	hpet_dev_unlock(d, hpet_expire(&d->hpet, vclock_now(d->vc)));
+	hpet_dev_unlock(d, hpet_dev_expire(d, vclock_now(d->vc)));
+}
+
+void
+hpet_dev_ack(struct hpet_dev *d, uint32_t lines, int vector)
+{
+	uint32_t timers = 0, fired;
+	uint64_t now;
+	unsigned t;
+	int line;
+
+	if (atomic_load(&d->waiting) == 0)
+		return;
+	pthread_mutex_lock(&d->lock);
+	now = vclock_now(d->vc);
+	for (t = 0; t < HPET_TIMERS; t++) {
+		/* Of a level-triggered one the status bit tells. */
+		if (hpet_level(&d->hpet, t))
+			continue;
+		line = hpet_line(&d->hpet, t);
+		if (hpet_fsb(&d->hpet, t)
+			? vector == (int)(d->hpet.fsb[t] & 0xff)
+			: line >= 0 && (lines >> line & 1))
+			timers |= 1u << t;
+	}
+	fired = hpet_ack(&d->hpet, timers & hpet_waiting(&d->hpet), now);
+	/* And what has come due: the event loop may be late itself. */
+	hpet_dev_unlock(d, fired | hpet_dev_expire(d, now));
 }
 
 static void
@@ -96,12 +143,12 @@ hpet_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 		return;
 	pthread_mutex_lock(&d->lock);
 	now = vclock_now(d->vc);
-	fired = hpet_expire(&d->hpet, now);
+	fired = hpet_dev_expire(d, now);
 	hpet_write(&d->hpet, reg, (uint32_t)val, now);
 	if (size == 8)
 		hpet_write(&d->hpet, reg + 4, (uint32_t)(val >> 32), now);
 	/* A match with the comparator just written is one too. */
-	fired |= hpet_expire(&d->hpet, now);
+	fired |= hpet_dev_expire(d, now);
 	hpet_dev_unlock(d, fired);
 }
 
@@ -111,7 +158,8 @@ static const struct bus_ops hpet_ops = {
 int
 hpet_dev_create(struct hpet_dev **out, struct bus_space *mmio, uint64_t base,
     struct irq_lines *irqs, const struct msi_sink *msi, struct vclock *vc,
-    void (*legacy)(void *arg, bool on), void *arg)
+    void (*legacy)(void *arg, bool on),
+    bool (*heard)(void *arg, unsigned line), void *arg)
 {
 	struct hpet_dev *d;
 	unsigned t;
@@ -125,6 +173,7 @@ hpet_dev_create(struct hpet_dev **out, struct bus_space *mmio, uint64_t base,
 	d->msi = *msi;
 	d->vc = vc;
 	d->legacy = legacy;
+	d->heard = heard;
 	d->arg = arg;
 	for (t = 0; t < HPET_TIMERS; t++)
 		irq_source_init(&d->irq[t], irqs, IRQ_LINES);

@@ -73,6 +73,12 @@ i8042_reset(struct i8042 *k)
 	k->kbd.enabled = true;
 }
 
+bool
+i8042_a20(const struct i8042 *k)
+{
+	return ((k->outport & OUT_A20) != 0);
+}
+
 /* The interrupt that a full output buffer asks for. */
 static unsigned
 i8042_irq(const struct i8042 *k)

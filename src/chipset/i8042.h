@@ -48,6 +48,8 @@ extern const struct state_table i8042_state;
 #define I8042_RESET   4u
 
 void i8042_reset(struct i8042 *k);
+/* Bit 1 of the output port: address line 20 is open. */
+bool i8042_a20(const struct i8042 *k);
 /* Each returns what happens outside: an edge on IRQ1, on IRQ12, RESET. */
 unsigned i8042_read_data(struct i8042 *k, uint8_t *val); /* port 0x60 */
 unsigned i8042_write_data(struct i8042 *k, uint8_t val);
@@ -71,10 +73,14 @@ uint8_t ps2_translate(uint8_t code);
 
 /* The adapter: ports 0x60, 0x64, IRQ1, IRQ12. */
 struct i8042_dev;
+/* a20, with arg: i8042_dev_a20() says something else now. */
 int i8042_dev_create(struct i8042_dev **out, struct bus_space *ports,
-    struct irq_lines *irqs, void (*reset)(void *arg), void *arg);
+    struct irq_lines *irqs, void (*reset)(void *arg), void *arg,
+    void (*a20)(void *arg), void *a20_arg);
 void i8042_dev_destroy(struct i8042_dev *d);
 void i8042_dev_reset(struct i8042_dev *d);
+/* Bit 1 of the output port: address line 20 is open. */
+bool i8042_dev_a20(struct i8042_dev *d);
 void i8042_dev_key(struct i8042_dev *d, const uint8_t *codes, unsigned n);
 void i8042_dev_mouse(struct i8042_dev *d, int dx, int dy, unsigned buttons);
 void i8042_dev_dump(struct i8042_dev *d, FILE *out);

@@ -11,12 +11,20 @@ struct i8042_dev {
 	struct irq_lines *irqs;
 	void (*reset)(void *arg);
 	void *arg;
+	void (*a20)(void *arg);
+	void *a20_arg;
+	bool a20_was; /* as told last */
 };
 
 static void
 i8042_dev_unlock(struct i8042_dev *d, unsigned events)
 {
+	bool moved = i8042_a20(&d->k) != d->a20_was;
+
+	d->a20_was = i8042_a20(&d->k);
 	pthread_mutex_unlock(&d->lock);
+	if (moved && d->a20 != NULL)
+		d->a20(d->a20_arg);
 	if (events & I8042_IRQ_KBD)
 		irq_pulse(d->irqs, 1);
 	if (events & I8042_IRQ_AUX)
@@ -81,7 +89,8 @@ static const struct bus_ops i8042_command_ops = {
 
 int
 i8042_dev_create(struct i8042_dev **out, struct bus_space *ports,
-    struct irq_lines *irqs, void (*reset)(void *arg), void *arg)
+    struct irq_lines *irqs, void (*reset)(void *arg), void *arg,
+    void (*a20)(void *arg), void *a20_arg)
 {
 	struct i8042_dev *d;
 	int error;
@@ -93,7 +102,10 @@ i8042_dev_create(struct i8042_dev **out, struct bus_space *ports,
 	d->irqs = irqs;
 	d->reset = reset;
 	d->arg = arg;
+	d->a20 = a20;
+	d->a20_arg = a20_arg;
 	i8042_reset(&d->k);
+	d->a20_was = i8042_a20(&d->k);
 	error = bus_add(ports, "i8042 data", 0x60, 1, &i8042_data_ops, d);
 	if (error == 0)
 		error = bus_add(
@@ -120,7 +132,18 @@ i8042_dev_reset(struct i8042_dev *d)
 {
 	pthread_mutex_lock(&d->lock);
 	i8042_reset(&d->k);
+	i8042_dev_unlock(d, 0);
+}
+
+bool
+i8042_dev_a20(struct i8042_dev *d)
+{
+	bool open;
+
+	pthread_mutex_lock(&d->lock);
+	open = i8042_a20(&d->k);
 	pthread_mutex_unlock(&d->lock);
+	return (open);
 }
 
 void

@@ -89,6 +89,35 @@ ioapic_eoi(struct ioapic *io, uint8_t vector)
 	return (send);
 }
 
+uint32_t
+ioapic_edges(const struct ioapic *io, uint8_t vector)
+{
+	uint32_t pins = 0;
+	unsigned i;
+
+	for (i = 0; i < IOAPIC_PINS; i++)
+		if ((io->rte[i] & RTE_VECTOR) == vector &&
+		    !(io->rte[i] & (RTE_LEVEL | RTE_MASKED)))
+			pins |= 1u << i;
+	return (pins);
+}
+
+uint32_t
+ioapic_open(const struct ioapic *io, uint32_t vectors[8])
+{
+	uint32_t pins = 0;
+	unsigned i, vector;
+
+	memset(vectors, 0, 8 * sizeof(vectors[0]));
+	for (i = 0; i < IOAPIC_PINS; i++) {
+		vector = io->rte[i] & RTE_VECTOR;
+		vectors[vector / 32] |= 1u << vector % 32;
+		if (!(io->rte[i] & RTE_MASKED))
+			pins |= 1u << i;
+	}
+	return (pins);
+}
+
 static uint32_t
 ioapic_write_rte(struct ioapic *io, unsigned index, uint32_t val)
 {

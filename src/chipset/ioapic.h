@@ -27,6 +27,10 @@ void ioapic_reset(struct ioapic *io);
 uint32_t ioapic_set_pin(struct ioapic *io, unsigned pin, bool level);
 uint32_t ioapic_eoi(struct ioapic *io, uint8_t vector);
 uint32_t ioapic_write(struct ioapic *io, uint32_t offset, uint32_t val);
+/* Pins with an edge-triggered entry of that vector, not masked. */
+uint32_t ioapic_edges(const struct ioapic *io, uint8_t vector);
+/* The pins that are not masked; the vectors of all. */
+uint32_t ioapic_open(const struct ioapic *io, uint32_t vectors[8]);
 /* Dword registers at offsets 0 and 0x10; others read 0. */
 uint32_t ioapic_read(const struct ioapic *io, uint32_t offset);
 /* The interrupt message of a pin. */
@@ -41,7 +45,11 @@ void ioapic_dev_destroy(struct ioapic_dev *d);
 void ioapic_dev_reset(struct ioapic_dev *d);
 /* An irq_sink_fn; arg is the struct ioapic_dev. */
 void ioapic_dev_set_pin(void *arg, unsigned pin, bool level);
-void ioapic_dev_eoi(struct ioapic_dev *d, uint8_t vector);
+/* Completes a level-triggered vector; or returns the pins whose edge was
+ * completed. Remote IRR is not for the latter. */
+uint32_t ioapic_dev_eoi(struct ioapic_dev *d, uint8_t vector, bool level);
+/* Whether the entry of a pin is not masked. Takes no lock. */
+bool ioapic_dev_hears(struct ioapic_dev *d, unsigned pin);
 void ioapic_dev_dump(struct ioapic_dev *d, FILE *out);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -10,8 +11,24 @@
 struct ioapic_dev {
 	pthread_mutex_t lock;
 	struct ioapic io;
+	/* Of ioapic_open(), to be read without the lock: most EOIs are of
+	 * messages that no pin sent. */
+	atomic_uint open;
+	atomic_uint vectors[8];
 	struct msi_sink msi;
 };
+
+/* After the entries have changed. Lock held. */
+static void
+ioapic_dev_note(struct ioapic_dev *d)
+{
+	uint32_t vectors[8];
+	unsigned i;
+
+	atomic_store(&d->open, ioapic_open(&d->io, vectors));
+	for (i = 0; i < 8; i++)
+		atomic_store(&d->vectors[i], vectors[i]);
+}
 
 /* Collects the messages, unlocks and sends them. */
 static void
@@ -51,6 +68,7 @@ ioapic_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	(void)size;
 	pthread_mutex_lock(&d->lock);
 	pins = ioapic_write(&d->io, (uint32_t)off, (uint32_t)val);
+	ioapic_dev_note(d);
 	ioapic_dev_unlock(d, pins);
 }
 
@@ -70,6 +88,7 @@ ioapic_dev_create(struct ioapic_dev **out, struct bus_space *mmio,
 	pthread_mutex_init(&d->lock, NULL);
 	d->msi = *msi;
 	ioapic_reset(&d->io);
+	ioapic_dev_note(d);
 	error = bus_add(mmio, "ioapic", base, 0x1000, &ioapic_ops, d);
 	if (error != 0) {
 		ioapic_dev_destroy(d);
@@ -93,6 +112,7 @@ ioapic_dev_reset(struct ioapic_dev *d)
 {
 	pthread_mutex_lock(&d->lock);
 	ioapic_reset(&d->io);
+	ioapic_dev_note(d);
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -107,14 +127,26 @@ ioapic_dev_set_pin(void *arg, unsigned pin, bool level)
 	ioapic_dev_unlock(d, pins);
 }
 
-void
-ioapic_dev_eoi(struct ioapic_dev *d, uint8_t vector)
+uint32_t
+ioapic_dev_eoi(struct ioapic_dev *d, uint8_t vector, bool level)
 {
-	uint32_t pins;
+	uint32_t pins = 0, edges = 0;
 
+	if (!(atomic_load(&d->vectors[vector / 32]) >> vector % 32 & 1))
+		return (0);
 	pthread_mutex_lock(&d->lock);
-	pins = ioapic_eoi(&d->io, vector);
+	if (level)
+		pins = ioapic_eoi(&d->io, vector);
+	else
+		edges = ioapic_edges(&d->io, vector);
 	ioapic_dev_unlock(d, pins);
+	return (edges);
+}
+
+bool
+ioapic_dev_hears(struct ioapic_dev *d, unsigned pin)
+{
+	return (pin < IOAPIC_PINS && (atomic_load(&d->open) >> pin & 1));
 }
 
 void

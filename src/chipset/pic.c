@@ -161,6 +161,29 @@ pic_ack(struct pic *p)
 	return (p->base[1] + slave);
 }
 
+int
+pic_next(const struct pic *p)
+{
+	int pin = pic_pick(p, 0), slave;
+
+	if (pin != (int)PIC_CASCADE || p->single[0])
+		return (pin);
+	slave = pic_pick(p, 1);
+	return (slave < 0 ? 15 : slave + 8);
+}
+
+uint16_t
+pic_open(const struct pic *p)
+{
+	uint16_t open = 0;
+
+	if (p->ready[0])
+		open = (uint8_t)~p->imr[0];
+	if (p->ready[1] && (open >> PIC_CASCADE & 1) && !p->single[0])
+		open |= (uint16_t)((uint8_t)~p->imr[1] << 8);
+	return (open);
+}
+
 uint8_t
 pic_read(struct pic *p, unsigned chip, unsigned a0)
 {

@@ -48,6 +48,10 @@ void pic_elcr_write(struct pic *p, unsigned chip, uint8_t val);
 bool pic_output(const struct pic *p);
 /* INTA: the vector, or -1 if INT is low. */
 int pic_ack(struct pic *p);
+/* The IRQ that INTA would acknowledge, or -1. */
+int pic_next(const struct pic *p);
+/* The IRQs that are not masked, as a mask. */
+uint16_t pic_open(const struct pic *p);
 
 /* The adapter: ports 0x20, 0xa0, 0x4d0, and the INT output. */
 struct pic_dev;
@@ -63,7 +67,10 @@ void pic_dev_set_pirqs(struct pic_dev *d, uint16_t irqs);
 /* Makes an IRQ level-triggered, now and after each reset, as a firmware does.
  * IRQs that cannot be are left alone. */
 void pic_dev_level(struct pic_dev *d, unsigned irq);
-int pic_dev_ack(struct pic_dev *d);
+/* The vector, or -1; *irq is the IRQ then. */
+int pic_dev_ack(struct pic_dev *d, unsigned *irq);
+/* Whether an IRQ would reach the INT output. Takes no lock. */
+bool pic_dev_hears(struct pic_dev *d, unsigned irq);
 void pic_dev_dump(struct pic_dev *d, FILE *out);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -11,6 +12,7 @@ struct pic_dev {
 	struct pic pic;
 	uint16_t isa, pirqs; /* what pulls each pin up */
 	uint16_t boot_elcr;
+	_Atomic uint16_t open; /* pic_open() */
 	/* Keeps the calls of intr in the order of the levels; taken before
 	 * `lock`, held around the call. */
 	pthread_mutex_t out_lock;
@@ -29,6 +31,7 @@ pic_dev_sync(struct pic_dev *d)
 	pthread_mutex_lock(&d->out_lock);
 	pthread_mutex_lock(&d->lock);
 	level = pic_output(&d->pic);
+	atomic_store(&d->open, pic_open(&d->pic));
 	pthread_mutex_unlock(&d->lock);
 	if (level != d->out) {
 		d->out = level;
@@ -211,16 +214,23 @@ pic_dev_set_pirqs(struct pic_dev *d, uint16_t irqs)
 }
 
 int
-pic_dev_ack(struct pic_dev *d)
+pic_dev_ack(struct pic_dev *d, unsigned *irq)
 {
 	int vector;
 
 	pthread_mutex_lock(&d->lock);
+	*irq = (unsigned)pic_next(&d->pic);
 	vector = pic_ack(&d->pic);
 	pthread_mutex_unlock(&d->lock);
 	trace(TRACE_intr, "pic INTA %d", vector);
 	pic_dev_sync(d);
 	return (vector);
+}
+
+bool
+pic_dev_hears(struct pic_dev *d, unsigned irq)
+{
+	return (irq < 16 && (atomic_load(&d->open) >> irq & 1));
 }
 
 void

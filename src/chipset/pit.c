@@ -35,6 +35,10 @@ static const struct state_field pit_fields[] = {
     STATE_ARRAY(struct pit, armed, 1),
     STATE_ARRAY(struct pit, gate, 1),
     STATE_FIELD(struct pit, port61, 1),
+    STATE_FIELD(struct pit, edge, 1),
+    STATE_FIELD(struct pit, late.owed, 1),
+    STATE_FIELD(struct pit, late.since, 1),
+    STATE_FIELD(struct pit, late.waiting, 1),
     STATE_END,
 };
 const struct state_table pit_state = {"pit", 1, pit_fields};
@@ -45,6 +49,7 @@ pit_reset(struct pit *p, uint64_t now)
 	unsigned ch;
 
 	memset(p, 0, sizeof(*p));
+	p->edge = PIT_NEVER;
 	for (ch = 0; ch < 3; ch++) {
 		/* A BIOS leaves 18.2 Hz in channel 0; until somebody loads a
 		 * count nothing runs here. */
@@ -310,13 +315,16 @@ pit_load(struct pit *p, unsigned ch, uint16_t val, uint64_t now)
 	}
 }
 
-void
-pit_write(struct pit *p, unsigned ch, uint8_t val, uint64_t now)
+/* Whether a write gives channel 0 a new count or mode. */
+static bool
+pit_reprograms(unsigned ch, uint8_t val)
 {
-	unsigned i;
+	return (ch == 0 || (ch == 3 && val >> 6 == 0 && (val & 0x30) != 0));
+}
 
-	for (i = 0; i < 3; i++)
-		pit_advance(p, i, now);
+static void
+pit_put(struct pit *p, unsigned ch, uint8_t val, uint64_t now)
+{
 	if (ch > 2) {
 		pit_control(p, val, now);
 		return;
@@ -342,6 +350,42 @@ pit_write(struct pit *p, unsigned ch, uint8_t val, uint64_t now)
 		pit_load(p, ch, (uint16_t)(val << 8 | p->write_lsb[ch]), now);
 		break;
 	}
+}
+
+void
+pit_write(struct pit *p, unsigned ch, uint8_t val, uint64_t now)
+{
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		pit_advance(p, i, now);
+	pit_put(p, ch, val, now);
+	if (pit_reprograms(ch, val))
+		ticks_reset(&p->late);
+	p->edge = pit_next_edge(p, 0, now);
+}
+
+bool
+pit_tick(struct pit *p, bool heard, uint64_t now)
+{
+	uint64_t n = 1, period = 0, edge = p->edge, reload;
+
+	if (now < edge)
+		return (false);
+	p->edge = pit_next_edge(p, 0, now); /* takes a new count over */
+	reload = p->reload[0];
+	if (p->mode[0] == 2 || p->mode[0] == 3) {
+		n += pit_ticks(p, 0, now) / reload -
+		     pit_ticks(p, 0, edge) / reload;
+		period = (uint64_t)pit_ns(reload);
+	}
+	return (ticks_come(&p->late, n, period, heard, now));
+}
+
+bool
+pit_ack(struct pit *p, uint64_t now)
+{
+	return (ticks_ack(&p->late, now));
 }
 
 uint8_t

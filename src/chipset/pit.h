@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/state.h"
+#include "base/ticks.h"
 #include "bus/space.h"
 
 #define PIT_HZ    1193182u
@@ -37,6 +38,9 @@ struct pit {
 	bool armed[3]; /* counting, or has counted */
 	bool gate[3];
 	uint8_t port61; /* bits 3-0 as written */
+	/* Interrupts of channel 0. */
+	uint64_t edge;	   /* its next one, ns */
+	struct ticks late; /* those before it that are owed */
 };
 extern const struct state_table pit_state;
 
@@ -51,12 +55,22 @@ bool pit_out(struct pit *p, unsigned ch, uint64_t now);
 /* The first time after `now` at which the output of the channel rises. */
 uint64_t pit_next_edge(struct pit *p, unsigned ch, uint64_t now);
 
+/* Whether IRQ0 has to be pulsed for the edges of channel 0 up to now; before
+ * each write, and at `edge`. `heard`: somebody would see it. */
+bool pit_tick(struct pit *p, bool heard, uint64_t now);
+/* The interrupt of channel 0 was acknowledged; true: another is owed. */
+bool pit_ack(struct pit *p, uint64_t now);
+
 struct vclock;
 /* The adapter: ports 0x40-0x43, 0x61; irq0 is called for each rising edge
- * of channel 0, with no lock held. */
+ * of channel 0, with no lock held; heard asks whether that would reach a
+ * processor, and takes no lock. */
 struct pit_dev;
 int pit_dev_create(struct pit_dev **out, struct bus_space *ports,
-    struct vclock *vc, void (*irq0)(void *arg), void *arg);
+    struct vclock *vc, void (*irq0)(void *arg), bool (*heard)(void *arg),
+    void *arg);
+/* IRQ0 was acknowledged. Any thread; may call irq0. */
+void pit_dev_ack(struct pit_dev *d);
 void pit_dev_destroy(struct pit_dev *d);
 void pit_dev_reset(struct pit_dev *d);
 void pit_dev_dump(struct pit_dev *d, FILE *out);

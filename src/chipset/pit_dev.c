@@ -9,30 +9,30 @@
 struct pit_dev {
 	pthread_mutex_t lock;
 	struct pit pit;
-	uint64_t edge; /* the next one of channel 0 */
 	struct vclock *vc;
 	struct vtimer timer;
 	void (*irq0)(void *arg);
+	bool (*heard)(void *arg);
 	void *arg;
 };
 
-/*
- * Sets the timer for what the channel will do next, unlocks, and passes on
- * an edge that has come. Edges missed meanwhile are one: a PIC has one
- * latch.
- */
+/* Sets the timer for what channel 0 will do next, unlocks, and passes on an
+ * edge. */
 static void
-pit_dev_unlock(struct pit_dev *d, uint64_t now)
+pit_dev_unlock(struct pit_dev *d, bool edge)
 {
-	bool due = d->edge <= now;
-
-	d->edge = pit_next_edge(&d->pit, 0, now);
 	/* Under the lock, so that two writers cannot arm in the wrong order.
 	 * vclock calls back with no lock held: no deadlock. */
-	vtimer_arm(&d->timer, d->edge);
+	vtimer_arm(&d->timer, d->pit.edge);
 	pthread_mutex_unlock(&d->lock);
-	if (due)
+	if (edge)
 		d->irq0(d->arg);
+}
+
+static bool
+pit_dev_tick(struct pit_dev *d, uint64_t now)
+{
+	return (pit_tick(&d->pit, d->heard(d->arg), now));
 }
 
 static void
@@ -41,7 +41,21 @@ pit_dev_fire(void *arg)
 	struct pit_dev *d = arg;
 
 	pthread_mutex_lock(&d->lock);
-	pit_dev_unlock(d, vclock_now(d->vc));
+	pit_dev_unlock(d, pit_dev_tick(d, vclock_now(d->vc)));
+}
+
+void
+pit_dev_ack(struct pit_dev *d)
+{
+	uint64_t now;
+	bool edge;
+
+	pthread_mutex_lock(&d->lock);
+	now = vclock_now(d->vc);
+	edge = pit_ack(&d->pit, now);
+	/* And what has come due: the event loop may be late itself. */
+	edge |= pit_dev_tick(d, now);
+	pit_dev_unlock(d, edge);
 }
 
 static void
@@ -60,12 +74,14 @@ pit_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 {
 	struct pit_dev *d = arg;
 	uint64_t now;
+	bool edge;
 
 	(void)size;
 	pthread_mutex_lock(&d->lock);
 	now = vclock_now(d->vc);
+	edge = pit_dev_tick(d, now);
 	pit_write(&d->pit, (unsigned)off & 3, (uint8_t)val, now);
-	pit_dev_unlock(d, now);
+	pit_dev_unlock(d, edge);
 }
 
 static void
@@ -98,7 +114,7 @@ static const struct bus_ops pit_61_ops = {
 
 int
 pit_dev_create(struct pit_dev **out, struct bus_space *ports, struct vclock *vc,
-    void (*irq0)(void *arg), void *arg)
+    void (*irq0)(void *arg), bool (*heard)(void *arg), void *arg)
 {
 	struct pit_dev *d;
 	int error;
@@ -109,10 +125,10 @@ pit_dev_create(struct pit_dev **out, struct bus_space *ports, struct vclock *vc,
 	pthread_mutex_init(&d->lock, NULL);
 	d->vc = vc;
 	d->irq0 = irq0;
+	d->heard = heard;
 	d->arg = arg;
 	vtimer_init(&d->timer, vc, pit_dev_fire, d);
 	pit_reset(&d->pit, vclock_now(vc));
-	d->edge = PIT_NEVER;
 	error = bus_add(ports, "pit", 0x40, 4, &pit_ops, d);
 	if (error == 0)
 		error = bus_add(ports, "port 61", 0x61, 1, &pit_61_ops, d);
@@ -137,13 +153,9 @@ pit_dev_destroy(struct pit_dev *d)
 void
 pit_dev_reset(struct pit_dev *d)
 {
-	uint64_t now;
-
 	pthread_mutex_lock(&d->lock);
-	now = vclock_now(d->vc);
-	pit_reset(&d->pit, now);
-	d->edge = PIT_NEVER;
-	pit_dev_unlock(d, now);
+	pit_reset(&d->pit, vclock_now(d->vc));
+	pit_dev_unlock(d, false);
 }
 
 void

@@ -148,6 +148,16 @@ pm_write(struct pm *pm, unsigned offset, uint8_t val)
 	return (false);
 }
 
+bool
+pm_write_q35(struct pm *pm, unsigned offset, uint8_t val)
+{
+	if (pm_write(pm, offset, val))
+		return (true);
+	return (offset == PM1_CONTROL + 1 &&
+		((unsigned)val << 8 & PM1_SLP_EN) != 0 &&
+		PM1_SLP_TYP(pm->control) == 0);
+}
+
 void
 pm_smi_command(struct pm *pm, uint8_t val)
 {

@@ -41,6 +41,8 @@ void pm_reset(struct pm *pm);
  */
 uint8_t pm_read(const struct pm *pm, unsigned offset);
 bool pm_write(struct pm *pm, unsigned offset, uint8_t val);
+/* The same where firmware for QEMU's boards writes, which has 0 for S5. */
+bool pm_write_q35(struct pm *pm, unsigned offset, uint8_t val);
 uint32_t pm_timer(uint64_t now);
 /* Lets time pass: the timer's status follows its top bit. Before each of the
  * functions below. */
@@ -67,14 +69,21 @@ void pm_dev_destroy(struct pm_dev *d);
 void pm_dev_reset(struct pm_dev *d);
 bool pm_dev_power_button(struct pm_dev *d);
 void pm_dev_gpe(struct pm_dev *d, unsigned gpe);
+/* PM1 and the timer at a second place as well, unless something is there. 0:
+ * no more. Any thread. */
+void pm_dev_place(struct pm_dev *d, uint16_t base);
 void pm_dev_dump(struct pm_dev *d, FILE *out);
 
 /* Reset control: ports 0xcf9 and 0x92, and POST codes at 0x80 and 0x84. */
 struct reset_dev;
+/* a20, with a20_arg: reset_dev_a20() may say something else now. */
 int reset_dev_create(struct reset_dev **out, struct bus_space *ports,
-    void (*reset)(void *arg), void *arg);
+    void (*reset)(void *arg), void *arg, void (*a20)(void *arg),
+    void *a20_arg);
 void reset_dev_destroy(struct reset_dev *d);
 void reset_dev_reset(struct reset_dev *d);
+/* Bit 1 of port 92: address line 20 is open. */
+bool reset_dev_a20(struct reset_dev *d);
 void reset_dev_dump(struct reset_dev *d, FILE *out);
 
 #endif

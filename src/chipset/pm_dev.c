@@ -11,6 +11,9 @@
 struct pm_dev {
 	pthread_mutex_t lock;
 	struct pm pm;
+	struct bus_space *ports;
+	pthread_mutex_t place_lock; /* taken alone */
+	uint16_t place;		    /* the second one; 0: none */
 	struct irq_source sci;
 	struct vclock *vc;
 	struct vtimer timer; /* the PM timer's interrupt */
@@ -57,19 +60,30 @@ pm_dev_read(void *arg, uint64_t off, unsigned size, uint64_t *val)
 }
 
 static void
-pm_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
+pm_dev_put(struct pm_dev *d, uint64_t off, unsigned size, uint64_t val,
+    bool (*put)(struct pm *pm, unsigned offset, uint8_t val))
 {
-	struct pm_dev *d = arg;
 	bool s5 = false;
 	unsigned i;
 
 	pm_dev_lock(d);
 	for (i = 0; i < size; i++)
-		s5 |= pm_write(
-		    &d->pm, (unsigned)off + i, (uint8_t)(val >> i * 8));
+		s5 |= put(&d->pm, (unsigned)off + i, (uint8_t)(val >> i * 8));
 	pm_dev_unlock(d);
 	if (s5 && d->poweroff != NULL)
 		d->poweroff(d->arg);
+}
+
+static void
+pm_dev_write(void *arg, uint64_t off, unsigned size, uint64_t val)
+{
+	pm_dev_put(arg, off, size, val, pm_write);
+}
+
+static void
+pm_dev_write_q35(void *arg, uint64_t off, unsigned size, uint64_t val)
+{
+	pm_dev_put(arg, off, size, val, pm_write_q35);
 }
 
 static void
@@ -108,6 +122,8 @@ pm_smi_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 
 static const struct bus_ops pm1_ops = {
     1 | 2 | 4, false, pm_dev_read, pm_dev_write};
+static const struct bus_ops pm1_q35_ops = {
+    1 | 2 | 4, false, pm_dev_read, pm_dev_write_q35};
 static const struct bus_ops pm_timer_ops = {
     1 | 2 | 4, false, pm_timer_read, NULL};
 static const struct bus_ops pm_gpe_ops = {
@@ -126,6 +142,8 @@ pm_dev_create(struct pm_dev **out, struct bus_space *ports,
 	if (d == NULL)
 		return (-ENOMEM);
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_mutex_init(&d->place_lock, NULL);
+	d->ports = ports;
 	d->vc = vc;
 	d->poweroff = poweroff;
 	d->arg = arg;
@@ -157,6 +175,7 @@ pm_dev_destroy(struct pm_dev *d)
 		return;
 	vtimer_cancel(&d->timer);
 	pthread_mutex_destroy(&d->lock);
+	pthread_mutex_destroy(&d->place_lock);
 	free(d);
 }
 
@@ -166,6 +185,28 @@ pm_dev_reset(struct pm_dev *d)
 	pm_dev_lock(d);
 	pm_reset(&d->pm);
 	pm_dev_unlock(d);
+}
+
+void
+pm_dev_place(struct pm_dev *d, uint16_t base)
+{
+	pthread_mutex_lock(&d->place_lock);
+	if (base != d->place) {
+		if (d->place != 0) {
+			bus_remove(d->ports, d->place);
+			bus_remove(d->ports, d->place + PM_TIMER);
+		}
+		d->place = 0;
+		if (base != 0 && bus_add(d->ports, "pm1", base, 6, &pm1_q35_ops,
+				     d) == 0) {
+			if (bus_add(d->ports, "pm timer", base + PM_TIMER, 4,
+				&pm_timer_ops, d) == 0)
+				d->place = base;
+			else
+				bus_remove(d->ports, base);
+		}
+	}
+	pthread_mutex_unlock(&d->place_lock);
 }
 
 bool

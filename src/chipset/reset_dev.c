@@ -14,9 +14,11 @@
 
 struct reset_dev {
 	atomic_uchar control; /* 0xcf9, as written last */
-	atomic_uchar fast;    /* 0x92; A20 is always open here */
+	atomic_uchar fast;    /* 0x92 */
 	void (*reset)(void *arg);
 	void *arg;
+	void (*a20)(void *arg);
+	void *a20_arg;
 };
 
 static const struct state_field reset_fields[] = {
@@ -67,6 +69,8 @@ fast_write(void *arg, uint64_t off, unsigned size, uint64_t val)
 	(void)off;
 	(void)size;
 	old = atomic_exchange(&d->fast, (unsigned char)val);
+	if (((val ^ old) & FAST_A20) && d->a20 != NULL)
+		d->a20(d->a20_arg);
 	/* PS/2: a rising edge of bit 0 pulses RESET. */
 	if ((val & FAST_RESET) && !(old & FAST_RESET) && d->reset != NULL)
 		d->reset(d->arg);
@@ -87,7 +91,8 @@ static const struct bus_ops post_ops = {1, false, NULL, post_write};
 
 int
 reset_dev_create(struct reset_dev **out, struct bus_space *ports,
-    void (*reset)(void *arg), void *arg)
+    void (*reset)(void *arg), void *arg, void (*a20)(void *arg),
+    void *a20_arg)
 {
 	struct reset_dev *d;
 	int error;
@@ -97,6 +102,8 @@ reset_dev_create(struct reset_dev **out, struct bus_space *ports,
 		return (-ENOMEM);
 	d->reset = reset;
 	d->arg = arg;
+	d->a20 = a20;
+	d->a20_arg = a20_arg;
 	atomic_init(&d->fast, FAST_A20);
 	error = bus_add(ports, "reset control", 0xcf9, 1, &reset_ops, d);
 	if (error == 0)
@@ -124,6 +131,14 @@ reset_dev_reset(struct reset_dev *d)
 {
 	atomic_store(&d->control, 0);
 	atomic_store(&d->fast, FAST_A20);
+	if (d->a20 != NULL)
+		d->a20(d->a20_arg);
+}
+
+bool
+reset_dev_a20(struct reset_dev *d)
+{
+	return ((atomic_load(&d->fast) & FAST_A20) != 0);
 }
 
 void

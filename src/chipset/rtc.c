@@ -53,6 +53,9 @@ static const struct state_field rtc_fields[] = {
     STATE_ARRAY(struct rtc, ram, 1),
     STATE_FIELD(struct rtc, index, 1),
     STATE_FIELD(struct rtc, running, 1),
+    STATE_FIELD(struct rtc, late.owed, 1),
+    STATE_FIELD(struct rtc, late.since, 1),
+    STATE_FIELD(struct rtc, late.waiting, 1),
     STATE_END,
 };
 const struct state_table rtc_state = {"rtc", 1, rtc_fields};
@@ -211,12 +214,29 @@ rtc_xtal(uint64_t ns)
 	return ((uint64_t)((unsigned __int128)ns * RTC_XTAL / NS_PER_S));
 }
 
+/* Periods that ended after seen_ns, up to now: the flag of the first, and what
+ * is owed while it waits for the guest. */
+static uint8_t
+rtc_periods(struct rtc *r, uint64_t now)
+{
+	uint32_t period = rtc_period(r);
+	uint64_t n;
+
+	if (period == 0 || now <= r->seen_ns)
+		return (0);
+	n = rtc_xtal(now) / period - rtc_xtal(r->seen_ns) / period;
+	if (n == 0)
+		return (0);
+	(void)ticks_come(&r->late, n, period * NS_PER_S / RTC_XTAL,
+	    (r->ram[RTC_B] & RTC_B_PIE) != 0, now);
+	return (RTC_C_PF);
+}
+
 bool
 rtc_update(struct rtc *r, uint64_t now)
 {
 	int64_t from, to;
-	uint32_t period = rtc_period(r);
-	uint8_t flags = 0;
+	uint8_t flags = rtc_periods(r, now);
 
 	if (r->running && now > r->seen_ns) {
 		from = rtc_time(r, r->seen_ns);
@@ -230,9 +250,6 @@ rtc_update(struct rtc *r, uint64_t now)
 			if (rtc_alarm_at(r, ++from))
 				flags |= RTC_C_AF;
 	}
-	if (period != 0 &&
-	    rtc_xtal(now) / period > rtc_xtal(r->seen_ns) / period)
-		flags |= RTC_C_PF;
 	if (now > r->seen_ns)
 		r->seen_ns = now;
 	r->ram[RTC_C] |= flags;
@@ -313,6 +330,8 @@ rtc_write_b(struct rtc *r, uint8_t val, uint64_t now)
 {
 	uint8_t old = r->ram[RTC_B];
 
+	if (!(val & RTC_B_PIE))
+		ticks_reset(&r->late);
 	/* SET going high clears UIE (datasheet, Register B). */
 	if ((val & RTC_B_SET) && !(old & RTC_B_SET))
 		val &= (uint8_t)~RTC_B_UIE;
@@ -346,6 +365,7 @@ rtc_write(struct rtc *r, unsigned reg, uint8_t val, uint64_t now)
 		rtc_write_date(r, r->index, val, now);
 		break;
 	case RTC_A:
+		ticks_reset(&r->late);
 		old = r->ram[RTC_A];
 		r->ram[RTC_A] = val & (uint8_t)~RTC_A_UIP;
 		/* The first update comes half a second after the divider's
@@ -395,10 +415,18 @@ rtc_read(struct rtc *r, unsigned reg, uint64_t now)
 	case RTC_C:
 		val = r->ram[RTC_C];
 		r->ram[RTC_C] = 0;
+		if ((val & RTC_C_PF) && ticks_ack(&r->late, now))
+			r->ram[RTC_C] = RTC_C_PF;
 		return (val);
 	default:
 		return (r->ram[r->index]);
 	}
+}
+
+bool
+rtc_clears(const struct rtc *r)
+{
+	return (r->index == RTC_C);
 }
 
 void
@@ -423,6 +451,7 @@ rtc_reset(struct rtc *r, uint64_t now)
 	r->ram[RTC_B] &=
 	    (uint8_t) ~(RTC_B_PIE | RTC_B_AIE | RTC_B_UIE | RTC_B_SQWE);
 	r->ram[RTC_C] = 0;
+	ticks_reset(&r->late);
 }
 
 void

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/state.h"
+#include "base/ticks.h"
 #include "bus/irq.h"
 #include "bus/space.h"
 
@@ -25,6 +26,7 @@ struct rtc {
 	uint8_t ram[128];
 	uint8_t index;
 	bool running;
+	struct ticks late; /* periodic interrupts that are owed */
 };
 extern const struct state_table rtc_state;
 
@@ -36,6 +38,8 @@ void rtc_reset(struct rtc *r, uint64_t now);
 void rtc_set_memory(struct rtc *r, uint64_t lowmem, uint64_t highmem);
 /* reg 0: port 0x70, 1: port 0x71. */
 uint8_t rtc_read(struct rtc *r, unsigned reg, uint64_t now);
+/* Whether reading port 0x71 clears the flags, and with them IRQ. */
+bool rtc_clears(const struct rtc *r);
 void rtc_write(struct rtc *r, unsigned reg, uint8_t val, uint64_t now);
 /* Brings the flags up to now; returns the level of IRQ. */
 bool rtc_update(struct rtc *r, uint64_t now);

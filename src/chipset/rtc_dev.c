@@ -48,6 +48,9 @@ rtc_dev_read(void *arg, uint64_t off, unsigned size, uint64_t *val)
 	pthread_mutex_lock(&d->lock);
 	now = vclock_now(d->vc);
 	*val = rtc_read(&d->rtc, off & 1, now);
+	/* Another may follow at once: the line is low in between. */
+	if ((off & 1) && rtc_clears(&d->rtc))
+		irq_want(&d->irq, false);
 	rtc_dev_unlock(d, now);
 }
 

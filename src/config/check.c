@@ -179,7 +179,7 @@ check_device_opt(struct check *c, const struct config_device *dev,
 	char where[200], hint[100];
 
 	for (v = dev->opts; v != NULL && v->name != NULL; v++)
-		if (strcmp(v->name, leaf) == 0)
+		if (config_var_match(v->name, leaf))
 			return (check_value(c, v, path, value, origin));
 	return (config_fail(c->err, "%s: %s has no option \"%.80s\"%s",
 	    how(where, path, value, origin), dev->name, leaf,

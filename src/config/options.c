@@ -140,7 +140,11 @@ const struct option_desc option_table[] = {
 	.value = "false",
 	.help = "ignore accesses to model specific registers not known",
 	.man = "They read as zero; otherwise the guest gets #GP."},
-    {.letter = 'W'},
+    {.letter = 'W',
+	.var = "virtio_msix",
+	.value = "false",
+	.help = "virtio devices interrupt by MSI, not MSI-X",
+	.man = "They have one message then, as with\n.Xr bhyve 8 ."},
     {.letter = 'x',
 	.var = "x86.x2apic",
 	.help = "local APICs start in x2APIC mode"},
@@ -237,6 +241,18 @@ parse_ioapic(struct options *o, const char *arg)
 	return (0);
 }
 
+/* A word that stands alone, as "ro", sets the option of that name. */
+static const struct config_var *
+find_flag(const struct config_device *dev, const char *tok)
+{
+	const struct config_var *v;
+
+	for (v = dev->opts; v != NULL && v->name != NULL; v++)
+		if (v->type == CONFIG_BOOL && strcmp(v->name, tok) == 0)
+			return (v);
+	return (NULL);
+}
+
 /*
  * The configuration after a device's name: "value" or "name=value", with
  * commas between. `node` is the device's path.
@@ -271,6 +287,15 @@ parse_conf(struct options *o, const char *arg, const char *node,
 				break;
 		if (v != NULL && v->name != NULL) {
 			val++;
+		} else if (!(first && dev->needs_conf) &&
+		    (v = find_flag(dev, tok)) != NULL) {
+			val = "true";
+		} else if (dev->item != NULL &&
+		    (error = dev->item(o->cfg, node, o->letter, tok, o->err)) !=
+			-ENOENT) {
+			if (error != 0)
+				return (error);
+			continue;
 		} else if (first && dev->opts != NULL && tok[0] != '\0') {
 			v = dev->opts;
 			val = tok;

@@ -30,6 +30,15 @@ struct config_var {
 	uint64_t min, max; /* CONFIG_UINT */
 };
 
+/*
+ * Takes an item of a device's configuration that names none of its options,
+ * as virtio-console's "name=path": sets variables below `node` by
+ * config_set() with `origin`, which are checked with all others. 0; -ENOENT:
+ * it is nothing of his; or another -errno with *err saying why.
+ */
+typedef int (*config_item_fn)(struct config *cfg, const char *node,
+    char origin, const char *item, struct config_error *err);
+
 /* What -s or -l may name. */
 struct config_device {
 	const char *name;
@@ -37,6 +46,7 @@ struct config_device {
 	/* Variables below the device's node; ends with a NULL name, NULL:
 	 * none. A configuration without "name=" sets the first. */
 	const struct config_var *opts;
+	config_item_fn item; /* or NULL */
 	/* Or: whole names of variables that the items of its configuration
 	 * set in turn, the last of them optional; ends with NULL. */
 	const char *const *vars;

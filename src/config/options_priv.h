@@ -20,6 +20,9 @@ int options_set(struct options *o, const char *path, const char *value);
 int options_assign(struct options *o, const char *path, const char *value,
     const char *where);
 
+/* Is path a variable of that name, '#' standing for any number? */
+bool config_var_match(const char *pattern, const char *path);
+
 /* file.c: -k */
 int options_file(struct options *o, const char *arg);
 /* processors.c: -c and -p */

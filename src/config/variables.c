@@ -136,6 +136,10 @@ const struct config_var config_vars[] = {
     {.name = "uuid",
 	.type = CONFIG_UUID,
 	.help = "UUID of the machine, in SMBIOS"},
+    {.name = "virtio_msix",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "virtio devices interrupt by MSI-X; false: by one MSI message"},
     {.name = "x86.mptable",
 	.type = CONFIG_BOOL,
 	.dflt = "true",
@@ -247,6 +251,10 @@ const struct config_var config_vars[] = {
 	.type = CONFIG_BOOL,
 	.dflt = "true",
 	.help = "soft engine: look-ups of addresses in line"},
+    {.name = "soft.forms",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "soft engine: decoding remembers forms of instructions"},
     {.name = "soft.oneinsn",
 	.type = CONFIG_BOOL,
 	.dflt = "false",
@@ -259,8 +267,8 @@ const struct config_var config_vars[] = {
     {.name = NULL},
 };
 
-static bool
-name_matches(const char *pattern, const char *path)
+bool
+config_var_match(const char *pattern, const char *path)
 {
 	for (; *pattern != '\0'; pattern++) {
 		if (*pattern != '#') {
@@ -282,7 +290,7 @@ config_var_find(const char *path)
 	const struct config_var *v;
 
 	for (v = config_vars; v->name != NULL; v++)
-		if (name_matches(v->name, path))
+		if (config_var_match(v->name, path))
 			return (v);
 	return (NULL);
 }

@@ -11,7 +11,6 @@
 #include "firmware/le.h"
 #include "gmem/gmem.h"
 
-#define RSDP_SIZE 36u
 #define FACS_SIZE 64u
 /* bhyve's is revision 5, 268 bytes; iasl of 2020 takes that for cut off, and
  * revision 6 only adds a name. */
@@ -29,6 +28,7 @@ struct tables {
 	uint64_t list[8]; /* what XSDT and RSDT name */
 	unsigned nlist;
 	int error;
+	struct acpi_fixups *fix; /* or NULL */
 };
 
 static uint8_t
@@ -77,10 +77,50 @@ table_new(struct tables *t, const char *sig, uint8_t rev, const char *id,
 }
 
 static void
-table_done(uint8_t *p)
+table_done(struct tables *t, uint8_t *p)
 {
+	struct acpi_fixups *fix = t->fix;
+
 	p[9] = 0;
 	p[9] = checksum(p, le32_get(p + 4));
+	if (fix == NULL)
+		return;
+	if (fix->nsums == sizeof(fix->sum) / sizeof(fix->sum[0])) {
+		t->error = -ENOSPC;
+		return;
+	}
+	fix->sum[fix->nsums++] = (struct acpi_sum){
+	    (uint32_t)(p - t->buf), le32_get(p + 4)};
+}
+
+static void
+note_pointer(struct tables *t, const uint8_t *p, uint8_t size, bool vmgenid)
+{
+	struct acpi_fixups *fix = t->fix;
+
+	if (fix == NULL)
+		return;
+	if (fix->npointers == sizeof(fix->pointer) / sizeof(fix->pointer[0])) {
+		t->error = -ENOSPC;
+		return;
+	}
+	fix->pointer[fix->npointers++] = (struct acpi_pointer){
+	    (uint32_t)(p - t->buf), size, vmgenid};
+}
+
+/* The address of another table. */
+static void
+point32(struct tables *t, uint8_t *p, uint64_t gpa)
+{
+	le32_put(p, (uint32_t)gpa);
+	note_pointer(t, p, 4, false);
+}
+
+static void
+point64(struct tables *t, uint8_t *p, uint64_t gpa)
+{
+	le64_put(p, gpa);
+	note_pointer(t, p, 8, false);
 }
 
 static void
@@ -100,6 +140,22 @@ gas(uint8_t *p, uint8_t space, unsigned bytes, uint8_t access, uint64_t addr)
 	le64_put(p + 4, addr);
 }
 
+/* Where generation() of dsdt.c has the low half of the address: Package (2)
+ * {DWordConst, ...} under the name ADDR. */
+static void
+note_vmgenid(struct tables *t, const uint8_t *body, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i + 12 <= len; i++)
+		if (memcmp(body + i, "\x08" "ADDR\x12", 6) == 0 &&
+		    body[i + 7] == 2 && body[i + 8] == 0x0c) {
+			note_pointer(t, body + i + 9, 4, true);
+			return;
+		}
+	t->error = -EINVAL;
+}
+
 static void
 build_dsdt(struct tables *t)
 {
@@ -115,7 +171,9 @@ build_dsdt(struct tables *t)
 		    t, "DSDT", 2, "BVDSDT  ", ACPI_HDR + a.len, &t->dsdt);
 		if (p != NULL) {
 			memcpy(p + ACPI_HDR, a.buf, a.len);
-			table_done(p);
+			if (t->cfg->vmgenid != 0)
+				note_vmgenid(t, p + ACPI_HDR, a.len);
+			table_done(t, p);
 		}
 	}
 	aml_fini(&a);
@@ -146,8 +204,8 @@ build_fadt(struct tables *t)
 	p = table_new(t, "FACP", 6, "BVFACP  ", FADT_SIZE, &gpa);
 	if (p == NULL)
 		return;
-	le32_put(p + 36, (uint32_t)t->facs);
-	le32_put(p + 40, (uint32_t)t->dsdt);
+	point32(t, p + 36, t->facs);
+	point32(t, p + 40, t->dsdt);
 	p[44] = 1; /* reserved; "multiple APIC" in ACPI 1.0 */
 	le16_put(p + 46, cfg->sci_irq);
 	le32_put(p + 48, ACPI_SMI_CMD);
@@ -176,13 +234,13 @@ build_fadt(struct tables *t)
 	le32_put(p + 112, 0x00081525);
 	gas(p + 116, 1, 1, 1, ACPI_RESET_PORT);
 	p[128] = ACPI_RESET_VALUE;
-	le64_put(p + 132, t->facs);
-	le64_put(p + 140, t->dsdt);
+	point64(t, p + 132, t->facs);
+	point64(t, p + 140, t->dsdt);
 	gas(p + 148, 1, 4, 2, ACPI_PM1_EVT);
 	gas(p + 172, 1, 2, 2, ACPI_PM1_CNT);
 	gas(p + 208, 1, 4, 3, ACPI_PM_TIMER);
 	memcpy(p + 268, "LHYVE", 5); /* hypervisor vendor identity */
-	table_done(p);
+	table_done(t, p);
 	list_add(t, gpa);
 }
 
@@ -287,7 +345,7 @@ build_madt(struct tables *t)
 		le32_put(e + 4, 0xffffffff);
 		e[8] = 1;
 	}
-	table_done(p);
+	table_done(t, p);
 	list_add(t, gpa);
 }
 
@@ -335,7 +393,7 @@ build_srat(struct tables *t)
 		le64_put(e + 16, cfg->memory[i].len);
 		le32_put(e + 28, 1);
 	}
-	table_done(p);
+	table_done(t, p);
 	list_add(t, gpa);
 }
 
@@ -355,7 +413,7 @@ build_slit(struct tables *t)
 	le64_put(p + 36, n);
 	for (i = 0; i < n * n; i++)
 		p[44 + i] = i % (n + 1) == 0 ? 10 : 20;
-	table_done(p);
+	table_done(t, p);
 	list_add(t, gpa);
 }
 
@@ -374,7 +432,7 @@ build_hpet(struct tables *t)
 	le32_put(p + 36, t->cfg->hpet_id);
 	gas(p + 40, 0, 0, 0, t->cfg->hpet_base);
 	p[55] = 1; /* nothing else in its 4 KiB page */
-	table_done(p);
+	table_done(t, p);
 	list_add(t, gpa);
 }
 
@@ -392,7 +450,7 @@ build_mcfg(struct tables *t)
 		return;
 	le64_put(p + 44, t->cfg->ecam_base);
 	p[55] = 255; /* buses 0-255 of segment 0 */
-	table_done(p);
+	table_done(t, p);
 	list_add(t, gpa);
 }
 
@@ -408,29 +466,36 @@ build_root(struct tables *t)
 	if (p == NULL || q == NULL)
 		return;
 	for (i = 0; i < t->nlist; i++) {
-		le64_put(p + ACPI_HDR + i * 8, t->list[i]);
-		le32_put(q + ACPI_HDR + i * 4, (uint32_t)t->list[i]);
+		point64(t, p + ACPI_HDR + i * 8, t->list[i]);
+		point32(t, q + ACPI_HDR + i * 4, t->list[i]);
 	}
-	table_done(p);
-	table_done(q);
+	table_done(t, p);
+	table_done(t, q);
 
 	memcpy(r, "RSD PTR ", 8);
 	memcpy(r + 9, "BHYVE ", 6);
 	r[15] = 2;
-	le32_put(r + 16, (uint32_t)rsdt);
-	le32_put(r + 20, RSDP_SIZE);
-	le64_put(r + 24, xsdt);
+	point32(t, r + 16, rsdt);
+	le32_put(r + 20, ACPI_RSDP_SIZE);
+	point64(t, r + 24, xsdt);
 	r[8] = checksum(r, 20);
-	r[32] = checksum(r, RSDP_SIZE);
+	r[32] = checksum(r, ACPI_RSDP_SIZE);
 }
 
 int
 acpi_build(const struct acpi_config *cfg, uint64_t base, uint8_t *buf)
 {
-	struct tables t = {.cfg = cfg, .base = base, .buf = buf};
+	return (acpi_build_noting(cfg, base, buf, NULL));
+}
+
+int
+acpi_build_noting(const struct acpi_config *cfg, uint64_t base, uint8_t *buf,
+    struct acpi_fixups *fix)
+{
+	struct tables t = {.cfg = cfg, .base = base, .buf = buf, .fix = fix};
 
 	memset(buf, 0, ACPI_SIZE);
-	t.len = RSDP_SIZE;
+	t.len = ACPI_RSDP_SIZE;
 	build_dsdt(&t);
 	if (t.error == 0)
 		build_facs(&t);

@@ -15,6 +15,8 @@ struct gmem;
 /* Behind them a page of its own for the generation identifier. */
 #define ACPI_VMGENID 0xfe000u
 
+#define ACPI_RSDP_SIZE 36u
+
 #define ACPI_COMS 4
 
 /* A PCI interrupt pin (0: INTA#) and the GSI that it is wired to: from 16 on,
@@ -85,6 +87,31 @@ struct acpi_config {
  * bytes. Returns their size or -errno (-ENOSPC: more than ACPI_SIZE).
  */
 int acpi_build(const struct acpi_config *cfg, uint64_t base, uint8_t *buf);
+/*
+ * The same for a firmware that finds a place for them itself: the files of
+ * fw_cfg that it wants, and the script that says what to do with them, in the
+ * language of QEMU's linker/loader. Here cfg->vmgenid is where the identifier
+ * begins in its own file, and not 0 unless there is none.
+ */
+#define ACPI_FILE_TABLES  "etc/acpi/tables"
+#define ACPI_FILE_RSDP    "etc/acpi/rsdp"
+#define ACPI_FILE_VMGENID "etc/vmgenid_guid"
+#define ACPI_FILE_LOADER  "etc/table-loader"
+/* Away from where a firmware looks for the header of a table. */
+#define ACPI_VMGENID_OFFSET 40u
+#define ACPI_VMGENID_SIZE   4096u
+
+struct acpi_files {
+	uint8_t *tables; /* owned */
+	size_t tables_len;
+	uint8_t rsdp[ACPI_RSDP_SIZE];
+	uint8_t *loader; /* owned */
+	size_t loader_len;
+};
+/* 0 or -errno, as acpi_build(). */
+int acpi_files_build(struct acpi_files *f, const struct acpi_config *cfg);
+void acpi_files_fini(struct acpi_files *f);
+
 /* Builds and puts them into guest memory; *rsdp is the address of the root
  * pointer. 0 or -errno. */
 int acpi_install(

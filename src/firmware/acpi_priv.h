@@ -20,6 +20,24 @@ struct aml;
 /* Length of the header that system tables begin with. */
 #define ACPI_HDR 36u
 
+/* What depends on where the tables lie, as offsets from their beginning. */
+struct acpi_fixups {
+	struct acpi_pointer {
+		uint32_t at;
+		uint8_t size; /* bytes; little-endian */
+		bool vmgenid; /* to the generation identifier, not a table */
+	} pointer[40];
+	unsigned npointers;
+	struct acpi_sum {
+		uint32_t at, len; /* the table's; the byte is at + 9 */
+	} sum[16];
+	unsigned nsums;
+};
+
+/* acpi_build(), noting fixups if there is a place for them. */
+int acpi_build_noting(const struct acpi_config *cfg, uint64_t base,
+    uint8_t *buf, struct acpi_fixups *fix);
+
 /* The body of the DSDT, without the header. */
 void acpi_dsdt(struct aml *a, const struct acpi_config *cfg);
 

@@ -377,6 +377,15 @@ aml_name_eisaid(struct aml *a, const char *path, const char *id)
 }
 
 void
+aml_dword(struct aml *a, uint32_t val)
+{
+	uint8_t b[5] = {OP_DWORD};
+
+	le32_put(b + 1, val);
+	aml_bytes(a, b, sizeof(b));
+}
+
+void
 aml_int(struct aml *a, uint64_t val)
 {
 	uint8_t raw[9];

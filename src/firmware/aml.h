@@ -60,6 +60,8 @@ void aml_name_eisaid(struct aml *a, const char *path, const char *id);
 /* Data: in the shortest form. */
 void aml_int(struct aml *a, uint64_t val);
 void aml_string(struct aml *a, const char *s); /* ASCII 1-127 */
+/* In four bytes whatever it is, for somebody to change later. */
+void aml_dword(struct aml *a, uint32_t val);
 
 /* Expressions and statements. */
 void aml_local(struct aml *a, unsigned n); /* Local0-7 */

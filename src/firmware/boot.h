@@ -57,4 +57,20 @@ struct boot_config {
 int boot_load(struct gmem *gm, const struct boot_config *cfg,
     struct boot_regs *regs, struct fw_error *err);
 
+/*
+ * For a firmware that starts a kernel itself, in the way of QEMU's loaders: a
+ * bzImage's real-mode part is its first setup_len bytes.
+ */
+struct boot_linux_parts {
+	size_t setup_len;
+	uint32_t initrd_max;  /* the last address of the initrd */
+	uint32_t cmdline_max; /* without the NUL */
+};
+/* 0, or -errno with f->err filled. */
+int boot_linux_split(const struct fw_file *f, struct boot_linux_parts *out);
+/* Fills in the setup header of that part: the real-mode part will lie at
+ * `real`, the rest where it is said; the heap ends at the command line. */
+void boot_linux_fill(uint8_t *setup, uint32_t real, uint32_t cmdline,
+    uint32_t initrd, uint32_t initrd_len);
+
 #endif

@@ -192,7 +192,7 @@ generation(struct aml *a, uint64_t gpa)
 	aml_name_string(a, "_DDN", "VM_Gen_Counter");
 	aml_name(a, "ADDR");
 	aml_package(a, 2);
-	aml_int(a, (uint32_t)gpa);
+	aml_dword(a, (uint32_t)gpa); /* acpi.c looks for it */
 	aml_int(a, gpa >> 32);
 	aml_end(a);
 	aml_end(a);

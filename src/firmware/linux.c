@@ -19,8 +19,13 @@ enum {
 	SH_JUMP_LEN = 0x201,
 	SH_MAGIC = 0x202,
 	SH_VERSION = 0x206,
+	SH_TYPE_OF_LOADER = 0x210,
 	SH_LOADFLAGS = 0x211,
 	SH_CODE32_START = 0x214,
+	SH_RAMDISK_IMAGE = 0x218,
+	SH_RAMDISK_SIZE = 0x21c,
+	SH_HEAP_END_PTR = 0x224,
+	SH_CMD_LINE_PTR = 0x228,
 	SH_INITRD_ADDR_MAX = 0x22c,
 	SH_KERNEL_ALIGNMENT = 0x230,
 	SH_RELOCATABLE = 0x234,
@@ -32,6 +37,8 @@ enum {
 	SH_END = 0x264, /* of what version 2.10 has */
 };
 #define LOADED_HIGH   0x01u
+#define CAN_USE_HEAP  0x80u
+#define LOADER_UNKNOWN 0xffu
 #define XLF_KERNEL_64 0x0001u
 #define ENTRY_64      0x200u
 /* The first with init_size: without it nobody can say what memory the
@@ -54,9 +61,8 @@ boot_is_linux(const uint8_t head[BOOT_HEAD])
 }
 
 static int
-check_header(const struct boot *b, struct linux_image *im)
+check_header(const struct fw_file *f, struct linux_image *im)
 {
-	const struct fw_file *f = &b->kernel;
 	const uint8_t *h = im->head;
 	unsigned version = le16_get(h + SH_VERSION);
 	uint64_t syssize, slack;
@@ -155,7 +161,7 @@ boot_linux(struct boot *b)
 		im.head_len = f->size;
 	error = fw_file_read(f, 0, im.head, im.head_len, "setup header");
 	if (error == 0)
-		error = check_header(b, &im);
+		error = check_header(f, &im);
 	if (error == 0)
 		error = place(b, &im);
 	if (error == 0)
@@ -186,4 +192,42 @@ boot_linux(struct boot *b)
 	if (im.entry64)
 		return (boot_regs_long(b, im.load + ENTRY_64));
 	return (boot_regs_flat(b, im.load));
+}
+
+int
+boot_linux_split(const struct fw_file *f, struct boot_linux_parts *out)
+{
+	struct linux_image im = {.head_len = BOOT_HEAD};
+	int error;
+
+	if (f->size < im.head_len)
+		im.head_len = f->size;
+	error = fw_file_read(f, 0, im.head, im.head_len, "setup header");
+	if (error == 0 && (im.head_len < SH_END || !boot_is_linux(im.head)))
+		error = fw_file_fail(f, -ENOEXEC,
+		    "no Linux bzImage; a firmware starts no other kernel from "
+		    "fw_cfg");
+	if (error == 0)
+		error = check_header(f, &im);
+	if (error != 0)
+		return (error);
+	*out = (struct boot_linux_parts){
+	    .setup_len = (size_t)im.payload_off,
+	    .initrd_max = le32_get(im.head + SH_INITRD_ADDR_MAX),
+	    .cmdline_max = le32_get(im.head + SH_CMDLINE_SIZE),
+	};
+	return (0);
+}
+
+void
+boot_linux_fill(uint8_t *setup, uint32_t real, uint32_t cmdline,
+    uint32_t initrd, uint32_t initrd_len)
+{
+	setup[SH_TYPE_OF_LOADER] = LOADER_UNKNOWN;
+	setup[SH_LOADFLAGS] |= CAN_USE_HEAP;
+	/* Relative to the setup's beginning, 0x200 less (boot.rst). */
+	le16_put(setup + SH_HEAP_END_PTR, (uint16_t)(cmdline - real - 0x200));
+	le32_put(setup + SH_CMD_LINE_PTR, cmdline);
+	le32_put(setup + SH_RAMDISK_IMAGE, initrd_len != 0 ? initrd : 0);
+	le32_put(setup + SH_RAMDISK_SIZE, initrd_len);
 }

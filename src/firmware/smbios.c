@@ -13,9 +13,7 @@
 #include "firmware/le.h"
 #include "gmem/gmem.h"
 
-#define ENTRY3_SIZE  0x18u
-#define ENTRY2_SIZE  0x1fu
-#define TABLE_OFFSET 0x40u /* both entry points, on multiples of 16 */
+#define ENTRY3_SIZE 0x18u
 
 #define NO_HANDLE 0xfffeu
 
@@ -327,8 +325,8 @@ add_range(struct builder *b, uint64_t base, uint64_t len)
 static void
 add_entries(struct builder *b)
 {
-	const uint32_t table = SMBIOS_BASE + TABLE_OFFSET;
-	const uint16_t len = (uint16_t)(b->len - TABLE_OFFSET);
+	const uint32_t table = SMBIOS_BASE + SMBIOS_TABLE;
+	const uint16_t len = (uint16_t)(b->len - SMBIOS_TABLE);
 	uint8_t *p = b->buf;
 
 	memcpy(p, "_SM3_", 5);
@@ -339,9 +337,9 @@ add_entries(struct builder *b)
 	le64_put(p + 0x10, table);
 	p[0x05] = checksum(p, ENTRY3_SIZE);
 
-	p += 0x20;
+	p += SMBIOS_ENTRY;
 	memcpy(p, "_SM_", 4);
-	p[0x05] = ENTRY2_SIZE;
+	p[0x05] = SMBIOS_ENTRY_LEN;
 	p[0x06] = 2; /* 2.8 */
 	p[0x07] = 8;
 	le16_put(p + 0x08, b->max);
@@ -351,13 +349,13 @@ add_entries(struct builder *b)
 	le16_put(p + 0x1c, b->count);
 	p[0x1e] = 0x28;
 	p[0x15] = checksum(p + 0x10, 0x0f);
-	p[0x04] = checksum(p, ENTRY2_SIZE);
+	p[0x04] = checksum(p, SMBIOS_ENTRY_LEN);
 }
 
 int
 smbios_build(const struct smbios_config *cfg, uint8_t buf[SMBIOS_SIZE])
 {
-	struct builder b = {.cfg = cfg, .buf = buf, .len = TABLE_OFFSET};
+	struct builder b = {.cfg = cfg, .buf = buf, .len = SMBIOS_TABLE};
 	unsigned i;
 
 	memset(buf, 0, SMBIOS_SIZE);

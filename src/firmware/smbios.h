@@ -14,6 +14,10 @@ struct gmem;
  */
 #define SMBIOS_BASE 0xf1000u
 #define SMBIOS_SIZE 0x1400u
+/* What smbios_build() has where: the entry point 2.8 and the structures. */
+#define SMBIOS_ENTRY     0x20u
+#define SMBIOS_ENTRY_LEN 0x1fu
+#define SMBIOS_TABLE     0x40u
 
 /* The longest string that is taken. */
 #define SMBIOS_STRING_MAX 1024

@@ -54,15 +54,6 @@ apic_id(const void *arg, unsigned cpu)
 	    cpu));
 }
 
-/* A BIOS that finds its way by fw_cfg brings tables, and lies where ours
- * would. */
-static bool
-want_tables(const struct machine *m)
-{
-	return (
-	    gmem_rom(m->gmem) == 0 || config_get(m->cfg, "lpc.fwcfg") == NULL);
-}
-
 /* The pins of a bus that somebody has. */
 static size_t
 find_pins(struct machine *m, unsigned bus, struct acpi_prt prt[ROOT_PRT])
@@ -147,8 +138,6 @@ machine_load_tables(struct machine *m, struct config_error *err)
 	unsigned i;
 	int error;
 
-	if (!want_tables(m))
-		return (0);
 	(void)config_walk(m->cfg, find_lpc, &ac);
 	for (i = 0; i < ACPI_COMS; i++) {
 		path[7] = (char)('1' + i);
@@ -161,12 +150,9 @@ machine_load_tables(struct machine *m, struct config_error *err)
 		error = machine_add_mptable(m, &ac);
 	if (error == 0)
 		error = machine_add_smbios(m, err);
-	if (error == 0 && config_bool(m->cfg, "acpi_tables", true)) {
-		machine_domains(m, memory, &ac.nmemory);
-		error = machine_add_vmgenid(m);
-		if (error == 0)
-			error = acpi_install(m->gmem, &ac, &m->rsdp);
-	}
+	machine_domains(m, memory, &ac.nmemory);
+	if (error == 0)
+		error = machine_add_acpi(m, &ac, err);
 	while (n > 0)
 		free((void *)(uintptr_t)roots[--n].prt);
 	return (error);
@@ -187,10 +173,12 @@ machine_load_rom(struct machine *m, struct config_error *err)
 		    vars));
 	if (path == NULL)
 		return (0);
-	if (config_get(m->cfg, "kernel") != NULL)
+	if (config_get(m->cfg, "kernel") != NULL &&
+	    config_get(m->cfg, "lpc.fwcfg") == NULL)
 		return (config_fail(err,
 		    "-o kernel=%.120s: a machine with a boot ROM starts what "
-		    "the ROM finds; leave one of them out",
+		    "the ROM finds; leave one of them out, or use "
+		    "-l fwcfg,qemu",
 		    config_get(m->cfg, "kernel")));
 	error = rom_load(m->gmem, path, &fe);
 	if (error == 0)
@@ -273,6 +261,13 @@ machine_load(struct machine *m, struct config_error *err)
 	bc.nmodules = mods.n;
 	if (error != 0 || bc.kernel == NULL)
 		return (error);
+	if (gmem_rom(m->gmem) != 0)
+		return (mods.n == 0 ? machine_fwcfg_kernel(m, err) :
+				      config_fail(err,
+					  "-o %.40s=%.80s: a kernel that a "
+					  "boot ROM starts takes no modules; "
+					  "leave it out",
+					  mods.var[0], mods.mod[0].path));
 	error = boot_load(m->gmem, &bc, &m->regs, &fe);
 	if (error != 0 && fe.msg[0] != '\0')
 		(void)config_fail(err, "%s", fe.msg);
@@ -350,6 +345,9 @@ machine_reload(struct machine *m, struct config_error *err)
 	if (gmem_rom(m->gmem) != 0)
 		error = rom_shadow(m->gmem);
 	memset(&m->regs, 0, sizeof(m->regs));
+	/* What fw_cfg has stays. */
+	if (gmem_rom(m->gmem) != 0 && m->fwcfg != NULL)
+		return (error);
 	if (error == 0)
 		error = machine_load_tables(m, err);
 	if (error == 0)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "chipset/chipset.h"
+#include "device/device.h"
 #include "machine/machine.h"
 
 static const struct config_var com_opts[] = {
@@ -72,6 +73,7 @@ static const struct config_device lpc_devices[] = {
 void
 machine_devices_init(struct machine_devices *md)
 {
+	const struct device_desc *const *d;
 	const struct pci_device_ops *ops;
 	unsigned i;
 
@@ -85,6 +87,14 @@ machine_devices_init(struct machine_devices *md)
 		if (ops == &pci_hostbridge)
 			md->pci[i].opts = hostbridge_opts;
 		md->pci[i].single = strcmp(ops->name, "lpc") == 0;
+	}
+	for (d = devices; *d != NULL && i < MACHINE_DEVICES_MAX; d++, i++) {
+		md->pci[i].name = (*d)->pci->name;
+		md->pci[i].help = (*d)->pci->help;
+		md->pci[i].opts = (*d)->opts;
+		md->pci[i].item = (*d)->item;
+		md->pci[i].needs_conf = (*d)->needs_conf;
+		md->pci[i].single = (*d)->single;
 	}
 	md->lists.pci = md->pci;
 	md->lists.lpc = lpc_devices;

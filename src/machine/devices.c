@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device/device.h"
 #include "machine/machine_priv.h"
 #include "machine/rundir.h"
 
@@ -157,6 +158,31 @@ pcireg(const struct machine *m, const unsigned bdf[3], const char *reg)
 	return (val != NULL && config_parse_uint(val, &n) == 0 ? (int)n : -1);
 }
 
+/* A device of src/device. */
+static int
+add_device(struct machine *m, const struct device_desc *desc,
+    const unsigned bdf[3], struct config_error *err)
+{
+	struct device_conf conf = {
+	    .desc = desc,
+	    .cfg = m->cfg,
+	    .err = err,
+	    .loop = m->loop,
+	    .vclock = m->vclock,
+	    .gmem = m->gmem,
+	    .vm_name = config_get(m->cfg, "name"),
+	    .rundir = rundir_path(m->rundir),
+	    .msix = config_bool(m->cfg, "virtio_msix", true),
+	};
+	struct pci_dev *dev;
+
+	(void)snprintf(conf.node, sizeof(conf.node), "pci.%u.%u.%u", bdf[0],
+	    bdf[1], bdf[2]);
+	err->msg[0] = '\0';
+	return (pci_add(m->pci, PCI_BDF(bdf[0], bdf[1], bdf[2]), desc->pci,
+	    &conf, &dev));
+}
+
 struct add_pci {
 	struct machine *m;
 	struct config_error *err;
@@ -169,6 +195,7 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 	struct add_pci *ap = arg;
 	struct hostbridge_config hc;
 	const struct pci_device_ops *ops;
+	const struct device_desc *desc;
 	struct pci_dev *dev;
 	const char *leaf;
 	unsigned bdf[3];
@@ -194,11 +221,15 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 		    "pci slot %u:%u:%u: the LPC bridge belongs on bus 0; use "
 		    "-s %u:%u,lpc",
 		    bdf[0], bdf[1], bdf[2], bdf[1], bdf[2]));
-	error = ops != NULL
-		    ? pci_add(ap->m->pci, PCI_BDF(bdf[0], bdf[1], bdf[2]), ops,
-			  conf, &dev)
-		    : -ENODEV;
-	if (error != 0)
+	desc = ops == NULL ? device_find(value) : NULL;
+	if (ops != NULL)
+		error = pci_add(ap->m->pci, PCI_BDF(bdf[0], bdf[1], bdf[2]),
+		    ops, conf, &dev);
+	else if (desc != NULL)
+		error = add_device(ap->m, desc, bdf, ap->err);
+	else
+		error = -ENODEV;
+	if (error != 0 && (desc == NULL || ap->err->msg[0] == '\0'))
 		(void)config_fail(ap->err,
 		    "pci slot %u:%u:%u: %s cannot be added: %s; leave it out",
 		    bdf[0], bdf[1], bdf[2], value, strerror(-error));

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "chipset/fwcfg.h"
+#include "firmware/acpi.h"
 #include "firmware/e820.h"
 #include "firmware/file.h"
 #include "firmware/le.h"
+#include "firmware/smbios.h"
 #include "machine/machine_priv.h"
 
 #define E820_RECORD 20u /* base, length, type */
@@ -152,12 +154,66 @@ machine_create_fwcfg(
 		error = add_e820(m, f);
 	if (error == 0)
 		error = config_walk(m->cfg, add_user_file, &u);
-	if (error == 0)
-		error = fwcfg_seal(f);
 	if (error != 0) {
 		fwcfg_destroy(f);
 		return (error);
 	}
 	*out = f;
 	return (0);
+}
+
+/* A file of our own; -f may have taken its name. */
+static int
+add_own(struct machine *m, const char *name, const void *data, size_t len,
+    struct config_error *err)
+{
+	struct user_files u = {.m = m, .f = m->fwcfg, .err = err};
+
+	return (add_data(&u, name, data, len));
+}
+
+int
+machine_fwcfg_tables(
+    struct machine *m, const struct acpi_config *ac, struct config_error *err)
+{
+	static const uint8_t zeroes[ACPI_VMGENID_SIZE];
+	struct acpi_config cfg = *ac;
+	uint8_t guid[ACPI_VMGENID_SIZE];
+	struct acpi_files files;
+	int error;
+
+	cfg.vmgenid = ACPI_VMGENID_OFFSET;
+	memcpy(guid, zeroes, sizeof(guid));
+	error = machine_new_generation(guid + ACPI_VMGENID_OFFSET);
+	if (error == 0)
+		error = acpi_files_build(&files, &cfg);
+	if (error != 0)
+		return (error);
+	error = add_own(
+	    m, ACPI_FILE_TABLES, files.tables, files.tables_len, err);
+	if (error == 0)
+		error = add_own(m, ACPI_FILE_RSDP, files.rsdp,
+		    sizeof(files.rsdp), err);
+	if (error == 0)
+		error =
+		    add_own(m, ACPI_FILE_VMGENID, guid, sizeof(guid), err);
+	if (error == 0)
+		error = add_own(m, ACPI_FILE_LOADER, files.loader,
+		    files.loader_len, err);
+	acpi_files_fini(&files);
+	return (error);
+}
+
+int
+machine_fwcfg_smbios(struct machine *m, const uint8_t *buf, size_t len,
+    struct config_error *err)
+{
+	int error;
+
+	error = add_own(m, "etc/smbios/smbios-anchor", buf + SMBIOS_ENTRY,
+	    SMBIOS_ENTRY_LEN, err);
+	if (error == 0)
+		error = add_own(m, "etc/smbios/smbios-tables",
+		    buf + SMBIOS_TABLE, len - SMBIOS_TABLE, err);
+	return (error);
 }

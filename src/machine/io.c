@@ -100,12 +100,12 @@ io_mem_write(
 }
 
 static void
-io_eoi(void *arg, struct vcpu *vcpu, uint8_t vector)
+io_eoi(void *arg, struct vcpu *vcpu, uint8_t vector, bool level)
 {
 	struct machine *m = arg;
 
 	count(m, vcpu, IO_EOI);
-	chipset_eoi(m->chipset, vector);
+	chipset_eoi(m->chipset, vector, level);
 }
 
 static int

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chipset/fwcfg.h"
 #include "machine/machine_priv.h"
 #include "machine/rundir.h"
 #include "vmm/cpuid.h"
@@ -33,6 +34,14 @@ on_msi(void *arg, uint64_t addr, uint32_t data)
 	struct machine *m = arg;
 
 	(void)vm_msi(m->vm, addr, data);
+}
+
+static void
+on_a20(void *arg, bool open)
+{
+	struct machine *m = arg;
+
+	vm_set_a20(m->vm, open);
 }
 
 static void
@@ -123,6 +132,24 @@ create_memory(struct machine *m, struct config_error *err)
 	return (0);
 }
 
+/* The soft engine's fast paths that the user turns off. */
+static unsigned
+soft_off(const struct machine *m)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} paths[] = {
+		{ "soft.forms", SOFT_OFF_FORMS },
+	};
+	unsigned off = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (!config_bool(m->cfg, paths[i].name, true))
+			off |= paths[i].bit;
+	return (off);
+}
+
 static int
 create_vm(struct machine *m, struct config_error *err)
 {
@@ -138,6 +165,7 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_no_link = !config_bool(m->cfg, "soft.link", true),
 	    .soft_no_tlb = !config_bool(m->cfg, "soft.tlb", true),
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
+	    .soft_off = soft_off(m),
 	};
 	const char *engine = config_get(m->cfg, "engine");
 	const char *mirror = config_get(m->cfg, "soft.mirror");
@@ -215,6 +243,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .vars = {.data = m->vars, .fd = m->vars_file.fd},
 	    .arg = m,
 	    .extint = on_extint,
+	    .a20 = on_a20,
 	    .msi = on_msi,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff,
@@ -257,6 +286,8 @@ create_chipset(struct machine *m, struct config_error *err)
 	error = machine_create_fwcfg(m, &cc.fwcfg, err);
 	if (error == 0)
 		error = chipset_create(&m->chipset, &cc);
+	if (error == 0)
+		m->fwcfg = cc.fwcfg;
 	pc.arg = m->chipset;
 	if (error == 0)
 		error = pci_bus_create(&m->pci, &pc);
@@ -357,6 +388,8 @@ machine_create(
 		error = machine_load_tables(m, err);
 	if (error == 0)
 		error = machine_load(m, err);
+	if (error == 0 && m->fwcfg != NULL)
+		error = fwcfg_seal(m->fwcfg);
 	if (error == 0)
 		error = machine_set_regs(m);
 	if (error != 0) {

@@ -63,6 +63,7 @@ struct machine {
 	struct chardev *com[CHIPSET_UARTS]; /* owned */
 	struct chardev *bvmcons, *dbgport; /* owned; NULL: none */
 	struct chipset *chipset;
+	struct fwcfg *fwcfg; /* the chipset's; NULL: none */
 	struct pci_bus *pci;
 	struct fw_file vars_file; /* of the boot ROM; open if vars is set */
 	uint8_t *vars;		  /* its content; owned */
@@ -88,6 +89,8 @@ struct machine {
 	struct mevent *sigev;
 };
 
+struct acpi_config;
+
 /* Ends the machine; any thread. The first status wins. It is one of enum
  * machine_status, or what an exit port was told. */
 void machine_end(struct machine *m, int status);
@@ -108,19 +111,30 @@ int machine_load_tables(struct machine *m, struct config_error *err);
 int machine_set_regs(struct machine *m);
 /* The same for a machine that starts again, with its memory empty. */
 int machine_reload(struct machine *m, struct config_error *err);
-/* tables.c: SMBIOS, and the MP table with the interrupts that ACPI tells. */
-struct acpi_config;
+/* tables.c: SMBIOS, ACPI, and the MP table with the interrupts that ACPI
+ * tells; to memory or, where a firmware finds a place for them, fw_cfg. */
 int machine_add_smbios(struct machine *m, struct config_error *err);
+int machine_add_acpi(
+    struct machine *m, const struct acpi_config *ac, struct config_error *err);
 int machine_add_mptable(struct machine *m, const struct acpi_config *ac);
 /* The domains' memory as it lies in the guest; *n is set. */
 struct acpi_memory;
 void machine_domains(
     const struct machine *m, struct acpi_memory *mem, size_t *n);
-/* A fresh generation identifier at ACPI_VMGENID. */
+/* A fresh generation identifier, and one at ACPI_VMGENID. */
+int machine_new_generation(uint8_t guid[16]);
 int machine_add_vmgenid(struct machine *m);
 /* fwcfg.c: the device's items; *out is NULL if it is not configured. */
 int machine_create_fwcfg(
     struct machine *m, struct fwcfg **out, struct config_error *err);
+/* The tables as its files, for a firmware to place: ACPI, and what
+ * smbios_build() made. */
+int machine_fwcfg_tables(
+    struct machine *m, const struct acpi_config *ac, struct config_error *err);
+int machine_fwcfg_smbios(struct machine *m, const uint8_t *buf, size_t len,
+    struct config_error *err);
+/* fwcfg_kernel.c: -o kernel, initrd and cmdline for the firmware to start. */
+int machine_fwcfg_kernel(struct machine *m, struct config_error *err);
 /* io.c: the engine's upcalls. */
 extern const struct vmm_io_ops machine_io_ops;
 /* vcpu.c: one thread a processor; join waits for all of them. */

@@ -203,6 +203,12 @@ rundir_is_new(const struct rundir *rd)
 	return (rd != NULL && rd->made);
 }
 
+const char *
+rundir_path(const struct rundir *rd)
+{
+	return (rd->path);
+}
+
 int
 rundir_link(struct rundir *rd, const char *name, const char *target)
 {

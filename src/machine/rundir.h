@@ -25,6 +25,8 @@ int rundir_create(
 void rundir_destroy(struct rundir *rd, bool remove);
 /* Was the directory made for this machine? */
 bool rundir_is_new(const struct rundir *rd);
+/* Where it is. */
+const char *rundir_path(const struct rundir *rd);
 /* Makes or replaces a link in it. 0 or -errno. */
 int rundir_link(struct rundir *rd, const char *name, const char *target);
 

@@ -52,6 +52,13 @@ cpu_id(const struct machine *m)
 	return (out[0] | (uint64_t)out[3] << 32);
 }
 
+/* Whether the firmware finds a place for the tables. */
+static bool
+to_firmware(const struct machine *m)
+{
+	return (gmem_rom(m->gmem) != 0 && m->fwcfg != NULL);
+}
+
 int
 machine_add_smbios(struct machine *m, struct config_error *err)
 {
@@ -65,9 +72,10 @@ machine_add_smbios(struct machine *m, struct config_error *err)
 	};
 	const char *uuid = config_get(m->cfg, "uuid");
 	const char *name = config_get(m->cfg, "name");
+	uint8_t buf[SMBIOS_SIZE];
 	char host[256] = "";
 	unsigned i;
-	int error;
+	int error, n;
 
 	for (i = 0; i < SMBIOS_TEXTS; i++)
 		sc.text[i] = config_get(m->cfg, text_vars[i]);
@@ -81,12 +89,34 @@ machine_add_smbios(struct machine *m, struct config_error *err)
 		(void)gethostname(host, sizeof(host) - 1);
 		smbios_derive_uuid(name != NULL ? name : "", host, sc.uuid);
 	}
-	error = smbios_install(m->gmem, &sc);
+	n = smbios_build(&sc, buf);
+	if (n < 0)
+		error = n;
+	else if (to_firmware(m))
+		error = machine_fwcfg_smbios(m, buf, (size_t)n, err);
+	else
+		error = gmem_write(m->gmem, SMBIOS_BASE, buf, (size_t)n);
 	if (error == -ENOSPC)
 		(void)config_fail(err,
 		    "-o system.*, bios.*, board.*, chassis.*: the texts do "
 		    "not fit into the %u bytes that SMBIOS has; shorten them",
 		    SMBIOS_SIZE);
+	return (error);
+}
+
+int
+machine_add_acpi(
+    struct machine *m, const struct acpi_config *ac, struct config_error *err)
+{
+	int error;
+
+	if (!config_bool(m->cfg, "acpi_tables", true))
+		return (0);
+	if (to_firmware(m))
+		return (machine_fwcfg_tables(m, ac, err));
+	error = machine_add_vmgenid(m);
+	if (error == 0)
+		error = acpi_install(m->gmem, ac, &m->rsdp);
 	return (error);
 }
 
@@ -141,11 +171,19 @@ machine_domains(const struct machine *m, struct acpi_memory *mem, size_t *n)
 
 /* A machine that starts is a new one to whoever has saved an older one. */
 int
+machine_new_generation(uint8_t guid[16])
+{
+	return (getrandom(guid, 16, 0) == 16 ? 0 : -EIO);
+}
+
+int
 machine_add_vmgenid(struct machine *m)
 {
 	uint8_t guid[16];
+	int error;
 
-	if (getrandom(guid, sizeof(guid), 0) != sizeof(guid))
-		return (-EIO);
-	return (gmem_write(m->gmem, ACPI_VMGENID, guid, sizeof(guid)));
+	error = machine_new_generation(guid);
+	if (error == 0)
+		error = gmem_write(m->gmem, ACPI_VMGENID, guid, sizeof(guid));
+	return (error);
 }

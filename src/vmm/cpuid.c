@@ -99,6 +99,15 @@
 #define X1_EDX_HOST BIT(22)
 /* SYSCALL, NX, 1 GiB pages, RDTSCP, long mode: the engine's own work. */
 #define X1_EDX_ON (BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29))
+/*
+ * AMD's faults that do not reach a guest, as in msr.c's ARCH_CAPABILITIES:
+ * BTC_NO (0x80000008 EBX), SRSO_NO (0x80000021 EAX), TSA_SQ_NO and TSA_L1_NO
+ * (its ECX). The first two are about RET, and a guest's is none of the host's;
+ * the remedy for the others is microcode and the host's.
+ */
+#define X8_EBX_ON BIT(29)
+#define X21_EAX_ON BIT(29)
+#define X21_ECX_ON (BIT(1) | BIT(2))
 /* On AMD this register repeats leaf 1 EDX in these bits. */
 #define X1_EDX_AMD_COMMON 0x0183f3ffu
 
@@ -473,7 +482,9 @@ add_amd(struct cpuid_policy *p, const struct host *h)
 	host_read(h, 0x80000021, 0, r);
 	/* LFENCE serializes, null selector clears the base. */
 	r[0] &= BIT(2) | BIT(6);
-	r[1] = r[2] = r[3] = 0;
+	r[0] |= X21_EAX_ON;
+	r[1] = r[3] = 0;
+	r[2] = X21_ECX_ON;
 	add(p, 0x80000021, -1, r);
 }
 
@@ -481,13 +492,11 @@ static void
 add_extended(struct cpuid_policy *p, const struct host *h)
 {
 	const struct cpuid_leaf *l1 = find(p, 1, 0);
-	uint32_t r[4], limit;
+	uint32_t r[4];
 	bool topoext;
 
-	limit = h->amd ? 0x80000021 : 0x80000008;
-	p->max_ext = h->max_ext < limit ? h->max_ext : limit;
-	if (p->max_ext < 0x80000008)
-		p->max_ext = 0x80000008;
+	/* What is there whatever the host has: add_amd(). */
+	p->max_ext = h->amd ? 0x80000021 : 0x80000008;
 	host_read(h, 0x80000000, 0, r);
 	r[0] = p->max_ext;
 	add(p, 0x80000000, -1, r);
@@ -502,7 +511,7 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 		r[3] |= l1->edx & X1_EDX_AMD_COMMON;
 		if (package_size(p) > 1)
 			r[2] |= X1_ECX_CMP_LEGACY;
-		if (topoext && p->max_ext >= 0x8000001e)
+		if (topoext && h->max_ext >= 0x8000001e)
 			r[2] |= X1_ECX_TOPOEXT;
 	}
 	add(p, 0x80000001, -1, r);
@@ -521,6 +530,8 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 	/* AMD: CLZERO XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
 	r[1] &= h->amd ? BIT(0) | BIT(2) | BIT(12) | BIT(15) | BIT(24) |
 		BIT(26) : 0;
+	if (h->amd)
+		r[1] |= X8_EBX_ON;
 	r[2] = h->amd ?
 	    package_bits(p) << 12 | ((package_size(p) - 1) & 0xff) : 0;
 	r[3] = 0;

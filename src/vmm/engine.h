@@ -5,8 +5,8 @@
 #include "vmm/vmm.h"
 
 /*
- * What an engine is to libvmm: one table, no optional members. The contract
- * of each is that of the function of vmm.h that has its name.
+ * What an engine is to libvmm: one table, no optional members but one. The
+ * contract of each is that of the function of vmm.h that has its name.
  */
 struct vmm_engine {
 	const char *name;
@@ -37,6 +37,8 @@ struct vmm_engine {
 	int (*msi)(void *priv, uint64_t addr, uint32_t data);
 	void (*extint)(void *priv, bool level);
 	void (*nmi)(void *priv, unsigned vcpu);
+	/* The one member that may be NULL: processors that cannot. */
+	void (*set_a20)(void *priv, bool open);
 	/* Wakes every vcpu for a machine that is to end. */
 	void (*suspend)(void *priv, enum vm_suspend_how how);
 	void (*dump)(void *priv, unsigned vcpu, FILE *out);

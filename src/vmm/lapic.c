@@ -98,6 +98,7 @@ static const struct state_field lapic_fields[] = {
 	STATE_ARRAY(struct lapic, lvt, 1),
 	STATE_FIELD(struct lapic, timer_icr, 1),
 	STATE_FIELD(struct lapic, timer_dcr, 1),
+	STATE_FIELD(struct lapic, timer_owed, 1),
 	STATE_FIELD(struct lapic, extint, 1),
 	STATE_FIELD(struct lapic, lint1, 1),
 	STATE_FIELD(struct lapic, nmi_pending, 1),
@@ -142,7 +143,7 @@ power_up(struct lapic *l)
 	l->tsc_deadline = l->timer_start = 0;
 	l->tpr = l->ldr = l->esr = l->esr_pending = 0;
 	l->icr_lo = l->icr_hi = 0;
-	l->timer_icr = l->timer_dcr = 0;
+	l->timer_icr = l->timer_dcr = l->timer_owed = 0;
 	l->nmi_pending = 0;
 	l->timer_deadline = UINT64_MAX;
 	l->dfr = 0xffffffff;
@@ -295,6 +296,8 @@ lapic_take(struct lapic *l, uint8_t vector)
 {
 	bit_clear(l->irr, vector);
 	bit_set(l->isr, vector);
+	if (lapic_timer_taken(l, vector))
+		bit_set(l->irr, vector);
 }
 
 static void
@@ -314,13 +317,12 @@ eoi(struct lapic *l, struct lapic_action *act)
 			(void)lint_look(l, i, false);
 			return;
 		}
+	act->vector = (uint8_t)v;
 	/* 11.8.5: the IOAPIC will be told by software. */
-	if ((l->svr & SVR_NO_BROADCAST) != 0)
-		return;
-	if (bit_get(l->tmr, (uint8_t)v)) {
+	if (!bit_get(l->tmr, (uint8_t)v))
+		act->eoi_edge = true;
+	else if ((l->svr & SVR_NO_BROADCAST) == 0)
 		act->eoi_broadcast = true;
-		act->vector = (uint8_t)v;
-	}
 }
 
 uint64_t
@@ -397,6 +399,8 @@ write_lvt(struct lapic *l, unsigned idx, uint32_t val, struct lapic_action *act)
 	if ((val & LVT_LEVEL) != 0 && LVT_DM(val) == DM_FIXED)
 		val |= old & LVT_REMOTE_IRR;
 	l->lvt[idx] = val;
+	if (idx == LAPIC_LVT_TIMER && val != old)
+		l->timer_owed = 0;
 	if (idx == LAPIC_LVT_LINT0 || idx == LAPIC_LVT_LINT1)
 		(void)lint_look(l, idx, false);
 	/* 11.5.4.1: going to or from TSC-deadline mode disarms the timer. */

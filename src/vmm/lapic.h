@@ -24,6 +24,7 @@ struct lapic {
 	uint32_t icr_lo, icr_hi;
 	uint32_t lvt[7]; /* in the order of enum lapic_lvt */
 	uint32_t timer_icr, timer_dcr;
+	uint32_t timer_owed;  /* periods without an interrupt yet */
 	uint32_t extint;      /* level of LINT0 */
 	uint32_t lint1;	      /* and of LINT1 */
 	uint32_t nmi_pending; /* NMIs by LVT, ICR or MSI, not yet taken */
@@ -38,6 +39,7 @@ enum lapic_lvt {
 /* What a register access asks of the engine. */
 struct lapic_action {
 	bool eoi_broadcast; /* level-triggered vector finished: `vector` */
+	bool eoi_edge;	    /* an edge-triggered one */
 	bool timer;	    /* timer_deadline changed: arm it again */
 	bool ipi;	    /* an ICR command: use the fields below */
 	bool check;	    /* deliverable interrupts may have changed */
@@ -99,11 +101,14 @@ bool lapic_matches(const struct lapic *l, uint32_t dest, bool logical);
  * high); -1: none. */
 #define LAPIC_EXTINT 0x100
 int lapic_pending(const struct lapic *l);
-/* Moves a vector that lapic_pending() returned from IRR to ISR. */
+/* Moves a vector that lapic_pending() returned from IRR to ISR. A tick of the
+ * timer that is owed takes its place in IRR. */
 void lapic_take(struct lapic *l, uint8_t vector);
 
 /* To be called at or after timer_deadline: sets the timer's IRR bit if due,
- * and computes the next deadline. Returns true if something became pending.
+ * and computes the next deadline. Periods that ended while the bit was set, or
+ * since the deadline, are owed, a second's worth at most (base/ticks.h has
+ * the reasons and the bounds). Returns true if something became pending.
  */
 bool lapic_timer_expire(struct lapic *l, uint64_t now);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC's timer: Intel SDM, volume 3A, section 11.5.4. */
+#include "base/ticks.h"
 #include "vmm/lapic_priv.h"
 
 /* A periodic timer faster than this would starve the host, not help the
@@ -54,6 +55,7 @@ lapic_timer_icr(
 	if (LVT_TIMER_MODE(l->lvt[LAPIC_LVT_TIMER]) >= TIMER_DEADLINE)
 		return;
 	l->timer_icr = val;
+	l->timer_owed = 0;
 	l->timer_start = now;
 	l->timer_deadline = val == 0 ? UINT64_MAX : now + timer_period(l);
 	act->timer = true;
@@ -66,6 +68,7 @@ lapic_timer_dcr(
 	uint32_t left = lapic_timer_current(l, now);
 
 	l->timer_dcr = val & 0xb;
+	l->timer_owed = 0;
 	if (left == 0)
 		return;
 	/* The count goes on from where it is at the new rate. */
@@ -84,19 +87,57 @@ lapic_timer_tsc(struct lapic *l, uint64_t val, struct lapic_action *act)
 	act->timer = true;
 }
 
+/* The vector's bit in IRR. */
+static bool
+timer_on_its_way(const struct lapic *l)
+{
+	uint8_t vector = (uint8_t)l->lvt[LAPIC_LVT_TIMER];
+
+	return ((l->irr[vector / 32] >> vector % 32 & 1) != 0);
+}
+
+/* n periods have ended: all but the one that is accepted now are owed. */
+static void
+timer_owe(struct lapic *l, uint64_t n, uint64_t period)
+{
+	uint64_t most;
+
+	if ((l->lvt[LAPIC_LVT_TIMER] & LVT_MASKED) != 0 ||
+	    period < TICKS_MIN_NS) {
+		l->timer_owed = 0;
+		return;
+	}
+	if (!timer_on_its_way(l))
+		n--;
+	most = period < TICKS_LATE_NS ? TICKS_LATE_NS / period : 1;
+	l->timer_owed = n > most - l->timer_owed
+			    ? (uint32_t)most
+			    : l->timer_owed + (uint32_t)n;
+}
+
+bool
+lapic_timer_taken(struct lapic *l, uint8_t vector)
+{
+	if (l->timer_owed == 0 || vector != (l->lvt[LAPIC_LVT_TIMER] & 0xff))
+		return (false);
+	l->timer_owed--;
+	return (true);
+}
+
 bool
 lapic_timer_expire(struct lapic *l, uint64_t now)
 {
 	uint32_t lvt = l->lvt[LAPIC_LVT_TIMER];
-	uint64_t period;
+	uint64_t period, n;
 
 	if (now < l->timer_deadline)
 		return (false);
 	if (LVT_TIMER_MODE(lvt) == TIMER_PERIODIC && l->timer_icr != 0) {
 		period = timer_period(l);
-		l->timer_start = l->timer_deadline +
-		    (now - l->timer_deadline) / period * period;
+		n = (now - l->timer_deadline) / period;
+		l->timer_start = l->timer_deadline + n * period;
 		l->timer_deadline = l->timer_start + period;
+		timer_owe(l, n + 1, period);
 		if (period < TIMER_MIN_PERIOD)
 			l->timer_deadline = now + TIMER_MIN_PERIOD;
 	} else {

@@ -234,6 +234,13 @@ vm_nmi(struct vm *vm, unsigned vcpu)
 }
 
 void
+vm_set_a20(struct vm *vm, bool open)
+{
+	if (vm->eng->set_a20 != NULL)
+		vm->eng->set_a20(vm->priv, open);
+}
+
+void
 vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	vcpu->vm->eng->dump(vcpu->vm->priv, vcpu->id, out);

@@ -13,7 +13,8 @@
  * one thread at a time; its registers may be read and written only while
  * vcpu_run() is not executing it; RIP also by an upcall of its own, which gets
  * the instruction that accesses. vcpu_kick(), vm_suspend(), vm_msi(),
- * vm_extint() and vm_nmi() may be called from any thread at any time.
+ * vm_extint(), vm_nmi() and vm_set_a20() may be called from any thread at any
+ * time.
  * Functions return 0 or -errno unless they say otherwise.
  */
 struct gmem;
@@ -46,8 +47,11 @@ struct vmm_io_ops {
 	    unsigned size, uint64_t *val);
 	int (*mem_write)(void *arg, struct vcpu *vcpu, uint64_t gpa,
 	    unsigned size, uint64_t val);
-	/* A level-triggered vector was completed (EOI broadcast). */
-	void (*eoi)(void *arg, struct vcpu *vcpu, uint8_t vector);
+	/* A vector was completed: each level-triggered one (EOI broadcast),
+	 * and edge-triggered ones as far as the engine sees them. Timers give
+	 * out late ticks by those; without, they are merged. */
+	void (*eoi)(
+	    void *arg, struct vcpu *vcpu, uint8_t vector, bool level);
 	/* INTA cycle of the PIC: its vector, or -1 if its line fell. */
 	int (*intr_ack)(void *arg);
 };
@@ -76,7 +80,11 @@ struct vm_config {
 	bool soft_no_tlb;	/* no inline TLB look-ups */
 	bool soft_one_insn;	/* one instruction per block */
 	enum soft_mirror soft_mirror; /* mirrors of address spaces */
+	unsigned soft_off;	/* SOFT_OFF_* */
 };
+
+/* Fast paths of the soft engine around translated code (vm_config.soft_off). */
+#define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
 enum vm_exitcode {
@@ -212,6 +220,11 @@ int vm_msi(struct vm *vm, uint64_t addr, uint32_t data);
 /* Level of the PIC's INTR output, wired to LINT0 of every local APIC. */
 void vm_extint(struct vm *vm, bool level);
 void vm_nmi(struct vm *vm, unsigned vcpu);
+/* The A20 gate, open after vm_create() and vm_reset(). While it is shut, bit 20
+ * of every physical address that a processor uses is 0 (SDM volume 3, 9.1 of
+ * old: the A20M# pin). A vcpu in whose upcall this is called finds it so at
+ * its next instruction, others soon. KVM has no such thing: no effect there. */
+void vm_set_a20(struct vm *vm, bool open);
 
 /* Ends the machine: every vcpu_run() returns SUSPENDED. The first reason
  * wins; 0, or -EALREADY. */

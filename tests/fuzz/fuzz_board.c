@@ -198,7 +198,7 @@ step(struct board *b, struct fuzz_in *in)
 			/* What happens between accesses. */
 			vec = chipset_intr_ack(b->cs);
 			FUZZ_CHECK(vec >= -1 && vec <= 255);
-			chipset_eoi(b->cs, fuzz_u8(in));
+			chipset_eoi(b->cs, fuzz_u8(in), vec & 1);
 			if (op == 0xfc)
 				chipset_reset(b->cs);
 			if (op == 0xec)

@@ -21,8 +21,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			off = op & 0x20 ? 0x100 + (off & 0xfc) : off & 0x3c;
 		if (op & 0x80)
 			fuzz_pass(&in, &now);
-		fired = hpet_expire(&h, now);
+		fired = hpet_expire(&h, op & 4 ? 0xff : op, now);
 		FUZZ_CHECK(fired < 1u << HPET_TIMERS);
+		FUZZ_CHECK((hpet_ack(&h, off, now) & ~off) == 0);
+		FUZZ_CHECK(hpet_waiting(&h) < 1u << HPET_TIMERS);
 		switch (op & 3) {
 		case 0:
 			(void)hpet_read(&h, off, now);

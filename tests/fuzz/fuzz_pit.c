@@ -33,6 +33,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 5:
 			pit_set_gate(&p, val % 3, op >> 3 & 1, now);
 			break;
+		case 6:
+			edge = pit_tick(&p, val & 1, now);
+			FUZZ_CHECK(p.edge > now);
+			for (unsigned n = 0; edge && pit_ack(&p, now); n++)
+				FUZZ_CHECK(n < TICKS_LATE_NS / TICKS_MIN_NS);
+			break;
 		default:
 			val %= 3;
 			edge = pit_next_edge(&p, val, now);

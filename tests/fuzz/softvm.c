@@ -269,11 +269,12 @@ mem_write(void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size,
 }
 
 static void
-eoi(void *arg, struct vcpu *vcpu, uint8_t vector)
+eoi(void *arg, struct vcpu *vcpu, uint8_t vector, bool level)
 {
 	(void)arg;
 	(void)vcpu;
 	(void)vector;
+	(void)level;
 }
 
 static int

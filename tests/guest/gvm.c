@@ -45,6 +45,8 @@ port_write(
 {
 	struct gvm *g = arg;
 
+	if (port == GVM_A20_PORT)
+		vm_set_a20(g->vm, (val & 2) != 0);
 	if (port == GVM_STOP_PORT) {
 		g->stopped = true;
 		vcpu_kick(vcpu);
@@ -83,12 +85,13 @@ mem_write(void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size,
 }
 
 static void
-eoi(void *arg, struct vcpu *vcpu, uint8_t vector)
+eoi(void *arg, struct vcpu *vcpu, uint8_t vector, bool level)
 {
 	struct gvm *g = arg;
 
 	(void)vcpu;
 	g->eoi_vector = vector;
+	g->eoi_level = level;
 	g->neoi++;
 }
 
@@ -253,6 +256,7 @@ gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 	cfg.soft_one_insn = (options & GVM_ONE_INSN) != 0;
 	if (options & GVM_MIRROR)
 		cfg.soft_mirror = SOFT_MIRROR_EAGER;
+	cfg.soft_off = options >> 16;
 	error = vm_create(&g->vm, &cfg);
 	if (error != 0)
 		goto fail;

@@ -21,6 +21,7 @@
  * return, and the guest waits for it in a jump to itself.
  */
 #define GVM_STOP_PORT 0xf4
+#define GVM_A20_PORT 0x92 /* bit 1: the A20 gate is open */
 #define GVM_STOP_CODE "\xe6\xf4\xeb\xfe"
 #define GVM_STOP_LEN 4
 #define GVM_GDT 0x1000ull
@@ -55,6 +56,7 @@
 #define GVM_NO_TLB 2u
 #define GVM_ONE_INSN 4u
 #define GVM_MIRROR 8u /* everywhere */
+#define GVM_OFF(bits) ((unsigned)(bits) << 16) /* SOFT_OFF_* */
 
 struct gvm_io {
 	bool write, port;
@@ -77,6 +79,7 @@ struct gvm {
 	uint64_t io_answer; /* what reads give */
 	unsigned neoi, nack;
 	uint8_t eoi_vector; /* of the last */
+	bool eoi_level;
 	int ack_vector;	    /* what the INTA cycle gives */
 	/* Watchdog: the run number that the last tick saw. */
 	struct vtimer watchdog;

@@ -13,10 +13,11 @@ USES = {
     "chipset": {"base", "bus", "gmem", "backend"},
     "firmware": {"base", "gmem", "config"},
     "config": {"base"},
+    "device": {"base", "gmem", "bus", "backend", "config"},
     "machine": {"base", "gmem", "vmm", "bus", "backend", "chipset",
-                "firmware", "config"},
+                "firmware", "config", "device"},
     "cmd": {"base", "gmem", "vmm", "bus", "backend", "chipset", "firmware",
-            "config", "machine"},
+            "config", "device", "machine"},
 }
 
 # (file, header) pairs that break the rule, each with its reason.

@@ -84,12 +84,36 @@ def add_program(tmp, name, initrd):
         f.write(gzip.compress(archive.stdout))
 
 
+@pytest.fixture(scope="session")
+def modules(files):
+    """The files with modules of the kernel in the initramfs, which the test
+    loads by m.run("modprobe -a NAME..."): modules("virtio_pci", ...)."""
+    guest = pathlib.Path(os.environ.get("LHYVE_GUEST", TOP / "build/guest"))
+    made = {}
+
+    def make(*names):
+        if names not in made:
+            initrd = f"{files.initrd}.{len(made)}"
+            more = f"{initrd}.modules"
+            subprocess.run([TOP / "scripts/make-modules", more, guest, *names],
+                           check=True)
+            with open(initrd, "wb") as out:
+                for part in files.initrd, more:
+                    out.write(pathlib.Path(part).read_bytes())
+            os.chmod(initrd, 0o644)
+            os.unlink(more)
+            made[names] = files._replace(initrd=initrd)
+        return made[names]
+
+    return make
+
+
 @pytest.fixture
 def machine(files):
     """Makes machines; ends those that a test leaves."""
     made = []
 
-    def make(*args, **kwargs):
+    def make(*args, files=files, **kwargs):
         made.append(Machine(files, *args, **kwargs))
         return made[-1]
 

@@ -127,21 +127,10 @@ class Console:
         os.close(self.slave)
 
 
-class Machine(Console):
-    """lhyve with the small guest; `run` talks to the guest's shell."""
+class Shell(Console):
+    """A machine whose guest may be the small one: `run` talks to its shell."""
 
-    def __init__(self, files, *options, cmdline="", memory="512M",
-                 prefix=(), initrd=True):
-        self.files = files
-        argv = [*prefix, files.lhyve, *PC, "-m", memory,
-                "-l", "com1,stdio", *engine(),
-                "-o", f"kernel={files.kernel}"]
-        if initrd:
-            argv += ["-o", f"initrd={files.initrd}"]
-        argv += ["-o", f"cmdline=console=ttyS0 {cmdline}".rstrip(),
-                 *options, "vm0"]
-        self.count = 0
-        super().__init__(argv)
+    count = 0
 
     def boot(self):
         """Waits for the shell; returns everything the console showed."""
@@ -169,7 +158,23 @@ class Machine(Console):
         return text
 
 
-class Firmware(Console):
+class Machine(Shell):
+    """lhyve with the small guest."""
+
+    def __init__(self, files, *options, cmdline="", memory="512M",
+                 prefix=(), initrd=True):
+        self.files = files
+        argv = [*prefix, files.lhyve, *PC, "-m", memory,
+                "-l", "com1,stdio", *engine(),
+                "-o", f"kernel={files.kernel}"]
+        if initrd:
+            argv += ["-o", f"initrd={files.initrd}"]
+        argv += ["-o", f"cmdline=console=ttyS0 {cmdline}".rstrip(),
+                 *options, "vm0"]
+        super().__init__(argv)
+
+
+class Firmware(Shell):
     """lhyve with a boot ROM, and nothing else unless the options say so."""
 
     def __init__(self, files, rom, *options, memory="64M", name="vm0",

@@ -258,7 +258,7 @@ def test_processors(files, cpus):
 
 @pytest.mark.parametrize("option", [
     ["-G", "w127.0.0.1:1234"], ["-r", "file"],
-    ["-W"], ["-M"]])
+    ["-M"]])
 def test_options_of_later(files, option):
     """bhyve has it, lhyve not yet: it must not be taken and ignored.
 

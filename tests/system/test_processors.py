@@ -39,6 +39,14 @@ def test_strict_ports(ending, access, told):
     assert ending(f"PORT={access}").output() == (">", 0)
 
 
+@pytest.mark.parametrize("options", [
+    [], ["-o", "soft.link=off"], ["-o", "soft.tlb=off"],
+    ["-o", "soft.oneinsn=on"]])
+def test_a20_gate(ending, options):
+    """Shut while neither port 92 nor the keyboard controller opens it."""
+    assert ending("A20", *options).output() == (">oococo", 0)
+
+
 def test_notify_port(ending):
     """bhyve's GUEST_NIO_PORT is nobody's, and no fault."""
     assert ending("NOTIFY", "-e").output() == (">", 0)

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from kernellog import complaints
+
 GUEST = pathlib.Path(__file__).parent / "guest"
 GRUB = pathlib.Path("/usr/lib/grub/i386-pc")
 MEMTEST = {"x64": "/boot/memtest86+x64.bin", "ia32": "/boot/memtest86+ia32.bin"}
@@ -49,14 +51,17 @@ def seabios(firmware, tmp_path):
     port = tmp_path / "port"
     port.write_bytes((0x3f8).to_bytes(2, "little"))
 
-    def make(floppy=None, rom="bios.bin", **kwargs):
+    def make(floppy=None, rom="bios.bin", *more, files=None, **kwargs):
         options = ["-l", "fwcfg,qemu",
                    "-o", "pci.0.0.0.pcireg.subvendor=0x1af4",
                    "-o", "pci.0.0.0.pcireg.subdevice=0x1100",
                    "-f", f"etc/sercon-port,file={port}"]
         if floppy:
             options += ["-f", f"name=floppyimg/test,file={floppy}"]
-        return firmware(f"/usr/share/seabios/{rom}", *options, **kwargs)
+        for name, path in (files or {}).items():
+            options += ["-f", f"{name},file={path}"]
+        return firmware(f"/usr/share/seabios/{rom}", *options, *more,
+                        **kwargs)
 
     return make
 
@@ -67,6 +72,65 @@ def test_seabios_to_its_boot_attempt(seabios, rom):
     m.expect(r"SeaBIOS \(version ")
     m.expect(r"Booting from ")
     m.expect(r"No bootable device\.")
+
+
+@pytest.fixture
+def kernel(files):
+    """Options for a firmware that starts the small guest from fw_cfg."""
+    return ["-o", f"kernel={files.kernel}", "-o", f"initrd={files.initrd}",
+            "-o", "cmdline=console=ttyS0"]
+
+
+def has_our_tables(m, log):
+    """What the firmware placed is what a kernel started without one has."""
+    assert complaints(log) == []
+    assert re.search(r"DMI: Somebody BHYVE/BHYVE", log)
+    tables = dict(re.findall(r"ACPI: (\w+) 0x(\w+) .*BHYVE", log))
+    assert set(tables) == {"RSDP", "XSDT", "APIC", "FACP", "DSDT", "HPET",
+                           "MCFG", "SRAT", "SLIT"}
+    assert "checksum" not in m.run("dmesg | grep -i acpi").replace(
+        "Early table checksum verification disabled", "")
+    assert m.run("nproc").split() == ["4"]
+    assert m.run("ls /sys/devices/system/node | grep -c '^node'") == "2\n"
+    assert m.run("cat /sys/class/dmi/id/product_uuid").strip() == UUID
+    assert m.run("ls -d /sys/bus/acpi/devices/BHYV0001:00").strip()
+    # Its place in the DSDT is one that the firmware has reserved.
+    text = m.run("cat /proc/iomem")
+    kept = [range(int(a, 16), int(b, 16) + 1) for a, b in re.findall(
+        r"(\w+)-(\w+) : (?:Reserved|ACPI)", text)]
+    dsdt = int(tables["DSDT"], 16)
+    assert any(dsdt in r for r in kept)
+
+
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
+NUMA = ["-c", "4", "-n", "id=0,size=256M,cpus=0-1",
+        "-n", "id=1,size=256M,cpus=2-3", "-U", UUID,
+        "-o", "system.manufacturer=Somebody"]
+
+
+def test_seabios_with_our_tables(seabios, kernel):
+    """QEMU's option ROM starts the kernel; SeaBIOS places the tables."""
+    m = seabios(None, "bios-256k.bin", *kernel, *NUMA, memory="512M",
+                files={"genroms/linuxboot_dma.bin":
+                       "/usr/share/qemu/linuxboot_dma.bin"})
+    log = m.boot()
+    has_our_tables(m, log)
+    m.send("poweroff -f\r")
+    assert m.wait() == 1
+
+
+def test_seabios_starts_again(seabios, kernel):
+    """-o reboot=internal: what fw_cfg has is there again."""
+    m = seabios(None, "bios-256k.bin", *kernel, "-o", "reboot=internal",
+                memory="512M",
+                files={"genroms/linuxboot_dma.bin":
+                       "/usr/share/qemu/linuxboot_dma.bin"})
+    m.boot()
+    m.send("reboot -f\r")
+    log = m.boot()
+    assert re.search(r"ACPI: DSDT 0x\w+ .*BHYVE", log)
+    m.send("poweroff -f\r")
+    assert m.wait() == 1
 
 
 def grub(tmp_path, script, *files):

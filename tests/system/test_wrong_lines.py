@@ -55,7 +55,7 @@ LINES = [
     ("-Hk", "-k: its argument is missing; use -k file"),
     ("-p", "-p: its argument is missing; use -p vcpu:hostcpu"),
     ("-G 1 vm0", f"-G 1: {LATER}"), ("-r f vm0", f"-r f: {LATER}"),
-    ("-W vm0", f"-W: {LATER}"), ("-M vm0", f"-M: {LATER}"),
+    ("-M vm0", f"-M: {LATER}"),
     # Memory
     ("-m '' vm0", f"-m : {SIZE}"), ("-m x vm0", f"-m x: {SIZE}"),
     ("-m -1 vm0", f"-m -1: {SIZE}"), ("-m 1.5G vm0", f"-m 1.5G: {SIZE}"),
@@ -223,7 +223,20 @@ LINES = [
     ("-o kernel=@D vm0", "-o kernel=@D"),
     ("-o initrd=/nonexistent vm0", "-o initrd=/nonexistent"),
     ("-l bootrom,@R vm0", "-o kernel=@K: a machine with a boot ROM starts "
-     "what the ROM finds; leave one of them out"),
+     "what the ROM finds; leave one of them out, or use -l fwcfg,qemu"),
+    ("-l bootrom,@R -l fwcfg,qemu -f etc/table-loader,string=x vm0",
+     "-f etc/table-loader: this name is taken; give another"),
+    ("-l bootrom,@R -l fwcfg,qemu -f etc/smbios/smbios-anchor,string=x vm0",
+     "-f etc/smbios/smbios-anchor: this name is taken; give another"),
+    ("-l bootrom,@R -l fwcfg,qemu -o kernel=/nonexistent vm0",
+     "-o kernel=/nonexistent"),
+    ("-l bootrom,@R -l fwcfg,qemu -o kernel=@R vm0", "-o kernel=@R: no Linux "
+     "bzImage; a firmware starts no other kernel from fw_cfg"),
+    ("-l bootrom,@R -l fwcfg,qemu -o initrd=/nonexistent vm0",
+     "-o initrd=/nonexistent"),
+    ("-l bootrom,@R -l fwcfg,qemu -o module.0.path=@R vm0",
+     "-o module.0.path=@R: a kernel that a boot ROM starts takes no modules; "
+     "leave it out"),
 ]
 
 # Files for -k, and the message.

@@ -141,8 +141,10 @@ soft_lapic_do(struct soft_cpu *cpu, const struct lapic_action *act)
 {
 	if (act->timer)
 		vtimer_arm(&cpu->lapic_timer, cpu->lapic.timer_deadline);
-	if (act->eoi_broadcast && cpu->vm->ops->eoi != NULL)
-		cpu->vm->ops->eoi(cpu->vm->ops_arg, cpu->vcpu, act->vector);
+	if ((act->eoi_broadcast || act->eoi_edge) &&
+	    cpu->vm->ops->eoi != NULL)
+		cpu->vm->ops->eoi(cpu->vm->ops_arg, cpu->vcpu, act->vector,
+		    act->eoi_broadcast);
 	if (act->ipi)
 		ipi(cpu, act);
 	if (act->check)

@@ -55,6 +55,8 @@ soft_cache_create(struct soft_vm *vm)
 			     vm->lowmem) >> 12;
 	vm->arena = map_anon(ARENA_SIZE);
 	vm->blocks = map_anon(BLOCKS_MAX * sizeof(*vm->blocks));
+	if (!(vm->off & SOFT_OFF_FORMS))
+		vm->forms = map_anon(tr_forms_size());
 	vm->pages = map_anon(vm->npages * sizeof(*vm->pages));
 	if (vm->code_rw == MAP_FAILED || vm->code_rx == MAP_FAILED ||
 	    vm->arena == NULL || vm->blocks == NULL || vm->pages == NULL)
@@ -76,6 +78,9 @@ soft_cache_destroy(struct soft_vm *vm)
 		munmap(vm->code_rw, CODE_CACHE_SIZE);
 	if (vm->code_rx != NULL && vm->code_rx != MAP_FAILED)
 		munmap(vm->code_rx, CODE_CACHE_SIZE);
+	if (vm->forms != NULL)
+		munmap(vm->forms, tr_forms_size());
+	vm->forms = NULL;
 	if (vm->arena != NULL)
 		munmap(vm->arena, ARENA_SIZE);
 	if (vm->blocks != NULL)
@@ -522,7 +527,7 @@ find_locked(struct soft_cpu *cpu)
 			return (b);
 		if (gpa2 != need) { /* a straddler: is it the one? */
 			code_unlock(cpu);
-			if (soft_translate_va(cpu, (lin & ~0xfffull) + 0x1000,
+			if (soft_translate_va(cpu, soft_next_page(cpu, lin),
 				ACC_X, m, &gpa2) == NULL)
 				gpa2 = GPA_MMIO;
 			continue;

@@ -112,7 +112,7 @@ soft_h_sysenter(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	/* AMD's processors have it in legacy mode alone (APM volume 3). */
 	if (lma && !cpu->vm->intel)
 		soft_raise(cpu, EXC_UD);
-	if ((cpu->flags & BF_REAL) || cs == 0)
+	if (!(cpu->cr0 & CR0_PE) || cs == 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	cpu->rflags &= ~(FL_VM | FL_IF);
 	cpu->gpr[R_SP] = lma ? cpu->sysenter_esp : (uint32_t)cpu->sysenter_esp;
@@ -134,7 +134,7 @@ soft_h_sysexit(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 	(void)next;
 	if ((cpu->efer & EFER_LMA) && !cpu->vm->intel)
 		soft_raise(cpu, EXC_UD);
-	if ((cpu->flags & BF_REAL) || cs == 0 || cpu->cpl != 0)
+	if (!(cpu->cr0 & CR0_PE) || cs == 0 || cpu->cpl != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
 	cs = (uint16_t)(cs + (to64 ? 32 : 16));
 	cpu->gpr[R_SP] = to64 ? cpu->gpr[R_CX] : (uint32_t)cpu->gpr[R_CX];

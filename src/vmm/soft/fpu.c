@@ -58,6 +58,17 @@ soft_fpu_init(struct soft_cpu *cpu)
 	cpu->fpu_out = 1;
 }
 
+uint32_t
+soft_mxcsr_mask(void)
+{
+	_Alignas(16) uint8_t image[512];
+	uint32_t mask;
+
+	__asm__ volatile("fxsave64 %0" : "=m"(image));
+	soft_copy(&mask, image + 28, 4);
+	return (mask != 0 ? mask : 0xffbf); /* SDM volume 1, 11.6.6 */
+}
+
 /* ---- XCR0 ---- */
 
 void
@@ -112,11 +123,11 @@ check_usable(struct soft_cpu *cpu, bool xsave)
 		soft_raise(cpu, EXC_NM);
 }
 
-/* The instruction pointers in an image are the host's: not for the guest. */
+/* FOP, FIP and FDP in an image are the host's: not for the guest. */
 static void
 hide_pointers(uint8_t *image)
 {
-	for (unsigned i = 8; i < 24; i++)
+	for (unsigned i = 6; i < 24; i++)
 		image[i] = 0;
 }
 
@@ -149,15 +160,23 @@ soft_h_fxsave(struct soft_cpu *cpu, uint64_t addr, uint64_t w)
 static void
 check_mxcsr(struct soft_cpu *cpu, const uint8_t *image)
 {
-	uint32_t mxcsr, mask;
+	uint32_t mxcsr;
 
 	soft_copy(&mxcsr, image + 24, 4);
-	soft_copy(&mask, cpu->xsave + 28, 4);
-	/* A mask of 0 means the default (SDM volume 1, 11.6.6). */
-	if (mask == 0)
-		mask = 0xffbf;
-	if (mxcsr & ~(mask | 0xffff))
+	if (mxcsr & ~cpu->vm->mxcsr_mask)
 		soft_raise_err(cpu, EXC_GP, 0);
+}
+
+/* Where MXCSR is not loaded, it is not looked at: not by us, nor may the
+ * host. */
+static void
+tame_mxcsr(struct soft_cpu *cpu, uint8_t *image)
+{
+	uint32_t mxcsr;
+
+	soft_copy(&mxcsr, image + 24, 4);
+	mxcsr &= cpu->vm->mxcsr_mask;
+	soft_copy(image + 24, &mxcsr, 4);
 }
 
 void
@@ -335,22 +354,39 @@ load_image(struct soft_cpu *cpu, uint64_t rfbm)
 	}
 }
 
-/* kind: X_SAVE 0, X_OPT 1, X_C 2, X_S 3 of special.c. IA32_XSS is 0, so that
+/* The linear address of an image of len bytes at an offset: #GP(0) if it is
+ * not aligned, or #GP(0) or #SS(0) if the segment has not got them all. */
+static uint64_t
+image_addr(struct soft_cpu *cpu, uint64_t off, uint64_t kind, unsigned len,
+    bool write)
+{
+	unsigned seg = (kind >> 16) & 0xff;
+	uint64_t base = cpu->seg[seg].base;
+
+	if ((cpu->flags & BF_CODE64) && seg < VM_SEG_FS)
+		base = 0;
+	if ((off + base) & 63)
+		soft_raise_err(cpu, EXC_GP, 0);
+	return (soft_linear(cpu, seg, off, len, write));
+}
+
+/* kind: X_SAVE 0, X_OPT 1, X_C 2, X_S 3 of special.c, and the segment in bits
+ * 23:16. IA32_XSS is 0, so that
  * XSAVES is XSAVEC for the supervisor. */
 void
-soft_h_xsave(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
+soft_h_xsave(struct soft_cpu *cpu, uint64_t off, uint64_t kind)
 {
 	uint64_t rfbm = ((uint32_t)cpu->gpr[R_AX] | cpu->gpr[R_DX] << 32) &
 	    cpu->xcr0;
 	unsigned m = cpu->flags & BF_MMU, len;
 	bool compact = (kind & 0xff) >= 2;
+	uint64_t addr;
 
 	check_usable(cpu, true);
 	if ((kind & 0xff) == 3)
 		soft_need_cpl0(cpu);
-	if (addr & 63)
-		soft_raise_err(cpu, EXC_GP, 0);
 	len = image_size(cpu, rfbm, compact);
+	addr = image_addr(cpu, off, kind, len, true);
 	soft_probe_write(cpu, addr, len, m);
 	/* What the instruction leaves alone stays as it is in memory. */
 	soft_read_va(cpu, addr, cpu->xbuf, len, m);
@@ -373,19 +409,18 @@ soft_h_xsave(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 }
 
 void
-soft_h_xrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
+soft_h_xrstor(struct soft_cpu *cpu, uint64_t off, uint64_t kind)
 {
 	uint64_t rfbm = ((uint32_t)cpu->gpr[R_AX] | cpu->gpr[R_DX] << 32) &
 	    cpu->xcr0;
-	unsigned m = cpu->flags & BF_MMU;
-	uint64_t bv, comp, hdr[8];
+	unsigned m = cpu->flags & BF_MMU, len;
+	uint64_t bv, comp, hdr[8], addr;
 	bool compact, supervisor = (kind & 0xff) == 3;
 
 	check_usable(cpu, true);
 	if (supervisor)
 		soft_need_cpl0(cpu);
-	if (addr & 63)
-		soft_raise_err(cpu, EXC_GP, 0);
+	addr = image_addr(cpu, off, kind, LEGACY_SIZE + HEADER_SIZE, false);
 	soft_read_va(cpu, addr, cpu->xbuf, LEGACY_SIZE + HEADER_SIZE, m);
 	soft_copy(hdr, cpu->xbuf + LEGACY_SIZE, sizeof(hdr));
 	bv = hdr[0];
@@ -398,14 +433,13 @@ soft_h_xrstor(struct soft_cpu *cpu, uint64_t addr, uint64_t kind)
 		      supervisor || comp != 0 || hdr[2] != 0 ||
 		    (bv & ~cpu->xcr0))
 		soft_raise_err(cpu, EXC_GP, 0);
-	if (compact)
-		soft_read_va(cpu, addr + 576, cpu->xbuf + 576,
-		    image_size(cpu, comp & ~(1ull << 63), true) - 576, m);
-	else
-		soft_read_va(cpu, addr + 576, cpu->xbuf + 576,
-		    image_size(cpu, rfbm & bv, false) - 576, m);
+	len = compact ? image_size(cpu, comp & ~(1ull << 63), true) :
+			image_size(cpu, rfbm & bv, false);
+	addr = image_addr(cpu, off, kind, len, false);
+	soft_read_va(cpu, addr + 576, cpu->xbuf + 576, len - 576, m);
 	if (compact ? (rfbm & bv & SSE) : (rfbm & (SSE | AVX)))
 		check_mxcsr(cpu, cpu->xbuf);
+	tame_mxcsr(cpu, cpu->xbuf);
 	load_image(cpu, rfbm);
 }
 

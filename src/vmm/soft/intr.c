@@ -34,6 +34,21 @@ soft_unwind(struct soft_cpu *cpu)
 	longjmp(cpu->unwind, 1);
 }
 
+void
+soft_unwind_behind(struct soft_cpu *cpu)
+{
+	const struct block *b = soft_block_at(cpu->vm, cpu->host_ret - 1);
+	const struct insn_map *im;
+
+	if (b != NULL) {
+		im = soft_insn_at(b, cpu->host_ret - 1);
+		cpu->rip = b->pc + im->guest + im->len;
+		if (!(b->flags & BF_CODE64))
+			cpu->rip = (uint32_t)cpu->rip;
+	}
+	soft_unwind(cpu);
+}
+
 static _Noreturn void
 raise_any(struct soft_cpu *cpu, unsigned vector, bool has_error,
     uint32_t error, uint64_t cr2)
@@ -182,8 +197,9 @@ soft_deliver_exception(struct soft_cpu *cpu)
 
 	cpu->exc.pending = false;
 	cpu->stat.exceptions++;
-	trace(TRACE_soft, "exception %u error %x cr2 %lx rip %lx cpl %u", v,
-	    error, cpu->exc.cr2, cpu->rip, cpu->cpl);
+	soft_trace(cpu, TRACE_soft,
+	    "exception %u error %x cr2 %lx rip %lx cpl %u", v, error,
+	    cpu->exc.cr2, cpu->rip, cpu->cpl);
 	if (cpu->delivering >= 0) {
 		unsigned first = (unsigned)cpu->delivering;
 

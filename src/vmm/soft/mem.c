@@ -191,6 +191,32 @@ soft_st(
 	soft_write_va(cpu, va, &v, size, m);
 }
 
+uint8_t
+soft_rmw8(struct soft_cpu *cpu, uint64_t va, uint8_t set, uint8_t clear)
+{
+	_Atomic uint8_t *p;
+	uint64_t gpa;
+	uint8_t old;
+
+	if (cpu->flags & BF_STEP)
+		soft_watch(cpu, va, 1, true);
+	p = (_Atomic uint8_t *)soft_translate_va(
+	    cpu, va, ACC_W, MMU_KERNEL, &gpa);
+	if (p == NULL) {
+		old = (uint8_t)soft_phys_read(cpu, gpa, 1);
+		soft_phys_write(
+		    cpu, gpa, 1, (uint8_t)((old | set) & ~clear));
+		return (old);
+	}
+	old = atomic_load(p);
+	while (!atomic_compare_exchange_weak(
+	    p, &old, (uint8_t)((old | set) & ~clear)))
+		;
+	if (soft_page_hit(cpu->vm, gpa, 1))
+		soft_invalidate(cpu->vm, gpa, 1);
+	return (old);
+}
+
 /* ---- the slow path of translated accesses ---- */
 
 #define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)

@@ -136,6 +136,7 @@ struct pte {
 static void
 read_pte(struct soft_cpu *cpu, struct pte *p, uint64_t gpa, unsigned width)
 {
+	gpa = soft_phys(cpu, gpa);
 	p->gpa = gpa;
 	p->ram = NULL;
 	if (soft_is_ram(cpu->vm, gpa)) {
@@ -253,8 +254,9 @@ walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
 		    PF_I :
 		    0);
 	if (!(cpu->cr0 & CR0_PG)) {
-		*w = (struct walk){ .gpa = va & 0xffffffff, .writable = true,
-			.user = true, .accessed = true, .dirty = true };
+		*w = (struct walk){ .gpa = soft_phys(cpu, va & 0xffffffff),
+			.writable = true, .user = true, .accessed = true,
+			.dirty = true };
 		return (true);
 	}
 	rsvd = reserved_all(cpu, lma, width);
@@ -323,7 +325,7 @@ again:
 		w->gpa &= ~((1ull << shift) - 1);
 		if (width == 4 && l == 2) /* PSE-36: bits 39:32 in 20:13 */
 			w->gpa |= ((pte >> 13) & 0xff) << 32;
-		w->gpa |= va & ((1ull << shift) - 1);
+		w->gpa = soft_phys(cpu, w->gpa | (va & ((1ull << shift) - 1)));
 		return (true);
 	}
 	return (false);
@@ -379,8 +381,8 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 static bool
 canonical(const struct soft_cpu *cpu, uint64_t va)
 {
-	return (!(cpu->efer & EFER_LMA) || !(cpu->flags & BF_CODE64) ||
-	    soft_canonical(cpu, va));
+	/* Compatibility mode makes no others, but its tables are anywhere. */
+	return (!(cpu->efer & EFER_LMA) || soft_canonical(cpu, va));
 }
 
 void

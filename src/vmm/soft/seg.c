@@ -48,7 +48,7 @@ soft_set_accessed(struct soft_cpu *cpu, uint16_t sel, uint64_t desc)
 
 	if ((desc >> 40) & 1)
 		return;
-	soft_st(cpu, addr, 1, MMU_KERNEL, ((desc >> 40) & 0xff) | 1);
+	(void)soft_rmw8(cpu, addr, 1, 0);
 }
 
 struct vm_seg
@@ -328,9 +328,12 @@ load_system(struct soft_cpu *cpu, unsigned seg, uint16_t sel, unsigned types)
 	if (!((desc >> 47) & 1))
 		soft_raise_err(cpu, EXC_NP, sel & ~3u);
 	if (seg == VM_SEG_TR) {
-		desc |= 2ull << 40; /* busy */
-		soft_st(cpu, cpu->seg[VM_SEG_GDTR].base + (sel & ~7u) + 5, 1,
-		    MMU_KERNEL, (desc >> 40) & 0xff);
+		/* Another processor may have been faster. */
+		if (soft_rmw8(cpu,
+			cpu->seg[VM_SEG_GDTR].base + (sel & ~7u) + 5,
+			TSS_BUSY, 0) & TSS_BUSY)
+			soft_raise_err(cpu, EXC_GP, sel & ~3u);
+		desc |= (uint64_t)TSS_BUSY << 40;
 	}
 	soft_set_seg_raw(cpu, seg, sel, desc);
 	if (cpu->efer & EFER_LMA)

@@ -73,6 +73,7 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	atomic_store(&cpu->kick_req, 0);
 	atomic_store(&cpu->init_req, 0);
 	atomic_store(&cpu->sipi_req, 0);
+	atomic_store(&cpu->a20_req, 0);
 	soft_fpu_init(cpu);
 	vmm_msrs_reset(&cpu->msrs);
 	vtimer_arm(&cpu->lapic_timer, VCLOCK_NEVER);
@@ -120,6 +121,7 @@ cpu_create(struct soft_vm *vm, unsigned id)
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (cpu == MAP_FAILED)
 		return (NULL);
+	(void)madvise(cpu, CPU_MAPPING_SIZE, MADV_HUGEPAGE);
 	cpu->vm = vm;
 	cpu->vcpu = vm_vcpu(vm->vm, id);
 	cpu->id = id;
@@ -178,10 +180,12 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->ops_arg = cfg->ops_arg;
 	vm->no_link = cfg->soft_no_link;
 	vm->no_tlb = cfg->soft_no_tlb;
+	vm->off = cfg->soft_off;
 	vm->one_insn = cfg->soft_one_insn;
 	vm->mirror = vm->no_tlb ? SOFT_MIRROR_OFF : cfg->soft_mirror;
 	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
+	atomic_store(&vm->phys_mask, ~0ull);
 	if (cfg->cores != 0)
 		topo = (struct cpuid_topology){
 			cfg->ncpus / (cfg->cores * cfg->threads), cfg->cores,
@@ -189,6 +193,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	cpuid_policy_init(&vm->cpuid, &topo);
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
+	vm->mxcsr_mask = soft_mxcsr_mask();
 	tr_isa_init(vm);
 	error = soft_cache_create(vm);
 	if (error != 0)
@@ -235,6 +240,7 @@ soft_reset(void *priv)
 	struct soft_vm *vm = priv;
 
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
+	atomic_store(&vm->phys_mask, ~0ull);
 	for (unsigned i = 0; i < vm->ncpus; i++)
 		soft_reset_cpu(vm->cpus[i]);
 	return (0);
@@ -247,6 +253,7 @@ something_to_do(struct soft_cpu *cpu)
 {
 	return (atomic_load(&cpu->irq_req) || atomic_load(&cpu->kick_req) ||
 	    atomic_load(&cpu->init_req) || atomic_load(&cpu->sipi_req) ||
+	    atomic_load(&cpu->a20_req) ||
 	    atomic_load(&cpu->vm->suspend) != VM_SUSPEND_NONE);
 }
 
@@ -309,7 +316,7 @@ take_interrupt(struct soft_cpu *cpu)
 	(void)lapic_lint(&cpu->lapic, 0, atomic_load(&cpu->vm->extint));
 	v = lapic_pending(&cpu->lapic);
 	cpu->irq_waiting = v >= 0;
-	trace(TRACE_intr, "pending %d if %d", v,
+	soft_trace(cpu, TRACE_intr, "pending %d if %d", v,
 	    (cpu->rflags & FL_IF) != 0);
 	if (v < 0 || !(cpu->rflags & FL_IF)) {
 		soft_unlock(&cpu->lapic_lock);
@@ -330,7 +337,7 @@ take_interrupt(struct soft_cpu *cpu)
 	cpu->stat.interrupts++;
 	if (cpu->cpl == 3)
 		soft_mirror_tick(cpu);
-	trace(TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
+	soft_trace(cpu, TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
 	soft_interrupt(
 	    cpu, (unsigned)v, false, false, 0, true, cpu->rip);
 	/* There may be another one behind it. */
@@ -410,6 +417,15 @@ alone_end(struct soft_cpu *cpu)
 	soft_world_go(cpu);
 }
 
+static void
+one_step_end(struct soft_cpu *cpu)
+{
+	if (!cpu->one_step)
+		return;
+	cpu->one_step = false;
+	soft_update_mode(cpu);
+}
+
 /* A locked access across pages: the instruction, with the world stopped. */
 static bool
 run_alone(struct soft_cpu *cpu)
@@ -445,6 +461,10 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		soft_run_end(cpu);
 		soft_run_begin(cpu);
 	}
+	if (atomic_load_explicit(&cpu->a20_req, memory_order_relaxed) != 0) {
+		atomic_store(&cpu->a20_req, 0);
+		soft_tlb_flush(cpu, true);
+	}
 	how = atomic_load(&cpu->vm->suspend);
 	if (how != VM_SUSPEND_NONE) {
 		exit->exitcode = VM_EXITCODE_SUSPENDED;
@@ -476,15 +496,22 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 	if ((cpu->flags & BF_STEP) && soft_debug_code(cpu))
 		return (true);
 	rearm_keys(cpu);
+	/* What waits behind a shadow comes after one instruction. */
+	if (cpu->shadow && !(cpu->flags & BF_STEP) &&
+	    (cpu->irq_waiting || atomic_load(&cpu->irq_req))) {
+		cpu->one_step = true;
+		cpu->flags |= BF_STEP;
+	}
 	cpu->shadow = cpu->shadow_ss = false;
 	b = soft_find_block(cpu);
-	if (b == NULL)
-		return (!cpu->exit_now);
-	if (cpu->flags & BF_STEP)
-		soft_debug_step(cpu, b->pc + b->len);
-	cpu->rflags &= ~FL_RF; /* for one instruction only */
-	soft_enter(cpu, b->code);
-	return (true);
+	if (b != NULL) {
+		if (cpu->flags & BF_STEP)
+			soft_debug_step(cpu, b->pc + b->len);
+		cpu->rflags &= ~FL_RF; /* for one instruction only */
+		soft_enter(cpu, b->code);
+	}
+	one_step_end(cpu);
+	return (!cpu->exit_now);
 }
 
 static int
@@ -511,6 +538,7 @@ soft_run(void *priv, unsigned id, struct vm_exit *exit)
 			soft_code_unlock(vm);
 		}
 		alone_end(cpu);
+		one_step_end(cpu);
 	}
 	while (one_round(cpu, exit))
 		;
@@ -572,6 +600,7 @@ const struct vmm_engine soft_engine = {
 	.msi = soft_msi,
 	.extint = soft_extint,
 	.nmi = soft_nmi,
+	.set_a20 = soft_set_a20,
 	.suspend = soft_suspend,
 	.dump = soft_dump,
 };

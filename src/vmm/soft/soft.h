@@ -25,6 +25,7 @@
  */
 struct block;
 struct link;
+struct soft_form;
 struct soft_vm;
 
 /* EFLAGS */
@@ -217,6 +218,7 @@ struct soft_cpu {
 	bool tf_step; /* TF was set before the instruction that runs */
 	bool shadow;  /* no interrupts before the next instruction */
 	bool shadow_ss; /* nor debug exceptions */
+	bool one_step; /* BF_STEP is for the instruction in the shadow only */
 	/* DR6 bits for a trap after the instruction; who leaves code by
 	 * soft_unwind() may add some, such as BT. */
 	uint32_t db_hits;
@@ -253,6 +255,7 @@ struct soft_cpu {
 	_Atomic uint32_t init_req; /* an INIT arrived */
 	_Atomic uint32_t sipi_req; /* a SIPI arrived: vector | 0x100 */
 	_Atomic uint32_t kick_req; /* vcpu_kick() */
+	_Atomic uint32_t a20_req;  /* the A20 gate has moved */
 	_Atomic uint32_t wake;	   /* futex: bumped for a sleeper */
 	bool halt_exit, pause_exit;
 	bool wait_sipi; /* after INIT, until a SIPI */
@@ -408,8 +411,10 @@ struct soft_vm {
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
 	enum soft_mirror mirror;
+	unsigned off; /* SOFT_OFF_* */
 	bool x2apic; /* local APICs start in x2APIC mode */
 	bool intel; /* vendor: they differ in a few instructions */
+	uint32_t mxcsr_mask;
 	bool isa_off[192]; /* ZYDIS_ISA_SET_*: not announced, see isa.c */
 	unsigned ncpus;
 	struct soft_cpu **cpus;
@@ -420,11 +425,15 @@ struct soft_vm {
 	_Atomic uint32_t ndead;	     /* vcpus that only INIT or NMI wakes */
 	_Atomic uint32_t turn;	     /* for lowest-priority interrupts */
 	_Atomic bool extint;
+	/* Bits that physical addresses of processors have: all, or all but
+	 * A20. */
+	_Atomic uint64_t phys_mask;
 
 	uint8_t *code_rw, *code_rx;
 	size_t code_used;
 	uint8_t *arena; /* blocks, links, side tables */
 	size_t arena_used;
+	struct soft_form *forms; /* decode.c; NULL: off */
 	struct block **blocks; /* by code address */
 	_Atomic unsigned nblocks;
 	unsigned max_blocks;
@@ -498,6 +507,8 @@ void soft_jc_init(struct soft_cpu *cpu);
 
 /* ---- translation (translate.c, isa.c) ---- */
 
+/* Bytes of vm->forms. */
+size_t tr_forms_size(void);
 /* Fills vm->isa_off by vm->cpuid. */
 void tr_isa_init(struct soft_vm *vm);
 
@@ -556,6 +567,17 @@ void soft_read_va(struct soft_cpu *cpu, uint64_t va, void *buf, unsigned len,
     unsigned m);
 void soft_write_va(struct soft_cpu *cpu, uint64_t va, const void *buf,
     unsigned len, unsigned m);
+/* The bits of a physical address that leave the processor: A20 may not. */
+static inline uint64_t
+soft_phys(const struct soft_cpu *cpu, uint64_t gpa)
+{
+	return (gpa &
+	    atomic_load_explicit(&cpu->vm->phys_mask, memory_order_relaxed));
+}
+/* Sets and clears bits of a byte of the system's, as a locked access does;
+ * returns what it was. */
+uint8_t soft_rmw8(
+    struct soft_cpu *cpu, uint64_t va, uint8_t set, uint8_t clear);
 /* Raises unless all of [va, va+len) can be written. */
 void soft_probe_write(
     struct soft_cpu *cpu, uint64_t va, unsigned len, unsigned m);
@@ -600,6 +622,14 @@ soft_canonical_base(const struct soft_cpu *cpu, uint64_t va)
 
 	return ((uint64_t)((int64_t)(va << n) >> n) == va);
 }
+/* The page behind the one that lin is in; outside 64-bit mode 0 comes after
+ * 4 GiB. */
+static inline uint64_t
+soft_next_page(const struct soft_cpu *cpu, uint64_t lin)
+{
+	lin = (lin & ~0xfffull) + 0x1000;
+	return (cpu->flags & BF_CODE64 ? lin : (uint32_t)lin);
+}
 /* Loads the PDPTEs if these registers mean PAE paging; false, and nothing is
  * loaded, if one has reserved bits set and `check` is. */
 bool soft_load_pdptes(struct soft_cpu *cpu, uint64_t cr0, uint64_t cr3,
@@ -640,6 +670,8 @@ _Noreturn void soft_raise_pf(
     struct soft_cpu *cpu, uint64_t va, uint32_t error);
 /* Leaves helper code for the dispatcher at cpu->rip. */
 _Noreturn void soft_unwind(struct soft_cpu *cpu);
+/* The same behind the instruction that called out. */
+_Noreturn void soft_unwind_behind(struct soft_cpu *cpu);
 /* Delivers the pending exception. */
 void soft_deliver_exception(struct soft_cpu *cpu);
 /* Interrupts: hardware (soft false) or INT n. */
@@ -670,6 +702,7 @@ void soft_debug_after(struct soft_cpu *cpu);
 void soft_debug_taken(struct soft_cpu *cpu);
 
 /* ---- segments (seg.c) ---- */
+#define TSS_BUSY 2u /* in the type of a TSS descriptor */
 void soft_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel);
 void soft_set_seg_raw(
     struct soft_cpu *cpu, unsigned seg, uint16_t sel, uint64_t desc);
@@ -758,6 +791,18 @@ void soft_fpu_enter(struct soft_cpu *cpu); /* memory -> registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* registers -> memory, if in */
 void soft_fpu_init(struct soft_cpu *cpu);
 
+/* Bits that MXCSR may have on this host. */
+uint32_t soft_mxcsr_mask(void);
+/* trace() from where the guest's FPU state may be in the registers, which
+ * printing would change. */
+#define soft_trace(cpu, group, ...)                                            \
+	do {                                                                   \
+		if (__builtin_expect(trace_on(group), 0)) {                    \
+			soft_fpu_leave(cpu);                                   \
+			trace_msg((group), __VA_ARGS__);                       \
+		}                                                              \
+	} while (0)
+
 /* ---- local APIC and MSRs (apic.c, sys.c) ---- */
 void soft_lapic_do(struct soft_cpu *cpu, const struct lapic_action *act);
 bool soft_is_lapic(struct soft_cpu *cpu, uint64_t gpa);
@@ -800,7 +845,8 @@ soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_rdtscp, soft_h_rdpmc, soft_h_rdpid, soft_h_mov_to_cr,
     soft_h_mov_from_cr, soft_h_smsw,
     soft_h_lmsw, soft_h_clts, soft_h_invlpg, soft_h_invpcid, soft_h_wbinvd,
-    soft_h_hlt, soft_h_in, soft_h_out, soft_h_cli, soft_h_sti, soft_h_pushf,
+    soft_h_hlt, soft_h_in, soft_h_out, soft_h_cli, soft_h_sti, soft_h_shadow,
+    soft_h_pushf,
     soft_h_pusha, soft_h_popa, soft_h_bound,
     soft_h_popf, soft_h_stac, soft_h_clac, soft_h_pause, soft_h_set_df;
 /* string.c */

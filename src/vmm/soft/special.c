@@ -9,7 +9,8 @@
 enum args {
 	A_NONE,	  /* nothing */
 	A_NEXT,	  /* T1: next pc */
-	A_ADDR,	  /* T0: linear address of operand 0, T1: `arg` */
+	A_ADDR,	  /* T0: linear address of operand 0, T1: `arg`; for XSAVE
+		   * and its kin T0: offset, T1: `arg` | segment << 16 */
 	A_RM16,	  /* T0: value of operand 0 (16 bits), T1: next pc */
 	A_STORE,  /* operand 0 receives 16 bits: see store_rm() */
 	A_CRTO,	  /* T0: cr << 8 | guest register, T1: next pc */
@@ -73,7 +74,7 @@ static const struct special specials[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	S(WRGSBASE, A_BASE, H_BACK, soft_h_wrbase, VM_SEG_GS),
 	S(RDPID, A_BASE, H_BACK, soft_h_rdpid, 0),
 	S(CLI, A_NONE, H_BACK, soft_h_cli, 0),
-	S(STI, A_NONE, H_SHADOW, soft_h_sti, 0),
+	S(STI, A_NEXT, H_SHADOW, soft_h_sti, 0),
 	S(STAC, A_NEXT, H_END, soft_h_stac, 0),
 	S(CLAC, A_NEXT, H_END, soft_h_clac, 0),
 	S(XGETBV, A_NONE, H_BACK, soft_h_xgetbv, 0),
@@ -149,10 +150,8 @@ special_use(const struct special *s)
 		return (EA_W(512));
 	if (s->fn == soft_h_fxrstor)
 		return (EA_R(512));
-	if (s->fn == soft_h_xsave)
-		return (EA_W(576)); /* at least */
-	if (s->fn == soft_h_xrstor)
-		return (EA_R(576));
+	if (s->fn == soft_h_xsave || s->fn == soft_h_xrstor)
+		return (EA_OFFSET); /* how much is in registers and memory */
 	return (EA_SEG); /* INVLPG */
 }
 
@@ -172,6 +171,12 @@ call_special(struct tr *t, const struct special *s)
 		tr_ea(t, &t->op[0], special_use(s), 0);
 		if (s->fn == soft_h_lgdt || s->fn == soft_h_lidt)
 			e_mov_imm(t, T1, t->in.operand_width);
+		else if (special_use(s) == EA_OFFSET)
+			e_mov_imm(t, T1,
+			    s->arg |
+				(uint64_t)(t->op[0].mem.segment -
+				    ZYDIS_REGISTER_ES)
+				    << 16);
 		else
 			e_mov_imm(t, T1,
 			    s->how == H_END ? t->next : (uint64_t)s->arg);

@@ -150,8 +150,8 @@ soft_get_xsave(void *priv, unsigned id, void *buf, uint32_t *len)
 		return (-ENOSPC);
 	soft_fpu_leave(cpu);
 	memcpy(buf, cpu->xsave, sizeof(cpu->xsave));
-	/* Instruction pointers are the host's. */
-	memset((uint8_t *)buf + 8, 0, 16);
+	/* FOP, FIP and FDP are the host's. */
+	memset((uint8_t *)buf + 6, 0, 18);
 	*len = sizeof(cpu->xsave);
 	return (0);
 }
@@ -159,7 +159,8 @@ soft_get_xsave(void *priv, unsigned id, void *buf, uint32_t *len)
 int
 soft_set_xsave(void *priv, unsigned id, const void *buf, uint32_t len)
 {
-	struct soft_cpu *cpu = ((struct soft_vm *)priv)->cpus[id];
+	struct soft_vm *vm = priv;
+	struct soft_cpu *cpu = vm->cpus[id];
 	uint64_t bv;
 	uint32_t mxcsr;
 
@@ -168,7 +169,7 @@ soft_set_xsave(void *priv, unsigned id, const void *buf, uint32_t len)
 	memcpy(&bv, (const uint8_t *)buf + 512, 8);
 	memcpy(&mxcsr, (const uint8_t *)buf + 24, 4);
 	/* XRSTOR must not fault on it later. */
-	if ((bv & ~cpu->xsave_mask) || (mxcsr & ~0xffffu))
+	if ((bv & ~cpu->xsave_mask) || (mxcsr & ~vm->mxcsr_mask))
 		return (-EINVAL);
 	soft_fpu_leave(cpu);
 	memset(cpu->xsave, 0, sizeof(cpu->xsave));
@@ -323,6 +324,22 @@ soft_nmi(void *priv, unsigned id)
 	cpu->lapic.nmi_pending = 1;
 	soft_unlock(&cpu->lapic_lock);
 	soft_request(cpu);
+}
+
+void
+soft_set_a20(void *priv, bool open)
+{
+	struct soft_vm *vm = priv;
+	uint64_t mask = open ? ~0ull : ~(1ull << 20);
+
+	if (atomic_exchange(&vm->phys_mask, mask) == mask)
+		return;
+	/* Blocks are found by physical addresses: TLBs are all that is stale,
+	 * and who runs code that is no longer there leaves it. */
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		atomic_store(&vm->cpus[i]->a20_req, 1);
+		soft_request(vm->cpus[i]);
+	}
 }
 
 void

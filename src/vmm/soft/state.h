@@ -24,6 +24,7 @@ int soft_set_cap(void *priv, unsigned id, enum vm_cap cap, bool on);
 int soft_msi(void *priv, uint64_t addr, uint32_t data);
 void soft_extint(void *priv, bool level);
 void soft_nmi(void *priv, unsigned id);
+void soft_set_a20(void *priv, bool open);
 void soft_dump(void *priv, unsigned id, FILE *out);
 
 #endif

@@ -358,12 +358,13 @@ soft_h_cli(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 	cpu->rflags &= ~FL_IF;
 }
 
-/* The translator ends the block after the next instruction. */
+/* The translator ends the block after the next instruction, so that what comes
+ * meanwhile is seen there. What waits already is the dispatcher's business: it
+ * has to come after exactly one instruction, whatever that is. */
 void
-soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
+soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
 	(void)t0;
-	(void)t1;
 	if (soft_virtual_if(cpu)) {
 		if (cpu->rflags & FL_VIP)
 			soft_raise_err(cpu, EXC_GP, 0);
@@ -371,11 +372,23 @@ soft_h_sti(struct soft_cpu *cpu, uint64_t t0, uint64_t t1)
 		return;
 	}
 	need_iopl(cpu);
-	/* The dispatcher's business if it comes in between. */
-	if ((cpu->flags & BF_STEP) && !(cpu->rflags & FL_IF))
-		cpu->shadow = true;
+	if (cpu->rflags & FL_IF)
+		return;
 	cpu->rflags |= FL_IF;
-	soft_flags_changed(cpu);
+	if (cpu->flags & BF_STEP)
+		cpu->shadow = true;
+	else if (cpu->irq_waiting || atomic_load(&cpu->irq_req))
+		soft_h_shadow(cpu, 0, next);
+}
+
+/* Goes on at `next` in an interrupt shadow. */
+void
+soft_h_shadow(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	(void)t0;
+	cpu->rip = next;
+	cpu->shadow = true;
+	soft_unwind(cpu);
 }
 
 void
@@ -463,6 +476,8 @@ soft_port_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint32_t v)
 	if (vm->ops->port_write != NULL)
 		(void)vm->ops->port_write(
 		    vm->ops_arg, cpu->vcpu, port, size, v);
+	if (atomic_load_explicit(&cpu->a20_req, memory_order_relaxed) != 0)
+		soft_tlb_flush(cpu, true);
 }
 
 /* T0: port, or 0x10000 for DX; T1: size. */
@@ -489,6 +504,9 @@ soft_h_out(struct soft_cpu *cpu, uint64_t t0, uint64_t size)
 
 	soft_io_check(cpu, port, (unsigned)size);
 	soft_port_out(cpu, port, (unsigned)size, (uint32_t)cpu->gpr[R_AX]);
+	/* The code that follows may be other code now. */
+	if (atomic_load_explicit(&cpu->a20_req, memory_order_relaxed) != 0)
+		soft_unwind_behind(cpu);
 }
 
 /* ---- MSRs ---- */

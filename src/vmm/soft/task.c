@@ -37,14 +37,15 @@ field(const uint8_t *tss, unsigned off, unsigned size)
 	return (v);
 }
 
-/* Sets or clears the busy bit of a TSS descriptor in the GDT. */
-static void
+/* Sets or clears the busy bit of a TSS descriptor in the GDT; whether it was
+ * set. */
+static bool
 set_busy(struct soft_cpu *cpu, uint16_t sel, bool busy)
 {
 	uint64_t addr = cpu->seg[VM_SEG_GDTR].base + (sel & ~7u) + 5;
-	uint64_t v = soft_ld(cpu, addr, 1, MMU_KERNEL);
 
-	soft_st(cpu, addr, 1, MMU_KERNEL, busy ? v | 2 : v & ~2ull);
+	return ((soft_rmw8(cpu, addr, busy ? TSS_BUSY : 0,
+		     busy ? 0 : TSS_BUSY) & TSS_BUSY) != 0);
 }
 
 /* SDM volume 3, table 7-1, rows 1 to 5. */
@@ -218,11 +219,12 @@ soft_task_switch(struct soft_cpu *cpu, uint16_t sel, enum task_how how,
 
 	soft_sync_rip(cpu);
 	prepare(cpu, &tss, how, ext, image);
+	/* First of all, as another processor may be about to do the same. */
+	if (how != TASK_IRET && set_busy(cpu, sel, true))
+		soft_raise_err(cpu, EXC_GP, (sel & ~3u) | ext);
 	save_state(cpu, layout_of(cpu->seg[VM_SEG_TR].access), how, next);
 	if (how == TASK_JMP || how == TASK_IRET)
-		set_busy(cpu, cpu->seg[VM_SEG_TR].sel, false);
-	if (how != TASK_IRET)
-		set_busy(cpu, sel, true);
+		(void)set_busy(cpu, cpu->seg[VM_SEG_TR].sel, false);
 	if (how == TASK_CALL || how == TASK_INT)
 		soft_st(cpu, tss.base, 2, MMU_KERNEL, cpu->seg[VM_SEG_TR].sel);
 	/* From here on it is the new task. */

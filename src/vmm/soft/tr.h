@@ -215,6 +215,12 @@ e_jrcxz(struct tr *t, int rel)
 	e1(t, (unsigned)rel);
 }
 
+/* ---- decoding (decode.c) ---- */
+
+/* Decodes the instruction in the first n of t->bytes into t->in and t->op, of
+ * which as many are set as the instruction has, and one more. */
+ZyanStatus tr_decode(struct tr *t, unsigned n);
+
 /* ---- pieces (translate.c) ---- */
 
 /* Guest register into a host register: its own, or loaded into scratch. */

@@ -735,8 +735,8 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	lin = t->pc;
 	if (!t->code64)
 		lin = (uint32_t)(lin + t->cpu->seg[VM_SEG_CS].base);
-	p2 = soft_translate_va(t->cpu, (lin & ~0xfffull) + 0x1000, ACC_X, t->m,
-	    &gpa2);
+	p2 = soft_translate_va(
+	    t->cpu, soft_next_page(t->cpu, lin), ACC_X, t->m, &gpa2);
 	if (p2 == NULL)
 		return (n);
 	if (!soft_page_watched(t->vm, gpa2)) {
@@ -750,6 +750,27 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	return (max);
 }
 
+/* SYSENTER and SYSEXIT are not known to the decoder in real mode. They are
+ * instructions there, too: #GP (SDM volume 2), and in virtual-8086 mode
+ * SYSENTER does what it does elsewhere. */
+static ZyanStatus
+decode_sysenter(struct tr *t, unsigned n, ZyanStatus st)
+{
+	ZydisDecoder dec;
+
+	ZydisDecoderInit(&dec,
+	    t->flags & BF_CODE32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
+				   ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
+	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
+				   ZYDIS_STACK_WIDTH_16);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(
+		&dec, t->bytes, n, &t->in, t->op)) ||
+	    (t->in.mnemonic != ZYDIS_MNEMONIC_SYSENTER &&
+		t->in.mnemonic != ZYDIS_MNEMONIC_SYSEXIT))
+		return (st);
+	return (ZYAN_STATUS_SUCCESS);
+}
+
 /* Translates one instruction; false: the block ended before it. */
 static bool
 one(struct tr *t, const uint8_t *page, uint64_t gpa)
@@ -759,13 +780,15 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 
 	if (n == 0)
 		return (false);
-	st = ZydisDecoderDecodeFull(&t->dec, t->bytes, n, &t->in, t->op);
+	st = tr_decode(t, n);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA && t->clipped) {
 		/* It reaches behind the segment's limit. */
 		if (t->pc == t->b->pc)
 			soft_raise_err(t->cpu, EXC_GP, 0);
 		return (false);
 	}
+	if (!ZYAN_SUCCESS(st) && (t->flags & BF_REAL))
+		st = decode_sysenter(t, n, st);
 	t->ninsns++;
 	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
 		(uint16_t)(t->pc - t->b->pc), 0 };
@@ -810,8 +833,10 @@ static void
 place(struct tr *t)
 {
 	struct soft_vm *vm = t->vm;
-	struct block *b = t->b;
+	struct block *b = arena_alloc(vm, sizeof(*b));
 
+	*b = *t->b;
+	t->b = b;
 	b->nlinks = t->nlinks;
 	b->links = arena_alloc(vm, t->nlinks * sizeof(*b->links));
 	for (unsigned i = 0; i < t->nlinks; i++) {
@@ -841,6 +866,7 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
 	unsigned max = cpu->flags & (BF_ONE | BF_STEP) ? 1 : BLOCK_MAX_INSNS;
 	struct tr *t, tr_;
+	struct block b;
 
 	if (vm->code_used + CODE_MARGIN > CODE_CACHE_SIZE ||
 	    vm->arena_used + ARENA_MARGIN > ARENA_SIZE ||
@@ -873,8 +899,9 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 				   ZYDIS_STACK_WIDTH_16);
 	ZydisDecoderEnableMode(
 	    &t->dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, !vm->intel);
-	t->b = arena_alloc(vm, sizeof(*t->b));
-	memset(t->b, 0, sizeof(*t->b));
+	/* Only a block that comes to its end takes room for good. */
+	memset(&b, 0, sizeof(b));
+	t->b = &b;
 	t->b->pc = t->pc;
 	t->b->gpa = gpa;
 	t->b->gpa2 = GPA_NONE;
@@ -888,7 +915,11 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 		if (t->ninsns == max || !one(t, page, gpa)) {
 			if (*need != GPA_NONE)
 				return (NULL);
-			tr_goto(t, t->pc);
+			if (last) { /* its shadow goes on elsewhere */
+				e_mov_imm(t, T1, t->pc);
+				tr_call_end(t, soft_h_shadow);
+			} else
+				tr_goto(t, t->pc);
 			break;
 		}
 		if (t->end)
@@ -912,7 +943,9 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	cpu->stat.translated++;
 	cpu->stat.insns += t->ninsns;
 	place(t);
-	trace(TRACE_soft, "block pc %lx gpa %lx flags %x: %u insns, %u bytes",
-	    t->b->pc, gpa, t->flags, t->ninsns, t->b->code_len);
+	trace(TRACE_soft,
+	    "block pc %lx gpa %lx flags %x: %u insns, %u bytes at %p",
+	    t->b->pc, gpa, t->flags, t->ninsns, t->b->code_len,
+	    (const void *)t->b->code);
 	return (t->b);
 }

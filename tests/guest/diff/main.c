@@ -62,8 +62,8 @@ parse(struct options *o, int argc, char **argv)
 		{ "--forms", 'f', false }, { "--self", 'S', false },
 		{ "--max-print", 'm', true }, { "--stop", 'x', false },
 		{ "--no-link", 1, false }, { "--no-tlb", 2, false },
-		{ "--one-insn", 4, false }, { "--mirror", 8, false }, { "--strict", 'T', false },
-		{ "--mode", 'M', true } };
+		{ "--one-insn", 4, false }, { "--mirror", 8, false },
+		{ "--strict", 'T', false }, { "--mode", 'M', true } };
 	const char *arg;
 	unsigned k;
 

@@ -158,6 +158,80 @@ interrupt_flag(struct t *t)
 	IS(get(t, VM_REG_RDX), T_CODE + 64);
 }
 
+#define AGAIN                                                                  \
+	"cli\ndec r12d\njs 9f\nmov dword ptr [rbx + 0x300], 0x40060\n"         \
+	"jmp 0b\n9:" STOP
+
+/* Behind STI, MOV SS and POP SS an interrupt that waits comes after exactly
+ * one instruction, also if that is a jump or lies in another page. */
+static void
+shadow(struct t *t)
+{
+	static const char *const what[] = { "JMP", "a taken Jcc", "CALL",
+		"a loop", "an instruction in the next page" };
+
+	handler(t, VEC, CODE("mov rdx, [rsp]\nmov dword ptr [rbx + 0xb0], 0\n"
+			     "iretq\n"));
+	for (unsigned i = 0; i < 5; i++) {
+		/* Twice: the first time nothing waits, and code is linked. */
+		struct code c = CODE("0:sti\njmp 1f\n.balign 64, 0x90\n1:nop\n"
+				     "nop\nnop\n" AGAIN);
+		uint64_t want = T_CODE + 64;
+
+		if (i == 1)
+			c = CODE("0:cmp eax, eax\nsti\nje 1f\n"
+				 ".balign 64, 0x90\n1:nop\nnop\nnop\n"
+				 AGAIN);
+		else if (i == 2)
+			c = CODE("0:sti\ncall 1f\n.balign 64, 0x90\n"
+				 "1:nop\nnop\nnop\n" AGAIN);
+		else if (i == 3)
+			c = CODE("0:mov ecx, 2\njmp 2f\n.balign 64, 0x90\n"
+				 "1:nop\nnop\nnop\n" AGAIN
+				 "2:sti\nloop 1b\n");
+		else if (i == 4) {
+			c = CODE("0:jmp 1f\n.org 77770b + 0xfff, 0x90\n1:sti\n"
+				 "nop\nnop\nnop\n" AGAIN);
+			want = T_CODE + 0x1001;
+		}
+		check(t, "SDM 2 STI: one that waits comes behind %s", what[i]);
+		start(t, c);
+		set(t, VM_REG_R12, 0);
+		send(t, VEC);
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RDX), want);
+		check(t, "SDM 2 STI: the same in code that is linked: %s",
+		    what[i]);
+		start(t, c);
+		set(t, VM_REG_R12, 1);
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RDX), want);
+	}
+	check(t, "SDM 3A 6.8.3: in the shadow of MOV SS, behind JMP");
+	start(t, CODE("jmp 1f\n.balign 64, 0x90\n1:nop\nnop\nnop\n" STOP));
+	set(t, VM_REG_RFLAGS, FL_IF | 2);
+	set(t, VM_REG_INTR_SHADOW, 1);
+	send(t, VEC);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_RDX), T_CODE + 64);
+	check(t, "SDM 3A 6.8.3: MOV SS: at it or behind one more");
+	start(t, CODE("mov eax, 0x10\nmov dword ptr [rbx + 0x300], 0x40060\n"
+		      "mov ss, eax\njmp 1f\n.balign 64, 0x90\n1:nop\nnop\n"
+		      "nop\n" STOP));
+	set(t, VM_REG_RFLAGS, FL_IF | 2);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_RDX) == T_CODE + 15 ||
+		get(t, VM_REG_RDX) == T_CODE + 64, 1);
+	check(t, "SDM 3A 6.8.3: a fault in the shadow, then the interrupt");
+	handler(t, V_UD, CODE("mov r8, rdx\nadd qword ptr [rsp], 2\niretq\n"));
+	start(t, CODE("sti\nud2\nnop\n" STOP));
+	set(t, VM_REG_RDX, 0);
+	send(t, VEC);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_R8), 0);
+	IS(get(t, VM_REG_RDX), T_CODE + 3);
+}
+
 static void
 halt(struct t *t)
 {
@@ -365,13 +439,14 @@ level(struct t *t)
 	IS(get(t, VM_REG_RBP), 1);
 	IS(t->g->neoi, 1);
 	IS(t->g->eoi_vector, VEC);
-	check(t, "SDM 3A 10.8.5: EOI of an edge-triggered one is not");
+	IS(t->g->eoi_level, true);
+	check(t, "SDM 3A 10.8.5: EOI of an edge-triggered one is no broadcast");
 	start(t, CODE("sti\nnop\nnop\ncli\n" STOP));
 	t->g->neoi = 0;
 	send(t, VEC);
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RBP), 1);
-	IS(t->g->neoi, 0);
+	IS(t->g->neoi != 0 && t->g->eoi_level, false);
 	check(t, "SDM 3A 10.8.4: TMR");
 	handler(t, VEC, CODE("mov ebp, [rbx + 0x1b0]\nmov ecx, [rbx + 0x130]\n"
 			     "mov dword ptr [rbx + 0xb0], 0\niretq\n"));
@@ -494,7 +569,8 @@ sleeper(struct t *t)
 }
 
 const struct group_fn group[] = { { "timer", timer },
-	{ "interrupt_flag", interrupt_flag }, { "halt", halt },
+	{ "interrupt_flag", interrupt_flag }, { "shadow", shadow },
+	{ "halt", halt },
 	{ "priorities", priorities }, { "ipis", ipis }, { "nmi", nmi },
 	{ "extint", extint }, { "level", level }, { "string", string },
 	{ "kicks", kicks }, { "sleeper", sleeper }, { NULL, NULL } };

@@ -2,6 +2,11 @@
 /* Single instructions of the system: privilege, #UD, operands. */
 #include "small.h"
 
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
 #define NOWHERE 0x100000ull /* not mapped */
 
 static unsigned
@@ -168,6 +173,97 @@ supervisor_state(struct t *t)
 	GO(V_UD);
 }
 
+/* -o trace: what it prints with is not the guest's vector registers. */
+static void
+traces(struct t *t)
+{
+	int err = dup(2), p[2];
+
+	check(t, "log.h: traces leave the guest's registers alone");
+	IS(pipe(p), 0); /* nobody reads: a pipe takes a few lines */
+	IS(dup2(p[1], 2), 2);
+	(void)trace_enable("soft,intr");
+	handler(t, V_BP, CODE("iretq\n"));
+	kernel(t, CODE("mov rax, 0x1122334455667788\nmovq xmm0, rax\n"
+		       "pshufd xmm0, xmm0, 0x44\nmovaps xmm1, xmm0\n"
+		       "movaps xmm2, xmm0\nmovaps xmm3, xmm0\n"
+		       "movaps xmm4, xmm0\nmovaps xmm5, xmm0\n"
+		       "movaps xmm15, xmm0\nsti\nud2\n"
+		       "pand xmm0, xmm1\npand xmm2, xmm3\npand xmm4, xmm5\n"
+		       "pand xmm0, xmm2\npand xmm0, xmm4\npand xmm0, xmm15\n"
+		       "movq rcx, xmm0\npsrldq xmm0, 8\nmovq rdx, xmm0\n"
+		       STOP));
+	handler(t, V_UD, CODE("add qword ptr [rsp], 2\niretq\n"));
+	vm_nmi(t->g->vm, 0);
+	handler(t, V_NMI, CODE("iretq\n"));
+	IS(vm_msi(t->g->vm, 0xfee00000, 0x60), 0);
+	handler(t, 0x60, CODE("iretq\n"));
+	GO(GO_STOP);
+	trace_enabled = 0;
+	(void)dup2(err, 2);
+	close(err);
+	close(p[0]);
+	close(p[1]);
+	IS(get(t, VM_REG_RCX), 0x1122334455667788);
+	IS(get(t, VM_REG_RDX), 0x1122334455667788);
+}
+
+/* MXCSR and its mask in images that somebody else has made. */
+static void
+images(struct t *t)
+{
+	uint8_t image[4096];
+	uint32_t len = sizeof(image), mask, mxcsr;
+
+	check(t, "SDM 1 11.6.6: the mask is the processor's");
+	kernel(t, CODE("fxsave [rbx]\n" STOP));
+	set(t, VM_REG_RBX, T_DATA);
+	GO(GO_STOP);
+	mask = (uint32_t)mem(t, T_DATA + 28, 4);
+	IS(mask & 0xffff, 0xffff);
+	check(t, "vmm.h: vcpu_set_xsave() takes what the mask has");
+	IS(vcpu_get_xsave(t->g->cpu, image, &len), 0);
+	mxcsr = (mask & 0x20000) | 0x1f80;
+	memcpy(image + 24, &mxcsr, 4);
+	image[512] |= 2;
+	IS(vcpu_set_xsave(t->g->cpu, image, len), 0);
+	check(t, "vmm.h: vcpu_set_xsave() refuses other bits");
+	mxcsr = ~mask | 0x1f80;
+	memcpy(image + 24, &mxcsr, 4);
+	IS(vcpu_set_xsave(t->g->cpu, image, len), -22);
+	check(t, "SDM 2 FXRSTOR (#GP): whatever mask an image came with");
+	mxcsr = 0x1f80;
+	memcpy(image + 24, &mxcsr, 4);
+	memset(image + 28, 0xff, 4);
+	kernel(t, CODE("fxrstor [rbx]\n" STOP));
+	IS(vcpu_set_xsave(t->g->cpu, image, len), 0);
+	set(t, VM_REG_RBX, T_DATA);
+	set_mem(t, T_DATA + 24, 4, 0x80001f80);
+	GO(V_GP);
+	check(t, "SDM 1 13.8.2: compacted, MXCSR counts if SSE is loaded");
+	for (unsigned bv = 0; bv < 8; bv++)
+		for (unsigned rfbm = 0; rfbm < 8; rfbm++) {
+			memset(gvm_ptr(t->g, T_DATA), 0, 1024);
+			set_mem(t, T_DATA + 24, 4, 0x80001f80);
+			set_mem(t, T_DATA + 512, 8, bv);
+			set_mem(t, T_DATA + 520, 8, 1ull << 63 | 7);
+			kernel(t, CODE("xor ecx, ecx\nxor edx, edx\n"
+				       "mov eax, 7\nxsetbv\nmov eax, esi\n"
+				       "xrstor [rbx]\n" STOP));
+			set(t, VM_REG_RBX, T_DATA);
+			set(t, VM_REG_RSI, rfbm);
+			GO(bv & rfbm & 2 ? V_GP : GO_STOP);
+		}
+	check(t, "SDM 2 FXSAVE: no addresses of the host in the image");
+	kernel(t, CODE("fninit\nfld1\nfxsave [rbx]\n" STOP));
+	set(t, VM_REG_RBX, T_DATA);
+	GO(GO_STOP);
+	IS(mem(t, T_DATA + 6, 2), 0);
+	IS(mem(t, T_DATA + 8, 8), 0);
+	IS(mem(t, T_DATA + 16, 8), 0);
+}
+
 const struct group_fn group[] = { { "not_there", not_there },
+	{ "traces", traces }, { "images", images },
 	{ "caches", caches }, { "counters", counters },
 	{ "supervisor_state", supervisor_state }, { NULL, NULL } };

@@ -598,6 +598,39 @@ smap_popf(struct t *t)
 	IS(get(t, VM_REG_RAX), 0);
 }
 
+/* Compatibility mode: code around 4 GiB, tables where no address is. */
+static void
+compat(struct t *t)
+{
+	struct vm_seg cs = { .base = 0x1000, .limit = 0xffffffff,
+		.access = 0xc09b, .sel = 0x40 };
+	struct vm_seg gdtr = { .base = 0x00ff000000000000 + GVM_GDT,
+		.limit = 0xfff };
+	uint64_t top = gvm_alloc(t->g, 1);
+
+	check(t, "SDM 3 3.3: linear addresses of compatibility mode wrap");
+	gvm_map(t->g, 0xfffff000, top, PTE_P | PTE_W);
+	put(t, top + 0xffe, CODE(".byte 0xb8, 0x78\n"));
+	put(t, 0, CODE(".byte 0x56, 0x34, 0x12\n" STOP));
+	for (unsigned i = 0; i < 2; i++) {
+		kernel(t, CODE("nop\n"));
+		(void)vcpu_set_seg(t->g->cpu, VM_SEG_CS, &cs);
+		set(t, VM_REG_RIP, 0xffffeffe);
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RAX), 0x12345678);
+		IS(t->stop, 0xfffff003);
+	}
+	check(t, "SDM 1 3.3.7.1: a table that is not canonical is none");
+	set_gdt(t, 0x40, 0x00cf93000000ffff);
+	kernel(t, CODE("mov eax, 0x40\nmov es, eax\n" STOP));
+	cs.base = 0;
+	(void)vcpu_set_seg(t->g->cpu, VM_SEG_CS, &cs);
+	(void)vcpu_set_seg(t->g->cpu, VM_SEG_GDTR, &gdtr);
+	/* #GP, whose gate leads there, too. */
+	GO(GO_EXIT(VM_EXITCODE_SUSPENDED));
+	IS(t->exit.u.suspended.how, VM_SUSPEND_TRIPLEFAULT);
+}
+
 const struct group_fn group[] = { { "rights_4k", rights_4k },
 	{ "rights_2m", rights_2m }, { "rights_1g", rights_1g },
 	{ "rights_of_path", rights_of_path },
@@ -606,4 +639,5 @@ const struct group_fn group[] = { { "rights_4k", rights_4k },
 	{ "straddle_dirty", straddle_dirty },
 	{ "invalidation", invalidation },
 	{ "invalidate_large", invalidate_large }, { "smap_ac", smap_ac },
-	{ "smap_popf", smap_popf }, { NULL, NULL } };
+	{ "smap_popf", smap_popf }, { "compat", compat },
+	{ NULL, NULL } };

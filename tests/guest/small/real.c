@@ -1081,6 +1081,28 @@ gdt(struct t *t)
 	set_mem(t, T_DATA + 0x80, 8, T_DATA << 16 | 0x7f);
 }
 
+/* AMD's and Intel's: #GP, not #UD, where there is no protection. */
+static void
+sysenters(struct t *t)
+{
+	uint64_t old = 0;
+
+	(void)vcpu_get_msr(t->g->cpu, 0x174, &old);
+	IS(vcpu_set_msr(t->g->cpu, 0x174, 8), 0);
+	check(t, "SDM 2 SYSENTER: in real mode is #GP");
+	real(t, CODE16("nop\nsysenter\n"));
+	GO(V_GP);
+	IS(mem(t, R_SS + 0xffa, 2), 1);
+	check(t, "SDM 2 SYSEXIT: in real mode is #GP");
+	real(t, CODE16("nop\nsysexit\n"));
+	GO(V_GP);
+	IS(mem(t, R_SS + 0xffa, 2), 1);
+	check(t, "SDM 2 SYSCALL: in real mode is #UD");
+	real(t, CODE16("nop\nsyscall\n"));
+	GO(V_UD);
+	IS(vcpu_set_msr(t->g->cpu, 0x174, old), 0);
+}
+
 static void
 modes(struct t *t)
 {
@@ -1166,4 +1188,5 @@ const struct group_fn group[] = { { "arith", arith },
 	{ "stack", stack }, { "near", near }, { "far", far }, { "ints", ints },
 	{ "faults", faults }, { "hardware", hardware },
 	{ "strings", strings }, { "ports", ports }, { "tables", tables },
-	{ "vectors", vectors }, { "modes", modes }, { NULL, NULL } };
+	{ "vectors", vectors }, { "modes", modes }, { "sysenters", sysenters },
+	{ NULL, NULL } };

@@ -523,6 +523,43 @@ real_data(struct t *t)
 	IS(mem(t, P_ESP0 - 36, 4), 0x13);
 }
 
+/* As many bytes as the components take that are asked for. */
+static void
+xsave(struct t *t)
+{
+	static const struct {
+		const char *name;
+		uint32_t rfbm, len;
+	} c[] = { { "x87, SSE", 3, 576 }, { "AVX as well", 7, 832 },
+		{ "x87 only", 1, 576 } };
+
+	for (unsigned i = 0; i < 3; i++)
+		for (uint32_t over = 0; over < 2; over++) {
+			uint32_t limit = 0x40 + c[i].len - 1 - over;
+
+			check(t, "SDM 1 13.7, 3 5.3: XSAVE of %s, limit %#x",
+			    c[i].name, limit);
+			prot(t, CODE32("mov ecx, 0\nmov edx, 0\nmov eax, 7\n"
+				       "xsetbv\nmov eax, ebx\n"
+				       "xsave [0x40]\n" STOP));
+			set(t, VM_REG_CR4, 0x40600);
+			set(t, VM_REG_RBX, c[i].rfbm);
+			load(t, VM_SEG_DS, 0xa3, T_DATA, limit, 0x93);
+			GO(over ? V_GP : GO_STOP);
+			check(t, "SDM 1 13.8, 3 5.3: XRSTOR of %s, limit %#x",
+			    c[i].name, limit);
+			prot(t, CODE32("mov eax, ebx\nxor edx, edx\n"
+				       "xrstor fs:[0x40]\n" STOP));
+			set(t, VM_REG_CR4, 0x40600);
+			set(t, VM_REG_RBX, c[i].rfbm);
+			memset(gvm_ptr(t->g, T_DATA + 0x40), 0, 832);
+			set_mem(t, T_DATA + 0x40 + 24, 4, 0x1f80);
+			set_mem(t, T_DATA + 0x40 + 512, 8, 7);
+			load(t, VM_SEG_FS, 0xa3, T_DATA, limit, 0x93);
+			GO(over ? V_GP : GO_STOP);
+		}
+}
+
 static void
 at(struct t *t, struct code c, uint16_t ip)
 {
@@ -569,4 +606,5 @@ const struct group_fn group[] = { { "data", data }, { "strings", strings },
 	{ "masks", masks }, { "stack", stack }, { "pushes", pushes },
 	{ "code", code },
 	{ "real_data", real_data }, { "real_code", real_code },
+	{ "xsave", xsave },
 	{ NULL, NULL } };

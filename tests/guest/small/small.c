@@ -197,7 +197,8 @@ main(int argc, char **argv)
 		unsigned options;
 	} settings[] = { { "default", 0 }, { "no-link", GVM_NO_LINK },
 		{ "no-tlb", GVM_NO_TLB }, { "one-insn", GVM_ONE_INSN },
-		{ "mirror", GVM_MIRROR } };
+		{ "mirror", GVM_MIRROR },
+		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) } };
 	struct t t = { 0 };
 	unsigned nfns = 0;
 

@@ -330,6 +330,71 @@ dma(struct t *t)
 	IS(mem(t, T_DATA + 8, 4), 500);
 }
 
+/* Busy and accessed bits are set by locked accesses (SDM 3A 9.1.2.1). */
+static void
+descriptors(struct t *t)
+{
+	/* EBP rounds: who is last in each is the other's start. */
+#define RACE(bsp)                                                              \
+	"mov ebp, 20000\nxor esi, esi\nmov eax, 0x48\nmov edi, 0xa0000\n"      \
+	"1: inc esi\n" bsp "4: cmp [rdi + 0x10], esi\njb 4b\n"                \
+	"ltr ax\nlock inc dword ptr [rdi + 0x14]\n"                            \
+	"lea ecx, [rsi + rsi]\n5: cmp [rdi + 0x14], ecx\njb 5b\n"             \
+	"cmp esi, ebp\njb 1b\n"
+
+	put_trampoline(t);
+	handler(t, V_GP, CODE("lock inc dword ptr [rdi + 0x18]\n"
+			      "add rsp, 8\nadd qword ptr [rsp], 3\niretq\n"));
+	set_gdt(t, 0x48, 0x0000890030000067);
+	set_gdt(t, 0x50, 0);
+	check(t, "SDM 3A 9.1.2.1: one of two LTRs finds the TSS busy");
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi + 8]", "1")
+		     "lgdt [0xd0f0]\n"
+		     RACE("mov byte ptr [0x104d], 0x89\n"
+			  "mov [rdi + 0x10], esi\n") STOP),
+	    CODE("inc dword ptr [rdi + 8]\n" RACE("")
+		 "2: hlt\njmp 2b\n"));
+	IS(mem(t, T_DATA + 0x14, 4), 40000);
+	IS(mem(t, T_DATA + 0x18, 4), 20000);
+	/* One toggles W and looks whether it stays; the other one's loads set
+	 * A again and again. */
+	memset(gvm_ptr(t->g, T_DATA), 0, 32);
+	set_gdt(t, 0x48, 0x00cf90000000ffff);
+	check(t, "SDM 3A 9.1.2.1: setting A leaves the byte's other bits");
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" /* or 2 */
+		     "77: pause\ncmp dword ptr [rdi + 8], 0\nje 77b\n"
+		     "lgdt [0xd0f0]\nmov eax, 0x48\n"
+		     "1: lock and byte ptr [0x104d], 0xfe\nmov es, eax\n"
+		     "cmp dword ptr [rdi + 8], 2\njb 1b\n" STOP),
+	    CODE("inc dword ptr [rdi + 8]\nmov esi, 100000\n"
+		 "1: lock or byte ptr [0x104d], 2\n"
+		 "mov al, [0x104d]\nnot al\n"
+		 "lock and byte ptr [0x104d], 0xfd\n"
+		 "or al, [0x104d]\nshr al, 2\nadc dword ptr [rdi + 0x18], 0\n"
+		 "dec esi\njnz 1b\ninc dword ptr [rdi + 8]\n"
+		 "2: hlt\njmp 2b\n"));
+	IS(mem(t, T_DATA + 0x18, 4), 0);
+	IS(mem(t, 0x104d, 1) & 0xfe, 0x90);
+}
+
+static void
+a20(struct t *t)
+{
+	put_trampoline(t);
+	gvm_map(t->g, 0x1a0000, 0x1a0000, PTE_P | PTE_W);
+	set_mem(t, 0x1a0010, 4, 2);
+	check(t, "vmm.h: the A20 gate is shut for both processors");
+	/* The other one reads what it has in its TLB, in a loop. */
+	both(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi + 8]", "1")
+		     "xor eax, eax\nout 0x92, al\n" AWAIT("[rdi + 8]", "2")
+		     "mov al, 2\nout 0x92, al\n" AWAIT("[rdi + 8]", "3") STOP),
+	    CODE("mov edi, 0xa0000\nmov dword ptr [rdi + 0x10], 1\n"
+		 "inc dword ptr [rdi + 8]\n" AWAIT("[0x1a0010]", "1")
+		 "inc dword ptr [rdi + 8]\n" AWAIT("[0x1a0010]", "2")
+		 "inc dword ptr [rdi + 8]\n1: hlt\njmp 1b\n"));
+	IS(mem(t, T_DATA + 8, 4), 3);
+}
+
 static void
 interrupts(struct t *t)
 {
@@ -386,5 +451,7 @@ halting(struct t *t)
 unsigned group_ncpus = 2;
 const struct group_fn group[] = { { "starting", starting },
 	{ "locks", locks }, { "modifying", modifying }, { "fresh", fresh },
-	{ "dma", dma }, { "interrupts", interrupts }, { "halting", halting },
+	{ "dma", dma }, { "descriptors", descriptors },
+	{ "a20", a20 }, { "interrupts", interrupts },
+	{ "halting", halting },
 	{ NULL, NULL } };

@@ -116,6 +116,37 @@ out:	RESET
 	RESET
 .dirty:	PUT	'!'
 .end:	POWEROFF
+%elifdef DO_A20			; o: es:0x510 is its own memory, c: 0x500
+%macro PROBE 0
+	mov	word [0x500], 1
+	mov	word [es:0x510], 2
+	mov	bl, 'c'
+	cmp	word [0x500], 2
+	je	%%out
+	mov	bl, 'o'
+%%out:	PUT	bl
+%endmacro
+%macro FAST 1
+	mov	al, %1
+	out	0x92, al
+	PROBE
+%endmacro
+%macro OUTPORT 1			; of the keyboard controller
+	mov	al, 0xd1
+	out	0x64, al
+	mov	al, %1
+	out	0x60, al
+	PROBE
+%endmacro
+	mov	ax, 0xffff
+	mov	es, ax
+	PROBE
+	FAST	0
+	OUTPORT	0xdd
+	FAST	2
+	FAST	0
+	OUTPORT	0xdf
+	RESET
 %elifdef DO_ECHO			; what COM1 gets, until q
 	mov	dx, 0x3fd
 .wait:	in	al, dx

@@ -32,6 +32,7 @@ struct board {
 	pthread_t thread;
 	atomic_bool extint;
 	atomic_uint msis, resets, poweroffs;
+	atomic_int a20; /* as told last; -1: never */
 	_Atomic uint64_t msi_addr;
 	atomic_uint msi_data;
 };
@@ -59,6 +60,12 @@ on_reset(void *arg)
 }
 
 static void
+on_a20(void *arg, bool open)
+{
+	atomic_store(&((struct board *)arg)->a20, open);
+}
+
+static void
 on_poweroff(void *arg)
 {
 	atomic_fetch_add(&((struct board *)arg)->poweroffs, 1);
@@ -79,6 +86,7 @@ setup(void **state)
 	    .arg = b,
 	    .extint = on_extint,
 	    .msi = on_msi,
+	    .a20 = on_a20,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff};
 
@@ -177,6 +185,118 @@ test_pit_pic(void **state)
 	assert_int_equal(bus_write(b->ports, 0x40, 4, 0), 0);
 }
 
+/* Late ticks, one for each acknowledgement, by either controller. */
+static void
+late_ticks(struct board *b, atomic_uint *given, void (*ack)(struct board *))
+{
+	unsigned i, n, extra;
+
+	for (i = 0; i < 60000 && atomic_load(given) < 5; i++)
+		usleep(1000);
+	assert_true(atomic_load(given) >= 5);
+	/* Let what is under way end, then nothing new comes. */
+	vclock_pause(b->vc);
+	usleep(20000);
+	for (extra = 0; extra < 1000; extra++) {
+		n = atomic_load(given);
+		ack(b);
+		if (atomic_load(given) == n)
+			break;
+		assert_int_equal(atomic_load(given), n + 1);
+	}
+	/* Each of the five and more but the one that was acknowledged first
+	 * was owed. */
+	assert_in_range(extra, 4, 999);
+	ack(b);
+	assert_int_equal(atomic_load(given), n);
+	vclock_resume(b->vc);
+}
+
+static void
+ack_ioapic(struct board *b)
+{
+	chipset_eoi(b->cs, 0x30, false);
+}
+
+static void
+ack_other(struct board *b)
+{
+	chipset_eoi(b->cs, 0x31, false);
+}
+
+static void
+test_late_pit(void **state)
+{
+	struct board *b = *state;
+	unsigned n;
+
+	bus_write(b->mmio, IOAPIC, 4, 0x14);
+	bus_write(b->mmio, IOAPIC + 0x10, 4, 0x30);
+	out(b, 0x43, 0x34);
+	out(b, 0x40, 0xa9); /* 1193: 1 kHz */
+	out(b, 0x40, 0x04);
+	late_ticks(b, &b->msis, ack_ioapic);
+	/* Another vector is nothing to it, a masked pin forgets. */
+	for (n = 0; n < 60000 && b->msis < 1100; n++)
+		usleep(1000);
+	vclock_pause(b->vc);
+	usleep(20000);
+	n = b->msis;
+	ack_other(b);
+	assert_int_equal(b->msis, n);
+}
+
+/* The same by a timer of the HPET that sends messages. */
+static void
+test_late_hpet(void **state)
+{
+	struct board *b = *state;
+
+	bus_write(b->mmio, HPET + 0x130, 4, 0x30);
+	bus_write(b->mmio, HPET + 0x134, 4, 0xfee00000);
+	bus_write(b->mmio, HPET + 0x120, 4, 0x404c);
+	bus_write(b->mmio, HPET + 0x128, 4, 10000);
+	bus_write(b->mmio, HPET + 0x128, 4, 10000); /* 1 kHz */
+	bus_write(b->mmio, HPET + 0x10, 4, 1);
+	late_ticks(b, &b->msis, ack_ioapic);
+}
+
+/* And by the PIC: INTA is the acknowledgement. */
+static void
+test_late_pic(void **state)
+{
+	struct board *b = *state;
+	unsigned i, n;
+
+	init_pic(b);
+	out(b, 0x43, 0x34);
+	out(b, 0x40, 0xa9);
+	out(b, 0x40, 0x04);
+	wait_extint(b);
+	usleep(20000);
+	vclock_pause(b->vc);
+	usleep(20000);
+	for (n = 0; n < 1100 && b->extint; n++) {
+		assert_int_equal(chipset_intr_ack(b->cs), 0x20);
+		out(b, 0x20, 0x20);
+	}
+	assert_in_range(n, 15, 1001);
+	/* Masked at both controllers: nobody counts. */
+	out(b, 0x21, 0x01);
+	vclock_resume(b->vc);
+	usleep(20000);
+	vclock_pause(b->vc);
+	usleep(20000);
+	out(b, 0x21, 0x00);
+	for (i = 0; i < 10 && b->extint; i++) {
+		(void)chipset_intr_ack(b->cs);
+		out(b, 0x20, 0x20);
+	}
+	assert_in_range(i, 1, 3); /* the latch, and what was under way */
+	/* A poll of the PIC and a PIT without work are no trouble. */
+	assert_int_equal(chipset_intr_ack(b->cs), -1);
+}
+
 static void
 test_uart_irq(void **state)
 {
@@ -236,10 +356,13 @@ test_power(void **state)
 	assert_true(chipset_power_button(b->cs));
 	assert_int_equal(b->msis, 1);
 	assert_int_equal(b->msi_data, 0xc049);
-	chipset_eoi(b->cs, 0x49);
+	/* An edge of the same vector is none of it. */
+	chipset_eoi(b->cs, 0x49, false);
+	assert_int_equal(b->msis, 1);
+	chipset_eoi(b->cs, 0x49, true);
 	assert_int_equal(b->msis, 2); /* still asserted */
 	bus_write(b->ports, 0x400, 2, 0x100);
-	chipset_eoi(b->cs, 0x49);
+	chipset_eoi(b->cs, 0x49, true);
 	assert_int_equal(b->msis, 2);
 	bus_write(b->ports, 0x404, 2, 0x3401);
 	assert_int_equal(b->poweroffs, 1);
@@ -255,6 +378,34 @@ test_power(void **state)
 	out(b, 0x80, 0x42);
 	assert_int_equal(bus_read(b->ports, 0x408, 4, &val), 0);
 	assert_true(val < 3579545u * 60u);
+}
+
+/* Port 92 and the keyboard controller: open if either says so. */
+static void
+test_a20(void **state)
+{
+	struct board *b = *state;
+
+	atomic_store(&b->a20, -1);
+	assert_int_equal(in(b, 0x92) & 2, 2);
+	out(b, 0x92, 0x02);
+	assert_int_equal(b->a20, -1);
+	out(b, 0x92, 0);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x64, 0xd1);
+	out(b, 0x60, 0xdd);
+	assert_int_equal(b->a20, 0);
+	out(b, 0x92, 2);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x92, 0);
+	assert_int_equal(b->a20, 0);
+	out(b, 0x64, 0xdf);
+	assert_int_equal(b->a20, 1);
+	out(b, 0x64, 0xdd);
+	assert_int_equal(b->a20, 0);
+	chipset_reset(b->cs);
+	assert_int_equal(b->a20, 1);
+	assert_int_equal(in(b, 0x92) & 2, 2);
 }
 
 /* Random accesses, every size, every port and register: nothing may
@@ -287,7 +438,8 @@ test_noise(void **state)
 		else
 			bus_read(b->ports, addr, size, &val);
 		if (x & 4)
-			chipset_eoi(b->cs, (uint8_t)(x >> 40));
+			chipset_eoi(
+			    b->cs, (uint8_t)(x >> 40), (x & 16) != 0);
 		if (x & 8)
 			chipset_intr_ack(b->cs);
 	}
@@ -461,7 +613,11 @@ main(void)
 	    TEST(test_pit_pic),
 	    TEST(test_uart_irq),
 	    TEST(test_ioapic_hpet),
+	    TEST(test_late_pit),
+	    TEST(test_late_hpet),
+	    TEST(test_late_pic),
 	    TEST(test_power),
+	    TEST(test_a20),
 	    TEST(test_noise),
 	    TEST(test_pci),
 	    TEST(test_intx),

@@ -56,9 +56,9 @@ test_one_shot(void **state)
 	hpet_write(&h, 0x108, 500, 0);
 	assert_int_equal(hpet_line(&h, 0), 20);
 	assert_true(hpet_next(&h) == 50000);
-	assert_int_equal(hpet_expire(&h, 49999), 0);
-	assert_int_equal(hpet_expire(&h, 50000), 1);
-	assert_int_equal(hpet_expire(&h, 50000), 0);
+	assert_int_equal(hpet_expire(&h, 0xff, 49999), 0);
+	assert_int_equal(hpet_expire(&h, 0xff, 50000), 1);
+	assert_int_equal(hpet_expire(&h, 0xff, 50000), 0);
 	/* Again when the counter has wrapped. */
 	assert_true(hpet_next(&h) == 50000 + (1ull << 32) * 100);
 	/* A route that is not there, and disabled. */
@@ -83,12 +83,52 @@ test_periodic_legacy(void **state)
 	hpet_write(&h, 0x108, 40000, 0);
 	assert_int_equal(hpet_read(&h, 0x100, 0) & 0x40, 0);
 	assert_true(hpet_next(&h) == 100000);
-	assert_int_equal(hpet_expire(&h, 100000), 1);
+	assert_int_equal(hpet_expire(&h, 0xff, 100000), 1);
 	assert_int_equal(hpet_read(&h, 0x108, 0), 41000);
+	assert_int_equal(hpet_ack(&h, 1, 100000), 0);
 	assert_true(hpet_next(&h) == 4100000);
-	/* Missed three: one interrupt, the rhythm stays. */
-	assert_int_equal(hpet_expire(&h, 4100000 + 3 * 4000000 + 1), 1);
+	/* Missed three: one interrupt now, the rhythm stays. */
+	assert_int_equal(hpet_expire(&h, 0xff, 4100000 + 3 * 4000000 + 1), 1);
 	assert_true(hpet_next(&h) == 4100000 + 4 * 4000000);
+	/* The others when the guest is ready. */
+	assert_int_equal(hpet_waiting(&h), 1);
+	assert_int_equal(hpet_ack(&h, 2, 20000000), 0);
+	assert_int_equal(hpet_ack(&h, 1, 20000000), 1);
+	assert_int_equal(hpet_ack(&h, 1, 20000000), 1);
+	assert_int_equal(hpet_ack(&h, 1, 20000000), 1);
+	assert_int_equal(hpet_ack(&h, 1, 20000000), 0);
+	assert_int_equal(hpet_waiting(&h), 0);
+	/* Nobody hears them: one. */
+	assert_int_equal(hpet_expire(&h, 0, 40100000), 1);
+	assert_int_equal(hpet_ack(&h, 1, 40100000), 0);
+	/* Stopped: nothing is owed. */
+	assert_int_equal(hpet_expire(&h, 0xff, 60100000), 1);
+	hpet_write(&h, 0x10, 2, 60100000);
+	assert_int_equal(hpet_ack(&h, 1, 60100000), 0);
+}
+
+/* A level-triggered periodic timer: the status bit asks and acknowledges. */
+static void
+test_periodic_level(void **state)
+{
+	(void)state;
+	hpet_reset(&h, 0);
+	hpet_write(&h, 0x10, 1, 0);
+	hpet_write(&h, 0x140, 0x4e | 21 << 9, 0);
+	hpet_write(&h, 0x148, 10000, 0);
+	hpet_write(&h, 0x148, 10000, 0); /* 1 ms */
+	assert_int_equal(hpet_expire(&h, 0xff, 1000000), 0);
+	assert_true(hpet_level(&h, 2));
+	assert_int_equal(hpet_expire(&h, 0xff, 3000000), 0);
+	hpet_write(&h, 0x20, 4, 3000000);
+	assert_true(hpet_level(&h, 2));
+	hpet_write(&h, 0x20, 0xfb, 3000000); /* not this one's bit */
+	assert_true(hpet_level(&h, 2));
+	hpet_write(&h, 0x20, 4, 3000000);
+	assert_true(hpet_level(&h, 2));
+	hpet_write(&h, 0x20, 4, 3000000);
+	assert_false(hpet_level(&h, 2));
+	assert_true(hpet_next(&h) == 4000000);
 }
 
 static void
@@ -99,7 +139,7 @@ test_level_fsb(void **state)
 	hpet_write(&h, 0x10, 1, 0);
 	hpet_write(&h, 0x160, 0x6 | 23 << 9, 0); /* timer 3, level */
 	hpet_write(&h, 0x168, 10, 0);
-	assert_int_equal(hpet_expire(&h, 1000), 0); /* no edge */
+	assert_int_equal(hpet_expire(&h, 0xff, 1000), 0); /* no edge */
 	assert_true(hpet_level(&h, 3));
 	assert_int_equal(hpet_read(&h, 0x20, 1000), 8);
 	hpet_write(&h, 0x20, 8, 1000);
@@ -109,7 +149,7 @@ test_level_fsb(void **state)
 	hpet_write(&h, 0x188, 20, 1000);
 	assert_true(hpet_fsb(&h, 4));
 	assert_int_equal(hpet_line(&h, 4), -1);
-	assert_int_equal(hpet_expire(&h, 2000), 1u << 4);
+	assert_int_equal(hpet_expire(&h, 0xff, 2000), 1u << 4);
 	assert_false(hpet_level(&h, 4));
 }
 
@@ -122,6 +162,7 @@ main(void)
 	    cmocka_unit_test(test_one_shot),
 	    cmocka_unit_test(test_periodic_legacy),
 	    cmocka_unit_test(test_level_fsb),
+	    cmocka_unit_test(test_periodic_level),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -73,6 +73,27 @@ test_controller(void **state)
 }
 
 static void
+test_a20(void **state)
+{
+	(void)state;
+	i8042_reset(&k);
+	assert_true(i8042_a20(&k));
+	i8042_write_command(&k, 0xd1);
+	i8042_write_data(&k, 0xdd);
+	assert_false(i8042_a20(&k));
+	i8042_write_command(&k, 0xd1);
+	i8042_write_data(&k, 0xdf);
+	assert_true(i8042_a20(&k));
+	i8042_write_command(&k, 0xdd);
+	assert_false(i8042_a20(&k));
+	i8042_write_command(&k, 0xdf);
+	assert_true(i8042_a20(&k));
+	i8042_write_command(&k, 0xdd);
+	i8042_reset(&k);
+	assert_true(i8042_a20(&k));
+}
+
+static void
 test_keyboard(void **state)
 {
 	static const uint8_t press[] = {0x1c}, release[] = {0xf0, 0x1c};
@@ -216,6 +237,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_controller),
+	    cmocka_unit_test(test_a20),
 	    cmocka_unit_test(test_keyboard),
 	    cmocka_unit_test(test_mouse),
 	    cmocka_unit_test(test_odd_commands),

@@ -57,6 +57,7 @@ test_registers(void **state)
 static void
 test_edge(void **state)
 {
+	uint32_t vectors[8];
 	uint64_t addr;
 	uint32_t data;
 
@@ -71,8 +72,15 @@ test_edge(void **state)
 	ioapic_message(&io, 4, &addr, &data);
 	assert_true(addr == 0xfee03004); /* logical 3 */
 	assert_int_equal(data, 0x4131);  /* lowest priority, 0x31 */
-	/* EOI means nothing to an edge. */
+	/* EOI means nothing to an edge, but to who counts edges. */
 	assert_int_equal(ioapic_eoi(&io, 0x31), 0);
+	assert_int_equal(ioapic_edges(&io, 0x31), 1u << 4);
+	assert_int_equal(ioapic_edges(&io, 0x32), 0);
+	assert_int_equal(ioapic_open(&io, vectors), 1u << 4);
+	assert_int_equal(vectors[1], 1u << 17);
+	set_reg(0x18, 0x00010931);
+	assert_int_equal(ioapic_edges(&io, 0x31), 0);
+	assert_int_equal(ioapic_open(&io, vectors), 0);
 	assert_int_equal(ioapic_set_pin(&io, 99, true), 0);
 }
 

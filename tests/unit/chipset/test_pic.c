@@ -41,6 +41,15 @@ test_init(void **state)
 	assert_int_equal(pic_read(&p, 0, 1), 0);
 	pic_write(&p, 0, 1, 0xfb);
 	assert_int_equal(pic_read(&p, 0, 1), 0xfb);
+	assert_int_equal(pic_open(&p), 0xff04);
+	pic_write(&p, 1, 1, 0x7f);
+	assert_int_equal(pic_open(&p), 0x8004);
+	pic_write(&p, 1, 1, 0);
+	pic_set_pin(&p, 9, true);
+	assert_int_equal(pic_next(&p), 9);
+	pic_write(&p, 0, 1, 0xff);
+	assert_int_equal(pic_next(&p), -1);
+	assert_int_equal(pic_open(&p), 0);
 	/* Half-way through the words nothing is delivered. */
 	pic_write(&p, 0, 0, 0x11);
 	pic_set_pin(&p, 1, true);
@@ -59,6 +68,7 @@ test_priority(void **state)
 	assert_int_equal(pic_ack(&p), 0x21);
 	assert_false(pic_output(&p)); /* 4 is below 1 in service */
 	pic_set_pin(&p, 0, true);
+	assert_int_equal(pic_next(&p), 0);
 	assert_int_equal(pic_ack(&p), 0x20); /* nested */
 	pic_write(&p, 0, 0, 0x0b);
 	assert_int_equal(pic_read(&p, 0, 0), 0x03); /* ISR */

@@ -248,6 +248,60 @@ test_new_count(void **state)
 	assert_true(pit_next_edge(&p, 0, TICKS(1)) == TICKS(2) + TICKS(32768));
 }
 
+static unsigned
+drain(uint64_t now)
+{
+	unsigned n = 0;
+
+	while (n < 100000 && pit_ack(&p, now))
+		n++;
+	return (n);
+}
+
+/* Edges that nobody served in time are given one by one. */
+static void
+test_late(void **state)
+{
+	uint64_t now = T0 + TICKS(5 * 1000 + 500);
+
+	(void)state;
+	pit_reset(&p, 0);
+	assert_false(pit_tick(&p, true, T0));
+	load(0, 2, 1000);
+	assert_true(p.edge == T0 + TICKS(1000));
+	assert_false(pit_tick(&p, true, T0 + TICKS(1000) - 1));
+	assert_true(pit_tick(&p, true, T0 + TICKS(1000)));
+	assert_false(pit_tick(&p, true, T0 + TICKS(1000)));
+	assert_int_equal(drain(T0 + TICKS(1000)), 0);
+	/* Four came, half a period ago; the rhythm stays. */
+	assert_true(pit_tick(&p, true, now));
+	assert_true(p.edge == T0 + TICKS(6000));
+	assert_int_equal(drain(now), 3);
+	/* Nobody was listening. */
+	assert_true(pit_tick(&p, false, T0 + TICKS(9000)));
+	assert_int_equal(drain(T0 + TICKS(9000)), 0);
+	/* Mode 3; the count that follows has its own rhythm. */
+	load(0, 3, 1000);
+	reload(0, 500, T0 + TICKS(600)); /* at 1000 */
+	assert_true(pit_tick(&p, true, T0 + TICKS(1000) + TICKS(1499)));
+	assert_int_equal(drain(T0 + TICKS(2500)), 2);
+	assert_true(p.edge == T0 + TICKS(1000) + TICKS(1500));
+	/* What was owed goes with the mode, not with a latch command. */
+	load(0, 2, 1000);
+	assert_true(pit_tick(&p, true, T0 + TICKS(5000)));
+	pit_write(&p, 3, 0x00, T0 + TICKS(5000));
+	pit_write(&p, 3, 0xc2, T0 + TICKS(5000));
+	assert_int_equal(p.late.owed, 4);
+	pit_write(&p, 3, 0x34, T0 + TICKS(5000));
+	assert_int_equal(drain(T0 + TICKS(5000)), 0);
+	assert_false(pit_tick(&p, true, T0 + TICKS(90000)));
+	/* One shot is one. */
+	load(0, 0, 100);
+	assert_true(pit_tick(&p, true, T0 + TICKS(90000)));
+	assert_int_equal(drain(T0 + TICKS(90000)), 0);
+	assert_false(pit_tick(&p, true, T0 + TICKS(900000)));
+}
+
 int
 main(void)
 {
@@ -259,6 +313,7 @@ main(void)
 	    cmocka_unit_test(test_one_shots),
 	    cmocka_unit_test(test_latch),
 	    cmocka_unit_test(test_refresh),
+	    cmocka_unit_test(test_late),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

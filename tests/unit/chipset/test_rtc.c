@@ -143,6 +143,42 @@ test_interrupts(void **state)
 	assert_int_equal(get(0x0b, 3 * S), 0x02);
 }
 
+/* Periods that the guest did not answer in time follow each other. */
+static void
+test_late(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	rtc_init(&r, LEAP, 0);
+	set(0x0a, 0x26, S); /* 1024 Hz */
+	(void)get(0x0c, S);
+	set(0x0b, 0x42, S);
+	assert_true(rtc_update(&r, S + S / 1024 + 1));
+	assert_true(rtc_clears(&r) == false);
+	assert_true(rtc_update(&r, S + 5 * (S / 1024) + 5));
+	for (i = 0; i < 5; i++)
+		assert_int_equal(get(0x0c, S + 5 * (S / 1024) + 5), 0xc0);
+	assert_true(rtc_clears(&r));
+	assert_int_equal(get(0x0c, S + 5 * (S / 1024) + 5), 0);
+	assert_false(rtc_update(&r, S + 5 * (S / 1024) + 5));
+	/* Not those from before it asked for them, nor after it stopped. */
+	assert_true(rtc_update(&r, S + 8 * (S / 1024) + 8));
+	set(0x0b, 0x02, S + 8 * (S / 1024) + 8);
+	set(0x0b, 0x42, S + S / 2);
+	assert_int_equal(get(0x0c, S + S / 2), 0xc0);
+	assert_int_equal(get(0x0c, S + S / 2), 0);
+	assert_true(rtc_update(&r, S + S / 2 + S / 100));
+	set(0x0a, 0x25, S + S / 2 + S / 100);
+	assert_int_equal(get(0x0c, S + S / 2 + S / 100), 0xc0);
+	assert_int_equal(get(0x0c, S + S / 2 + S / 100), 0);
+	/* At 8192 Hz they are merged. */
+	set(0x0a, 0x23, 2 * S);
+	assert_true(rtc_update(&r, 2 * S + S / 10));
+	(void)get(0x0c, 2 * S + S / 10);
+	assert_int_equal(get(0x0c, 2 * S + S / 10), 0);
+}
+
 static void
 test_alarm(void **state)
 {
@@ -192,6 +228,7 @@ main(void)
 	    cmocka_unit_test(test_set),
 	    cmocka_unit_test(test_uip),
 	    cmocka_unit_test(test_interrupts),
+	    cmocka_unit_test(test_late),
 	    cmocka_unit_test(test_alarm),
 	    cmocka_unit_test(test_memory),
 	};

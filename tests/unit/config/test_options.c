@@ -79,9 +79,8 @@ static const struct {
     {"-G 1234 vm0", "-G 1234: not there yet; leave it out"},
     {"-G w:1234 vm0", "-G w:1234: not there yet; leave it out"},
     {"-r file vm0", "-r file: not there yet; leave it out"},
-    {"-W vm0", "-W: not there yet; leave it out"},
     {"-M vm0", "-M: not there yet; leave it out"},
-    {"-AHPwWu vm0", "-W: not there yet; leave it out"},
+    {"-AHPwMu vm0", "-M: not there yet; leave it out"},
     {"-U x vm0",
 	"-U x: not a UUID; use 8-4-4-4-12 hexadecimal digits with \"-\" "
 	"between"},

@@ -520,10 +520,17 @@ test_vendors(void **state)
 		if (is_intel())
 			assert_int_equal(policy.max_ext, 0x80000008);
 		/* AMD's speculation bits, and Intel's leaf 7.2. */
-		if (!is_amd())
+		if (!is_amd()) {
 			assert_int_equal(reg(0x80000008, 0, EBX), 0);
-		else
-			assert_int_equal(reg(7, 2, EDX), 0);
+			continue;
+		}
+		assert_int_equal(reg(7, 2, EDX), 0);
+		/* BTC_NO, SRSO_NO, TSA_SQ_NO and TSA_L1_NO, whatever the
+		 * host's microcode knows of. */
+		assert_int_equal(policy.max_ext, 0x80000021);
+		assert_int_equal(bit(0x80000008, EBX, 29), 1);
+		assert_int_equal(bit(0x80000021, EAX, 29), 1);
+		assert_int_equal(reg(0x80000021, 0, ECX), 6);
 	}
 }
 

@@ -170,6 +170,61 @@ test_timer(void **state)
 	assert_int_equal(l.timer_deadline, UINT64_MAX);
 }
 
+/* Periods that nobody took in time follow each other. */
+static void
+test_timer_late(void **state)
+{
+	struct lapic l;
+	unsigned i;
+
+	(void)state;
+	enable(&l, false);
+	lapic_mmio_write(&l, 0x3e0, 0xb, 0, &act);
+	lapic_mmio_write(&l, 0x320, 0x20041, 0, &act);
+	lapic_mmio_write(&l, 0x380, 1000000, 0, &act);
+	/* Late by three, and one more before it is taken. */
+	assert_true(lapic_timer_expire(&l, 3500000));
+	assert_true(lapic_timer_expire(&l, 4000000));
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(lapic_pending(&l), 0x41);
+		lapic_take(&l, 0x41);
+		/* In service: it waits for the EOI. */
+		assert_int_equal(lapic_pending(&l), -1);
+		lapic_mmio_write(&l, 0xb0, 0, 0, &act);
+		assert_true(act.eoi_edge);
+		assert_int_equal(act.vector, 0x41);
+	}
+	assert_int_equal(lapic_pending(&l), -1);
+	/* Other vectors are not the timer's. */
+	assert_true(lapic_timer_expire(&l, 6000000));
+	assert_int_equal(l.timer_owed, 1);
+	lapic_accept(&l, 0x51, false);
+	lapic_take(&l, 0x51);
+	assert_int_equal(l.timer_owed, 1);
+	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
+	/* A new count, and another mode, owe nothing. */
+	lapic_mmio_write(&l, 0x380, 1000000, 6000000, &act);
+	assert_int_equal(l.timer_owed, 0);
+	assert_true(lapic_timer_expire(&l, 9000000));
+	assert_int_equal(l.timer_owed, 3);
+	lapic_mmio_write(&l, 0x320, 0x41, 9000000, &act);
+	assert_int_equal(l.timer_owed, 0);
+	/* A second's worth is the most. */
+	lapic_mmio_write(&l, 0x320, 0x20041, 9000000, &act);
+	lapic_mmio_write(&l, 0x380, 1000000, 0, &act);
+	assert_true(lapic_timer_expire(&l, 3600000000000ull));
+	assert_int_equal(l.timer_owed, 1000);
+	/* Too fast to catch up with. */
+	lapic_mmio_write(&l, 0x380, 100000, 0, &act);
+	assert_true(lapic_timer_expire(&l, 1000000));
+	assert_int_equal(l.timer_owed, 0);
+	/* Masked: nobody counts. */
+	lapic_mmio_write(&l, 0x320, 0x30041, 0, &act);
+	lapic_mmio_write(&l, 0x380, 1000000, 0, &act);
+	assert_false(lapic_timer_expire(&l, 9000000));
+	assert_int_equal(l.timer_owed, 0);
+}
+
 /* 11.5.4.1 */
 static void
 test_tsc_deadline(void **state)
@@ -773,6 +828,7 @@ main(void)
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_priority),
 		cmocka_unit_test(test_timer),
+		cmocka_unit_test(test_timer_late),
 		cmocka_unit_test(test_tsc_deadline),
 		cmocka_unit_test(test_icr),
 		cmocka_unit_test(test_errors),

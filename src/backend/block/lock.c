@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Open file description locks (fcntl(2)) over the whole file: they go with
+ * the descriptor, however the process ends, and other programs that lock disk
+ * images, by whatever bytes, meet them.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "backend/block/block_priv.h"
+
+/* Does a descriptor of the process hold a lock on the file? `id` is as the
+ * kernel prints it: "08:01:1234 ". */
+static bool
+holds(const char *pid, const char *id)
+{
+	char path[320], line[256];
+	struct dirent *de;
+	bool found = false;
+	FILE *f;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/fdinfo", pid);
+	d = opendir(path);
+	if (d == NULL)
+		return (false);
+	while (!found && (de = readdir(d)) != NULL) {
+		(void)snprintf(path, sizeof(path), "/proc/%.16s/fdinfo/%.16s",
+		    pid, de->d_name);
+		f = fopen(path, "re");
+		if (f == NULL)
+			continue;
+		while (!found && fgets(line, sizeof(line), f) != NULL)
+			found = strncmp(line, "lock:", 5) == 0 &&
+				strstr(line, id) != NULL;
+		(void)fclose(f);
+	}
+	(void)closedir(d);
+	return (found);
+}
+
+/* The process that has a lock on the file, for a message. */
+static void
+find_owner(int fd, char *who, size_t len)
+{
+	char id[64], path[64], name[32] = "";
+	struct dirent *de;
+	struct stat st;
+	FILE *f;
+	DIR *d;
+
+	(void)snprintf(who, len, "another process");
+	d = opendir("/proc");
+	if (d == NULL || fstat(fd, &st) != 0)
+		goto out;
+	(void)snprintf(id, sizeof(id), " %02x:%02x:%llu ", major(st.st_dev),
+	    minor(st.st_dev), (unsigned long long)st.st_ino);
+	while ((de = readdir(d)) != NULL) {
+		if (!isdigit((unsigned char)de->d_name[0]) ||
+		    !holds(de->d_name, id))
+			continue;
+		(void)snprintf(
+		    path, sizeof(path), "/proc/%.16s/comm", de->d_name);
+		f = fopen(path, "re");
+		if (f != NULL) {
+			if (fgets(name, sizeof(name), f) != NULL)
+				name[strcspn(name, "\n")] = '\0';
+			(void)fclose(f);
+		}
+		(void)snprintf(
+		    who, len, "process %.16s (%s)", de->d_name, name);
+		break;
+	}
+out:
+	if (d != NULL)
+		(void)closedir(d);
+}
+
+int
+block_lock(int fd, const char *path, bool readonly, struct block_error *err)
+{
+	struct flock fl = {
+	    .l_type = readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+	char who[96];
+
+	if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
+		return (0);
+	/* A file system without locks cannot protect anybody. */
+	if (errno != EAGAIN && errno != EACCES)
+		return (0);
+	find_owner(fd, who, sizeof(who));
+	return (block_fail(err, -EBUSY, "%s: %s uses it%s; end that first",
+	    path, who, readonly ? " for writing" : ""));
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/ticks.h"
+
+void
+ticks_reset(struct ticks *t)
+{
+	t->owed = 0;
+	t->since = 0;
+	t->waiting = false;
+}
+
+bool
+ticks_come(
+    struct ticks *t, uint64_t n, uint64_t period, bool heard, uint64_t now)
+{
+	uint64_t most;
+
+	if (n == 0)
+		return (false);
+	/* Nobody counts: as hardware, which forgets or latches one. */
+	if (!heard || period < TICKS_MIN_NS ||
+	    (t->waiting && now - t->since > TICKS_LATE_NS))
+		ticks_reset(t);
+	if (!heard || period < TICKS_MIN_NS)
+		return (true);
+	most = period < TICKS_LATE_NS ? TICKS_LATE_NS / period : 1;
+	t->owed = n > most - t->owed ? most : t->owed + n;
+	/* While one is on its way another may be lost in it; but that one may
+	 * be lost as well, so that the edge is given all the same. */
+	if (!t->waiting)
+		(void)ticks_ack(t, now);
+	return (true);
+}
+
+bool
+ticks_ack(struct ticks *t, uint64_t now)
+{
+	if (t->waiting && now - t->since > TICKS_LATE_NS)
+		t->owed = 0;
+	t->waiting = t->owed > 0;
+	if (!t->waiting)
+		return (false);
+	t->owed--;
+	t->since = now;
+	return (true);
+}

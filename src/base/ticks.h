@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LHYVE_BASE_TICKS_H
+#define LHYVE_BASE_TICKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Ticks of a periodic timer that come late. A host that gives us no processor
+ * for some periods must not cost the guest a tick that it counts: what is
+ * overdue is owed, and handed out one by one, the next when the guest has
+ * acknowledged the last. Pure; `now` is virtual time in ns and does not run
+ * backwards. The owner's lock holds; the fields are state to be saved.
+ *
+ * Bounds: no more is owed than fits in TICKS_LATE_NS, and a guest that
+ * acknowledges nothing for so long is not counting. Periods shorter than
+ * TICKS_MIN_NS are merged: a guest whose processor is late would otherwise do
+ * nothing but catch up.
+ */
+#define TICKS_LATE_NS 1000000000ull
+#define TICKS_MIN_NS  200000ull
+
+struct ticks {
+	uint64_t owed;	/* periods that ended without an interrupt yet */
+	uint64_t since; /* ns when the last one was given */
+	bool waiting;	/* that one has not been acknowledged */
+};
+
+/* Owes nothing, waits for nothing: the timer was programmed anew. */
+void ticks_reset(struct ticks *t);
+/* n periods of `period` ns have ended by now (0 ns: the timer is no periodic
+ * one). `heard`: an interrupt would reach a processor. True if one is to be
+ * given now; one that meets another on its way is the same, and stays owed. */
+bool ticks_come(struct ticks *t, uint64_t n, uint64_t period, bool heard,
+    uint64_t now);
+/* The guest has acknowledged an interrupt. True if another is to be given. */
+bool ticks_ack(struct ticks *t, uint64_t now);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/ticks.h"
+
+#define MS 1000000ull
+
+static struct ticks t;
+
+/* Acknowledges until nothing comes; how many came. */
+static unsigned
+drain(uint64_t now)
+{
+	unsigned n = 0;
+
+	while (n < 100000 && ticks_ack(&t, now))
+		n++;
+	return (n);
+}
+
+static void
+test_on_time(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	ticks_reset(&t);
+	for (i = 1; i < 10; i++) {
+		assert_true(ticks_come(&t, 1, MS, true, i * MS));
+		assert_false(ticks_ack(&t, i * MS + 1000));
+	}
+	assert_false(ticks_come(&t, 0, MS, true, 10 * MS));
+	assert_false(ticks_ack(&t, 11 * MS));
+}
+
+static void
+test_late(void **state)
+{
+	(void)state;
+	ticks_reset(&t);
+	/* The host was away for five periods. */
+	assert_true(ticks_come(&t, 5, MS, true, 5 * MS));
+	assert_int_equal(drain(5 * MS), 4);
+	/* The guest was: each period asks again, and is owed. */
+	assert_true(ticks_come(&t, 1, MS, true, 6 * MS));
+	assert_true(ticks_come(&t, 1, MS, true, 7 * MS));
+	assert_true(ticks_come(&t, 3, MS, true, 10 * MS));
+	assert_int_equal(t.owed, 4);
+	assert_true(ticks_ack(&t, 10 * MS));
+	/* One more period while it catches up. */
+	assert_true(ticks_come(&t, 1, MS, true, 11 * MS));
+	assert_int_equal(drain(11 * MS), 4);
+}
+
+static void
+test_bounds(void **state)
+{
+	(void)state;
+	/* A second's worth is the most. */
+	ticks_reset(&t);
+	assert_true(ticks_come(&t, UINT64_MAX, MS, true, 5000 * MS));
+	assert_int_equal(drain(5000 * MS), 999);
+	ticks_reset(&t);
+	assert_true(ticks_come(&t, 700, MS, true, 700 * MS));
+	assert_true(ticks_come(&t, 700, MS, true, 1400 * MS));
+	assert_int_equal(t.owed, 1000);
+	/* A period longer than that: one. */
+	ticks_reset(&t);
+	assert_true(ticks_come(&t, 7, 2000 * MS, true, 14000 * MS));
+	assert_int_equal(drain(14000 * MS), 0);
+	/* Who acknowledges nothing for a second does not count. */
+	ticks_reset(&t);
+	assert_true(ticks_come(&t, 10, MS, true, 10 * MS));
+	assert_false(ticks_ack(&t, 1011 * MS));
+	assert_true(ticks_come(&t, 10, MS, true, 1020 * MS));
+	assert_true(ticks_come(&t, 1, MS, true, 2021 * MS));
+	assert_int_equal(t.owed, 0);
+	/* Too fast, no periodic timer, nobody there: as hardware. */
+	ticks_reset(&t);
+	assert_true(ticks_come(&t, 9, TICKS_MIN_NS - 1, true, MS));
+	assert_int_equal(drain(MS), 0);
+	assert_true(ticks_come(&t, 1, 0, true, MS));
+	assert_int_equal(drain(MS), 0);
+	assert_true(ticks_come(&t, 9, MS, true, 9 * MS));
+	assert_true(ticks_come(&t, 9, MS, false, 18 * MS));
+	assert_int_equal(drain(18 * MS), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_on_time),
+	    cmocka_unit_test(test_late),
+	    cmocka_unit_test(test_bounds),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
