@@ -20,6 +20,10 @@
 #define PF_RSVD 0x8u
 #define PF_I 0x10u
 
+/* For an access; to know whether it would fault; and that without I/O, which
+ * tables may be in: they then count as not there. */
+enum walk_how { WALK_REAL, WALK_CHECK, WALK_QUIET };
+
 struct walk {
 	uint64_t gpa;
 	bool writable, user, nx, accessed, dirty, global, large;
@@ -233,13 +237,14 @@ reserved_upper(
 
 /*
  * Walks the tables. Returns true with *w, or false with *err (page fault
- * error code, SDM 4.7). Sets A, and D for writes, unless `peek`, and not in
+ * error code, SDM 4.7). WALK_REAL sets A, and D for writes, but not in
  * tables that lie in ROM.
  */
 static bool
 walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
-    uint32_t *err, bool peek)
+    uint32_t *err, enum walk_how how)
 {
+	bool peek = how != WALK_REAL;
 	bool pae = (cpu->cr4 & CR4_PAE) != 0, lma = (cpu->efer & EFER_LMA) != 0;
 	bool user = m == MMU_USER, nxe = (cpu->efer & EFER_NXE) != 0;
 	bool la57 = (cpu->cr4 & CR4_LA57) != 0;
@@ -277,6 +282,9 @@ again:
 
 		shift = 12 + (l - 1) * bits;
 		idx = (va >> shift) & ((1u << bits) - 1);
+		if (how == WALK_QUIET &&
+		    !soft_is_ram(cpu->vm, soft_phys(cpu, table + idx * width)))
+			return (false);
 		read_pte(cpu, &p, table + idx * width, width);
 		pte = p.val;
 		if (!(pte & PTE_P))
@@ -410,7 +418,7 @@ soft_translate_va(
 	}
 	if (!canonical(cpu, va))
 		soft_raise_err(cpu, EXC_GP, 0);
-	if (!walk(cpu, va, acc, m, &w, &err, false))
+	if (!walk(cpu, va, acc, m, &w, &err, WALK_REAL))
 		soft_raise_pf(cpu, va, err);
 	if (gpa != NULL)
 		*gpa = w.gpa;
@@ -436,7 +444,7 @@ soft_peek(struct soft_cpu *cpu, uint64_t va, unsigned m, uint64_t *gpa,
 		return (true);
 	}
 	if (!canonical(cpu, va) ||
-	    !walk(cpu, va, ACC_R, m, &w, &err, true) || !w.accessed)
+	    !walk(cpu, va, ACC_R, m, &w, &err, WALK_QUIET) || !w.accessed)
 		return (false);
 	*gpa = w.gpa;
 	*write = can_write(cpu, m, &w);
@@ -454,6 +462,6 @@ soft_check_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m)
 		return;
 	if (!canonical(cpu, va))
 		soft_raise_err(cpu, EXC_GP, 0);
-	if (!walk(cpu, va, acc, m, &w, &err, true))
+	if (!walk(cpu, va, acc, m, &w, &err, WALK_CHECK))
 		soft_raise_pf(cpu, va, err);
 }

@@ -415,6 +415,16 @@ tr_access_reg(struct tr *t, unsigned guest, int32_t disp, uint32_t what,
 	mirror_access(t, h, (int)guest, a);
 }
 
+/* An address that is known: of RIP and a displacement. */
+static bool
+constant(const ZydisDecodedOperand *op)
+{
+	return ((op->mem.base == ZYDIS_REGISTER_RIP ||
+		    op->mem.base == ZYDIS_REGISTER_EIP) &&
+	    op->mem.segment != ZYDIS_REGISTER_FS &&
+	    op->mem.segment != ZYDIS_REGISTER_GS);
+}
+
 void
 tr_access_op(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
     uint32_t what, struct access *a)
@@ -436,6 +446,19 @@ tr_access_op(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
 		return;
 	}
 	tr_ea(t, op, use, 0);
+	if (tr_mirror(t) && t->code64 && constant(op)) {
+		uint64_t va = t->in.address_width == 64 ?
+		    t->next + (uint64_t)op->mem.disp.value :
+		    (uint32_t)(t->next + (uint64_t)op->mem.disp.value);
+
+		*a = (struct access){ .what = what, .base = T0,
+			.mirror = true, .key = -1 };
+		t->key = -1;
+		e_ld_env(t, 1, T1,
+		    (unsigned)(MIRROR_OFFSET(t->m) + (va >> 32 & 0xffff) * 8));
+		a->hit = t->p;
+		return;
+	}
 	tr_access_t0(t, what, a);
 }
 
