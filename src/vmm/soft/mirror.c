@@ -281,6 +281,8 @@ soft_mirror_fill(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m)
 		mi->broken = true;
 		return;
 	}
+	/* A core file of lhyve is about lhyve. */
+	(void)syscall(SYS_madvise, host, (size_t)n << 12, MADV_DONTDUMP);
 	cpu->stat.mirror_maps++;
 	/* It was worth its fault. */
 	mi->faults -= MIRROR_USELESS - 1;

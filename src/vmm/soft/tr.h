@@ -283,6 +283,11 @@ bool tr_mirror(const struct tr *t);
 void tr_keep_t1(struct tr *t);
 void tr_moved(struct tr *t, unsigned guest, int64_t n);
 
+/* Something to be put behind the block, for the instruction at hand. */
+struct ool *tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch);
+void tr_ool_mem(struct tr *t, const struct ool *o);
+void tr_ool_mirror(struct tr *t, const struct ool *o);
+
 /* Makes sure that the guest's FPU state is in the host's registers. */
 void tr_need_fpu(struct tr *t);
 /* Calls a helper that comes back; T0 and T1 are its arguments. */
