@@ -478,6 +478,16 @@ jcc(struct tr *t)
 		over[-1] = (uint8_t)(t->p - over);
 		return (true);
 	}
+	if (to <= t->pc && tr_links(t, to)) {
+		/* A loop: the way back is the straight one. */
+		e1(t, 0x70u | ((t->in.opcode & 15u) ^ 1));
+		e1(t, 0);
+		over = t->p;
+		tr_goto(t, to);
+		over[-1] = (uint8_t)(t->p - over);
+		tr_keep_t1(t);
+		return (true);
+	}
 	e1(t, 0x0f);
 	e1(t, 0x80u | (t->in.opcode & 15u));
 	e4(t, 0);

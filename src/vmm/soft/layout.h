@@ -39,7 +39,8 @@
 #define CPU_T2 200
 #define CPU_HOST_RSP 208
 #define CPU_HOST_RET 216 /* where translated code called out from */
-#define CPU_THUNKS 224	 /* pointers, see below */
+#define CPU_GO 224	 /* u32: 0 if poll is set, for jrcxz not to jump */
+#define CPU_THUNKS 232	 /* pointers, see below */
 
 #define THUNK_MEM 0	   /* memory access slow path */
 #define THUNK_WRITEBACK 1  /* completes a slow store */

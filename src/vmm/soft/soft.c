@@ -401,6 +401,7 @@ static void
 rearm_keys(struct soft_cpu *cpu)
 {
 	atomic_store(&cpu->poll, 0);
+	atomic_store(&cpu->go, 1);
 	for (unsigned m = 0; m < MMU_MODES; m++)
 		atomic_store(&cpu->jc_key[m], JC_KEY);
 	/* A request between the two would be lost with its key. */

@@ -180,6 +180,8 @@ struct soft_cpu {
 	uint64_t t0, t1, t2;
 	uint64_t host_rsp;
 	uint64_t host_ret; /* 0: no translated code below us */
+	_Atomic uint32_t go; /* !poll */
+	uint32_t go_pad;
 	const void *thunks[NTHUNKS];
 
 	struct vm_seg seg[VM_SEG_MAX];
@@ -298,6 +300,7 @@ ASSERT_AT(t0, CPU_T0);
 ASSERT_AT(t2, CPU_T2);
 ASSERT_AT(host_rsp, CPU_HOST_RSP);
 ASSERT_AT(host_ret, CPU_HOST_RET);
+ASSERT_AT(go, CPU_GO);
 ASSERT_AT(thunks, CPU_THUNKS);
 _Static_assert((ENV_BIAS & 63) == 12, "r13 is also the page shift");
 _Static_assert(sizeof(struct soft_cpu) <= TLB_OFFSET(0), "TLB overlaps");

@@ -28,8 +28,7 @@ enum ool_kind {
 	OOL_MEM,  /* slow path of a memory access */
 	OOL_MIRROR, /* the same of one that went to the mirror */
 	OOL_STUB, /* what a link jumps to until it is resolved */
-	OOL_GOTO, /* a conditional jump's way out */
-	OOL_POLL  /* leave the code at a backward jump */
+	OOL_GOTO  /* a conditional jump's way out */
 };
 
 /* Code to be put behind the block, away from the fast path. */
@@ -298,6 +297,8 @@ void tr_call_end(struct tr *t, soft_helper *fn);
 void tr_exception(struct tr *t, unsigned vector, bool has_error);
 /* Goes to a constant pc; ends what is emitted, not the block. */
 void tr_goto(struct tr *t, uint64_t pc);
+/* Will that be a jump to another block in this page? */
+bool tr_links(const struct tr *t, uint64_t pc);
 /* Goes to the pc in T0; rSP has been moved up by so much for it. */
 void tr_goto_t0(struct tr *t, int moved);
 

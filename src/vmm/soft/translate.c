@@ -392,22 +392,28 @@ goto_far(struct tr *t, uint64_t pc)
 	e_mem(t, 4, H_ENV, -1, 0, jc + 8);
 }
 
+bool
+tr_links(const struct tr *t, uint64_t pc)
+{
+	return (!t->vm->no_link && !(t->flags & BF_STEP) &&
+	    (pc >> 12) == (t->b->pc >> 12) && t->nlinks < TR_MAX_LINKS);
+}
+
 void
 tr_goto(struct tr *t, uint64_t pc)
 {
+	uint8_t *leave = NULL;
 	struct link *l;
 	struct ool *o;
 
-	if (t->vm->no_link || (t->flags & BF_STEP) ||
-	    (pc >> 12) != (t->b->pc >> 12) || t->nlinks == TR_MAX_LINKS) {
+	if (!tr_links(t, pc)) {
 		goto_far(t, pc);
 		return;
 	}
 	if (pc <= t->pc) { /* a loop: give interrupts a chance */
-		e_ld_env(t, 0, T2, CPU_POLL);
-		e_jrcxz(t, 5);
-		o = tr_ool(t, OOL_POLL, e_jmp(t));
-		o->pc = pc;
+		e_ld_env(t, 0, T2, CPU_GO);
+		e_jrcxz(t, 0);
+		leave = t->p;
 	}
 	l = &t->links[t->nlinks++];
 	*l = (struct link){ .pc = pc };
@@ -415,6 +421,11 @@ tr_goto(struct tr *t, uint64_t pc)
 	l->patch = e_jmp(t);
 	o = tr_ool(t, OOL_STUB, l->patch);
 	o->link = l;
+	if (leave != NULL) {
+		leave[-1] = (uint8_t)(t->p - leave);
+		e_mov_imm(t, T0, pc);
+		e_jmp_thunk(t, THUNK_EXIT);
+	}
 }
 
 static void
@@ -445,10 +456,6 @@ emit_ool(struct tr *t, unsigned n)
 	case OOL_GOTO:
 		t->pc = t->b->pc + t->map[o.insn].guest;
 		tr_goto(t, o.pc);
-		break;
-	case OOL_POLL:
-		e_mov_imm(t, T0, o.pc);
-		e_jmp_thunk(t, THUNK_EXIT);
 		break;
 	}
 }
