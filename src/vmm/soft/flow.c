@@ -469,6 +469,7 @@ jcc(struct tr *t)
 	uint64_t to = branch_target(t, &t->op[0]);
 	uint8_t *over;
 	struct ool *o;
+	bool direct;
 
 	if (no_target(t, to)) {
 		e1(t, 0x70u | ((t->in.opcode & 15u) ^ 1)); /* the opposite */
@@ -488,9 +489,17 @@ jcc(struct tr *t)
 		tr_keep_t1(t);
 		return (true);
 	}
+	direct = to > t->pc && tr_links(t, to);
+	while (direct && (((uintptr_t)t->p + 2) & 63) > 60)
+		e1(t, 0x90); /* see e_align_rel32() */
 	e1(t, 0x0f);
 	e1(t, 0x80u | (t->in.opcode & 15u));
 	e4(t, 0);
+	if (direct) {
+		tr_link(t, t->p - 4, to);
+		tr_keep_t1(t);
+		return (true);
+	}
 	o = &t->ool[t->nool++];
 	*o = (struct ool){ .kind = OOL_GOTO, .insn = (uint8_t)(t->ninsns - 1),
 		.patch = t->p - 4, .pc = to };

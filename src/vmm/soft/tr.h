@@ -297,6 +297,8 @@ void tr_call_end(struct tr *t, soft_helper *fn);
 void tr_exception(struct tr *t, unsigned vector, bool has_error);
 /* Goes to a constant pc; ends what is emitted, not the block. */
 void tr_goto(struct tr *t, uint64_t pc);
+/* Makes a link of the rel32 of a jump, which e_align_rel32() was for. */
+void tr_link(struct tr *t, uint8_t *rel32, uint64_t pc);
 /* Will that be a jump to another block in this page? */
 bool tr_links(const struct tr *t, uint64_t pc);
 /* Goes to the pc in T0; rSP has been moved up by so much for it. */

@@ -400,11 +400,18 @@ tr_links(const struct tr *t, uint64_t pc)
 }
 
 void
+tr_link(struct tr *t, uint8_t *rel32, uint64_t pc)
+{
+	struct link *l = &t->links[t->nlinks++];
+
+	*l = (struct link){ .pc = pc, .patch = rel32 };
+	tr_ool(t, OOL_STUB, rel32)->link = l;
+}
+
+void
 tr_goto(struct tr *t, uint64_t pc)
 {
 	uint8_t *leave = NULL;
-	struct link *l;
-	struct ool *o;
 
 	if (!tr_links(t, pc)) {
 		goto_far(t, pc);
@@ -415,12 +422,8 @@ tr_goto(struct tr *t, uint64_t pc)
 		e_jrcxz(t, 0);
 		leave = t->p;
 	}
-	l = &t->links[t->nlinks++];
-	*l = (struct link){ .pc = pc };
 	e_align_rel32(t);
-	l->patch = e_jmp(t);
-	o = tr_ool(t, OOL_STUB, l->patch);
-	o->link = l;
+	tr_link(t, e_jmp(t), pc);
 	if (leave != NULL) {
 		leave[-1] = (uint8_t)(t->p - leave);
 		e_mov_imm(t, T0, pc);
