@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 struct iothread {
 	struct mevent_loop *loop;
 	pthread_t thread;
+	bool stopped;
 	char name[16];
 };
 
@@ -109,12 +111,21 @@ iothread_call(struct iothread *t, void (*fn)(void *arg), void *arg)
 }
 
 void
+iothread_stop(struct iothread *t)
+{
+	if (t == NULL || t->stopped)
+		return;
+	mevent_stop(t->loop);
+	(void)pthread_join(t->thread, NULL);
+	t->stopped = true;
+}
+
+void
 iothread_destroy(struct iothread *t)
 {
 	if (t == NULL)
 		return;
-	mevent_stop(t->loop);
-	(void)pthread_join(t->thread, NULL);
+	iothread_stop(t);
 	mevent_loop_destroy(t->loop);
 	free(t);
 }

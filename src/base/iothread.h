@@ -18,8 +18,12 @@ struct mevent_loop *iothread_loop(struct iothread *t);
 /* Calls fn in the thread and waits for its end. 0, or -errno: not called. Not
  * from the thread itself. */
 int iothread_call(struct iothread *t, void (*fn)(void *arg), void *arg);
-/* Stops the loop, waits for the thread, destroys both. What was added to the
- * loop was removed before. Not from the thread itself; NULL is none. */
+/* Stops the loop and waits for the thread: no handler is called from now on.
+ * What is still in the loop can be removed. Not from the thread itself; once
+ * or more; NULL is none. */
+void iothread_stop(struct iothread *t);
+/* The same, and destroys both. What was added to the loop was removed before.
+ * NULL is none. */
 void iothread_destroy(struct iothread *t);
 
 #endif

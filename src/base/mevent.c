@@ -143,6 +143,13 @@ mevent_call(struct mevent_loop *loop, struct mevent *ev, uint32_t got)
 int
 mevent_run(struct mevent_loop *loop)
 {
+	return (mevent_run_with(loop, NULL, NULL));
+}
+
+int
+mevent_run_with(
+    struct mevent_loop *loop, void (*wait)(void *arg, int fd), void *arg)
+{
 	struct epoll_event ee[MEVENT_BATCH];
 	uint64_t count;
 	int i, n, error = 0;
@@ -150,7 +157,10 @@ mevent_run(struct mevent_loop *loop)
 	loop->thread = pthread_self();
 	atomic_store(&loop->running, true);
 	while (!atomic_load(&loop->stopping)) {
-		n = epoll_wait(loop->epfd, ee, MEVENT_BATCH, -1);
+		if (wait != NULL)
+			wait(arg, loop->epfd);
+		n = epoll_wait(
+		    loop->epfd, ee, MEVENT_BATCH, wait != NULL ? 0 : -1);
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;

@@ -17,6 +17,13 @@ int mevent_loop_create(struct mevent_loop **out); /* 0 or -errno */
 void mevent_loop_destroy(struct mevent_loop *loop);
 /* Runs until mevent_stop(); 0 or -errno. */
 int mevent_run(struct mevent_loop *loop);
+/*
+ * The same for a thread that has more to wait for than the loop knows:
+ * instead of sleeping, the loop calls wait(arg, fd), which returns when fd is
+ * readable, or earlier. It is called in the loop's thread with no lock held.
+ */
+int mevent_run_with(
+    struct mevent_loop *loop, void (*wait)(void *arg, int fd), void *arg);
 /* Makes mevent_run() return. Any thread, also a signal handler. */
 void mevent_stop(struct mevent_loop *loop);
 /* True in the thread that is inside mevent_run(). */

@@ -335,6 +335,7 @@ pci_dev_free(struct pci_dev *dev)
 	pci_bar_unmap(dev);
 	if (dev->ops->fini != NULL)
 		dev->ops->fini(dev);
+	pci_doorbells_fini(dev);
 	pci_intr_fini(dev);
 	free(dev->priv);
 	free(dev);

@@ -108,6 +108,13 @@ struct pci_config {
 	 * register; 0xff: none. NULL: none of them has one. */
 	uint8_t (*intx_irq)(void *arg, unsigned line);
 	void *arg;
+	/* Makes a write at an address signal an eventfd instead of coming to
+	 * the bus, or ends that: whatever is written, or only `match` if that
+	 * is not negative. -errno: the writes come as before. With the bus's
+	 * lock held; NULL: nobody can. */
+	int (*doorbell)(void *arg, bool port, uint64_t addr, unsigned size,
+	    int64_t match, int fd, bool on);
+	void *doorbell_arg;
 	uint64_t ecam_base;  /* 0: none; else 256 MiB of mmio */
 	uint32_t io_base;    /* where I/O BARs begin; 0: bhyve's 0x2000 */
 	uint32_t mem32_base; /* window for 32-bit BARs */
@@ -172,6 +179,14 @@ int pci_bar_add(
 void pci_bar_prefetchable(struct pci_dev *dev, unsigned idx);
 /* Current address of a BAR, and its size; 0 if there is none. */
 uint64_t pci_bar_addr(const struct pci_dev *dev, unsigned idx);
+/*
+ * A register at `off` of a BAR, of 2 or 4 bytes, whose writes do nothing but
+ * signal `fd`, which the device also does itself when a write comes to it:
+ * there an engine may spare the way. Those with the same address differ in
+ * `match`; -1: any value. During init. 0 or -errno.
+ */
+int pci_doorbell_add(struct pci_dev *dev, unsigned bar, uint32_t off,
+    unsigned size, int64_t match, int fd);
 uint64_t pci_bar_size(const struct pci_dev *dev, unsigned idx);
 /* Appends a capability (first two bytes id and next are filled in); returns
  * its offset or -ENOSPC. It is read-only but for pci_cfg_writable(). */

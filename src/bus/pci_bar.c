@@ -119,6 +119,7 @@ pci_bar_leave(struct pci_dev *dev)
 
 		if (bar->mapped == 0 || bar->mapped == pci_bar_wanted(bar))
 			continue;
+		pci_doorbells_set(dev, i, false);
 		bus_remove(pci_bar_space(bar), bar->mapped);
 		bar->mapped = 0;
 		left = true;
@@ -140,8 +141,10 @@ pci_bar_enter(struct pci_dev *dev)
 		/* A place that is taken or outside: not decoded, as if the
 		 * bridge did not forward it. */
 		if (bus_add(pci_bar_space(bar), dev->ops->name, addr, bar->size,
-			&pci_bar_ops, bar) == 0)
+			&pci_bar_ops, bar) == 0) {
 			bar->mapped = addr;
+			pci_doorbells_set(dev, i, true);
+		}
 		trace(TRACE_io, "pci %04x bar %u at %" PRIx64 "%s", dev->bdf, i,
 		    addr, bar->mapped ? "" : " refused");
 	}
@@ -176,8 +179,10 @@ pci_bar_unmap(struct pci_dev *dev)
 	for (i = 0; i < PCI_BARS; i++) {
 		struct pci_bar *bar = &dev->bar[i];
 
-		if (bar->mapped != 0)
+		if (bar->mapped != 0) {
+			pci_doorbells_set(dev, i, false);
 			bus_remove(pci_bar_space(bar), bar->mapped);
+		}
 		bar->mapped = 0;
 	}
 }

@@ -62,8 +62,22 @@ struct pci_dev {
 	struct pci_bar bar[PCI_BARS];
 	unsigned cap_end, cap_last;
 	struct pci_intr intr;
+	struct pci_doorbell *doorbells; /* owned */
+	unsigned ndoorbells;
 	void *priv;
 };
+
+/* pci_doorbell.c: those of a BAR that was mapped, or will not be any more;
+ * lock held. */
+#define PCI_DOORBELLS_MAX 256u
+struct pci_doorbell {
+	unsigned bar, size;
+	uint32_t off;
+	int64_t match; /* -1: any */
+	int fd;
+};
+void pci_doorbells_set(struct pci_dev *dev, unsigned bar, bool on);
+void pci_doorbells_fini(struct pci_dev *dev);
 
 /* A bus: its functions by slot and function, and where its windows begin. */
 struct pci_root {

@@ -45,6 +45,16 @@ chipset_irq0(void *arg)
 		irq_pulse(cs->cfg.irqs, 0);
 }
 
+static void
+chipset_alarm(void *arg)
+{
+	struct chipset *cs = arg;
+
+	/* None of the guest's before all chips are there. */
+	if (cs->pm != NULL)
+		pm_dev_rtc(cs->pm);
+}
+
 /* Whether an edge on a line would reach a processor now. */
 static bool
 chipset_heard(void *arg, unsigned line)
@@ -222,7 +232,8 @@ chipset_create(struct chipset **out, const struct chipset_config *cfg)
 		    chipset_irq0_heard, cs);
 	if (error == 0)
 		error = rtc_dev_create(&cs->rtc, cfg->ports, cfg->irqs,
-		    cfg->vclock, cfg->wall_time, cfg->lowmem, cfg->highmem);
+		    cfg->vclock, cfg->wall_time, cfg->lowmem, cfg->highmem,
+		    chipset_alarm, cs);
 	if (error == 0)
 		error = hpet_dev_create(&cs->hpet, cfg->mmio, CHIPSET_HPET_BASE,
 		    cfg->irqs, &msi, cfg->vclock, chipset_hpet_legacy,
@@ -268,9 +279,9 @@ chipset_destroy(struct chipset *cs)
 	bootvars_dev_destroy(cs->vars);
 	i8042_dev_destroy(cs->i8042);
 	reset_dev_destroy(cs->reset);
-	pm_dev_destroy(cs->pm);
 	hpet_dev_destroy(cs->hpet);
 	rtc_dev_destroy(cs->rtc);
+	pm_dev_destroy(cs->pm);
 	pit_dev_destroy(cs->pit);
 	ioapic_dev_destroy(cs->ioapic);
 	pirq_dev_destroy(cs->pirq);

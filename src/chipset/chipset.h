@@ -29,6 +29,11 @@ struct chipset;
 /* Event Timer Block ID of the HPET, for its ACPI table. */
 #define CHIPSET_HPET_ID 0x80868701u
 #define CHIPSET_SCI_IRQ 9
+/* The host bridge of QEMU's Q35 board, and where memory ends for firmware that
+ * sees it: its PCIEXBAR comes there. */
+#define CHIPSET_Q35_VENDOR 0x8086u
+#define CHIPSET_Q35_DEVICE 0x29c0u
+#define CHIPSET_Q35_LOWMEM 0xb0000000u
 /* ISA IRQs that PCI interrupts can be routed to, as a mask. */
 #define CHIPSET_PIRQ_IRQS 0xdef8u
 

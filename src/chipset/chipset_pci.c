@@ -12,8 +12,6 @@
 /* Where firmware for QEMU's Q35 board looks: the memory controller's PCIEXBAR
  * (Intel 3 Series datasheet, 5.1.14), the ICH9 LPC bridge's PMBASE and
  * ACPI_CNTL (ICH9 datasheet, 13.1.13 and 13.1.14). */
-#define Q35_VENDOR     0x8086u
-#define Q35_DEVICE     0x29c0u
 #define Q35_PCIEXBAR   0x60u
 #define LPC_PMBASE     0x40u
 #define LPC_ACPI_CNTL  0x44u
@@ -129,8 +127,8 @@ hostbridge_init(struct pci_dev *dev, void *conf)
 		pci_cfg_set(dev, PCIR_SUBVEND, 2, (uint32_t)hc->subvendor);
 	if (hc->subdevice >= 0)
 		pci_cfg_set(dev, PCIR_SUBDEV, 2, (uint32_t)hc->subdevice);
-	hb->q35 = pci_cfg_get(dev, PCIR_VENDOR, 2) == Q35_VENDOR &&
-		  pci_cfg_get(dev, PCIR_DEVICE, 2) == Q35_DEVICE;
+	hb->q35 = pci_cfg_get(dev, PCIR_VENDOR, 2) == CHIPSET_Q35_VENDOR &&
+		  pci_cfg_get(dev, PCIR_DEVICE, 2) == CHIPSET_Q35_DEVICE;
 	if (hb->q35)
 		pci_pciexbar_add(dev, Q35_PCIEXBAR);
 	return (0);

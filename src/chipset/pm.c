@@ -5,11 +5,13 @@
 
 #define PM1_TMR    0x0001u
 #define PM1_PWRBTN 0x0100u
+#define PM1_RTC    0x0400u
 /* Status bits that a one clears: WAK, RTC, SLPBTN, PWRBTN, BM, TMR. */
 #define PM1_STATUS_W1C 0x8711u
 /* Enable bits that stick: RTC, SLPBTN, PWRBTN, GBL, TMR. bhyve has PWRBTN and
- * GBL only; ACPICA then logs an error when Linux tries the RTC's. Nothing sets
- * the status bits of RTC, SLPBTN and GBL. */
+ * GBL only; ACPICA then logs an error when Linux tries the RTC's, by which it
+ * takes alarms where there is an HPET. Nothing sets the status bits of SLPBTN
+ * and GBL. */
 #define PM1_ENABLE_MASK  0x0721u
 #define PM_TIMER_TOP     31
 #define PM1_SCI_EN       0x0001u
@@ -174,6 +176,12 @@ pm_power_button(struct pm *pm)
 		return (false);
 	pm->status |= PM1_PWRBTN;
 	return (true);
+}
+
+void
+pm_rtc(struct pm *pm)
+{
+	pm->status |= PM1_RTC;
 }
 
 void

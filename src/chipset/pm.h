@@ -54,6 +54,8 @@ uint64_t pm_next(const struct pm *pm, uint64_t now);
 void pm_smi_command(struct pm *pm, uint8_t val);
 /* Presses the power button; false without ACPI. */
 bool pm_power_button(struct pm *pm);
+/* The clock's alarm: ACPI's fixed event. */
+void pm_rtc(struct pm *pm);
 /* Raises a general-purpose event, 0-7. */
 void pm_gpe(struct pm *pm, unsigned gpe);
 /* Level of the system control interrupt. */
@@ -69,6 +71,7 @@ void pm_dev_destroy(struct pm_dev *d);
 void pm_dev_reset(struct pm_dev *d);
 bool pm_dev_power_button(struct pm_dev *d);
 void pm_dev_gpe(struct pm_dev *d, unsigned gpe);
+void pm_dev_rtc(struct pm_dev *d);
 /* PM1 and the timer at a second place as well, unless something is there. 0:
  * no more. Any thread. */
 void pm_dev_place(struct pm_dev *d, uint16_t base);

@@ -229,6 +229,14 @@ pm_dev_gpe(struct pm_dev *d, unsigned gpe)
 }
 
 void
+pm_dev_rtc(struct pm_dev *d)
+{
+	pm_dev_lock(d);
+	pm_rtc(&d->pm);
+	pm_dev_unlock(d);
+}
+
+void
 pm_dev_dump(struct pm_dev *d, FILE *out)
 {
 	pm_dev_lock(d);

@@ -424,6 +424,12 @@ rtc_read(struct rtc *r, unsigned reg, uint64_t now)
 }
 
 bool
+rtc_alarm(const struct rtc *r)
+{
+	return ((r->ram[RTC_C] & r->ram[RTC_B] & RTC_C_AF) != 0);
+}
+
+bool
 rtc_clears(const struct rtc *r)
 {
 	return (r->index == RTC_C);

@@ -43,17 +43,20 @@ bool rtc_clears(const struct rtc *r);
 void rtc_write(struct rtc *r, unsigned reg, uint8_t val, uint64_t now);
 /* Brings the flags up to now; returns the level of IRQ. */
 bool rtc_update(struct rtc *r, uint64_t now);
+/* Whether an alarm that was asked for is pending. */
+bool rtc_alarm(const struct rtc *r);
 /* When IRQ may rise next. */
 uint64_t rtc_next(const struct rtc *r, uint64_t now);
 /* Seconds since 1970 that the clock shows. */
 int64_t rtc_time(const struct rtc *r, uint64_t now);
 
 struct vclock;
-/* The adapter: ports 0x70-0x71, IRQ8. wall_time is that of vclock 0. */
+/* The adapter: ports 0x70-0x71, IRQ8. wall_time is that of vclock 0. `alarm`
+ * hears of each alarm, with no lock held. */
 struct rtc_dev;
 int rtc_dev_create(struct rtc_dev **out, struct bus_space *ports,
     struct irq_lines *irqs, struct vclock *vc, int64_t wall_time,
-    uint64_t lowmem, uint64_t highmem);
+    uint64_t lowmem, uint64_t highmem, void (*alarm)(void *arg), void *arg);
 void rtc_dev_destroy(struct rtc_dev *d);
 void rtc_dev_reset(struct rtc_dev *d);
 /* Takes IRQ8 from the clock (HPET legacy replacement). */

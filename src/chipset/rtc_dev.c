@@ -12,6 +12,9 @@ struct rtc_dev {
 	pthread_mutex_t lock;
 	struct rtc rtc;
 	bool mute;
+	bool alarmed; /* rtc_alarm(), as was told */
+	void (*alarm)(void *arg);
+	void *arg;
 	struct irq_source irq;
 	struct vclock *vc;
 	struct vtimer timer;
@@ -21,12 +24,18 @@ struct rtc_dev {
 static void
 rtc_dev_unlock(struct rtc_dev *d, uint64_t now)
 {
-	bool level = rtc_update(&d->rtc, now);
+	bool level = rtc_update(&d->rtc, now), pending, tell;
+
+	pending = rtc_alarm(&d->rtc);
+	tell = pending && !d->alarmed;
+	d->alarmed = pending;
 
 	irq_want(&d->irq, level && !d->mute);
 	vtimer_arm(&d->timer, rtc_next(&d->rtc, now));
 	pthread_mutex_unlock(&d->lock);
 	irq_sync(&d->irq);
+	if (tell)
+		d->alarm(d->arg);
 }
 
 static void
@@ -72,7 +81,7 @@ static const struct bus_ops rtc_ops = {1, false, rtc_dev_read, rtc_dev_write};
 int
 rtc_dev_create(struct rtc_dev **out, struct bus_space *ports,
     struct irq_lines *irqs, struct vclock *vc, int64_t wall_time,
-    uint64_t lowmem, uint64_t highmem)
+    uint64_t lowmem, uint64_t highmem, void (*alarm)(void *arg), void *arg)
 {
 	struct rtc_dev *d;
 	int error;
@@ -82,6 +91,8 @@ rtc_dev_create(struct rtc_dev **out, struct bus_space *ports,
 		return (-ENOMEM);
 	pthread_mutex_init(&d->lock, NULL);
 	d->vc = vc;
+	d->alarm = alarm;
+	d->arg = arg;
 	irq_source_init(&d->irq, irqs, RTC_IRQ);
 	vtimer_init(&d->timer, vc, rtc_dev_fire, d);
 	rtc_init(&d->rtc, wall_time, 0);

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/chardev/chardev.h"
@@ -69,9 +71,58 @@ block_signals(void)
 	(void)sigaddset(&set, SIGHUP);
 	(void)sigaddset(&set, SIGQUIT);
 	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaddset(&set, SIGWINCH); /* a device's */
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	/* A pipe that nobody reads any more is an error of write(2). */
 	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+/*
+ * Where help goes: to standard output, from which one can page it. bhyve's
+ * goes to standard error, and libvirt, which looks for features there, throws
+ * the output away.
+ */
+static FILE *
+help_stream(void)
+{
+	struct stat out, null;
+
+	if (fstat(STDOUT_FILENO, &out) == 0 && stat("/dev/null", &null) == 0 &&
+	    S_ISCHR(out.st_mode) && out.st_rdev == null.st_rdev)
+		return (stderr);
+	return (stdout);
+}
+
+/*
+ * The title that bhyve's processes have, "bhyve: NAME", for those who look for
+ * that (vm-bhyve does, by pgrep -fx): only where lhyve is called bhyve, as on
+ * Linux the arguments are what one expects of ps. It takes their place. A
+ * last byte that is not NUL has the kernel show what is there up to the first
+ * NUL (fs/proc/base.c, get_mm_cmdline()).
+ */
+static void
+set_title(int argc, char *argv[], const char *name)
+{
+	const char *prog = strrchr(argv[0], '/');
+	char title[256];
+	size_t room, len;
+	int i, n;
+
+	prog = prog != NULL ? prog + 1 : argv[0];
+	if (strcmp(prog, "bhyve") != 0)
+		return;
+	n = snprintf(title, sizeof(title), "%s: %s", prog, name);
+	len = (size_t)n;
+	/* One string behind the other, as the kernel puts them. */
+	for (i = 1; i < argc; i++)
+		if (argv[i] != argv[i - 1] + strlen(argv[i - 1]) + 1)
+			return;
+	room = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
+	if (n < 0 || len >= sizeof(title) || len + 2 > room)
+		return;
+	memset(argv[0], 0, room);
+	memcpy(argv[0], title, len);
+	argv[0][room - 1] = '.';
 }
 
 static int
@@ -80,14 +131,15 @@ run(int argc, char *argv[], struct config *cfg)
 	struct machine_devices devs;
 	struct config_error err;
 	struct machine *m;
+	FILE *out = help_stream();
 	int status;
 
 	machine_devices_init(&devs);
-	switch (options_parse(cfg, argc, argv, &devs.lists, stdout, &err)) {
+	switch (options_parse(cfg, argc, argv, &devs.lists, out, &err)) {
 	case 0:
 		break;
 	case 1:
-		return (fflush(stdout) == 0 ? EXIT_SUCCESS : MACHINE_ERROR);
+		return (fflush(out) == 0 ? EXIT_SUCCESS : MACHINE_ERROR);
 	default:
 		log_error("%s", err.msg);
 		return (MACHINE_ERROR);
@@ -102,6 +154,7 @@ run(int argc, char *argv[], struct config *cfg)
 		log_error("%s", err.msg);
 		return (MACHINE_ERROR);
 	}
+	set_title(argc, argv, config_get(cfg, "name"));
 	status = machine_run(m);
 	machine_destroy(m);
 	return (status);

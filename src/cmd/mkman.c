@@ -3,6 +3,7 @@
  * Fills the lists of a manual page from the tables that the parser uses:
  * mkman TEMPLATE OUTPUT. A line @NAME@ of the template becomes a list.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,8 @@ static void
 put_devices(FILE *out, const struct config_device *d)
 {
 	for (; d->name != NULL; d++)
-		(void)fprintf(out, ".It Cm %s\n%s\n", d->name, d->help);
+		(void)fprintf(out, ".It Cm %s\n%s%s%s\n", d->name, d->help,
+		    d->man != NULL ? ".\n" : "", d->man != NULL ? d->man : "");
 }
 
 static void
@@ -102,33 +104,60 @@ put_missing(FILE *out, const struct machine_devices *md)
 	(void)fputc('\n', out);
 }
 
-static void
-put_device_vars(FILE *out, const struct config_device *d, const char *node,
-    bool named)
+static bool
+has_var(const struct config_device *d, const struct config_var *v)
 {
-	const struct config_var *v;
+	const struct config_var *o;
 
-	for (; d->name != NULL; d++) {
-		for (v = d->opts; v != NULL && v->name != NULL; v++) {
-			(void)fprintf(out, ".It Cm %s.%s%s%s\n", node,
-			    named ? d->name : "", named ? "." : "", v->name);
-			if (!named)
-				(void)fprintf(out, "Of\n.Cm %s :\n", d->name);
-			(void)fprintf(out, "%s.\n", v->help);
-		}
-	}
+	for (o = d->opts; o != NULL && o->name != NULL; o++)
+		if (strcmp(o->name, v->name) == 0 &&
+		    strcmp(o->help, v->help) == 0)
+			return (true);
+	return (false);
+}
+
+/* "Of", and all devices that have the variable; false: one before `d` has it,
+ * so that it was told. */
+static bool
+put_owners(FILE *out, const struct config_device *list,
+    const struct config_device *d, const struct config_var *v)
+{
+	const struct config_device *o;
+
+	for (o = list; o != d; o++)
+		if (has_var(o, v))
+			return (false);
+	(void)fprintf(out, ".It Cm pci.#.#.#.%s\nOf\n", v->name);
+	for (; o->name != NULL; o++)
+		if (has_var(o, v))
+			(void)fprintf(
+			    out, "%s.Cm %s", o != d ? " ,\n" : "", o->name);
+	(void)fprintf(out, " :\n");
+	return (true);
 }
 
 static void
 put_pci_vars(FILE *out, const struct machine_devices *md)
 {
-	put_device_vars(out, md->lists.pci, "pci.#.#.#", false);
+	const struct config_device *d;
+	const struct config_var *v;
+
+	for (d = md->lists.pci; d->name != NULL; d++)
+		for (v = d->opts; v != NULL && v->name != NULL; v++)
+			if (put_owners(out, md->lists.pci, d, v))
+				(void)fprintf(out, "%s.\n", v->help);
 }
 
 static void
 put_lpc_vars(FILE *out, const struct machine_devices *md)
 {
-	put_device_vars(out, md->lists.lpc, "lpc", true);
+	const struct config_device *d;
+	const struct config_var *v;
+
+	for (d = md->lists.lpc; d->name != NULL; d++)
+		for (v = d->opts; v != NULL && v->name != NULL; v++)
+			(void)fprintf(out, ".It Cm lpc.%s.%s\n%s.\n", d->name,
+			    v->name, v->help);
 }
 
 /* What each option sets: .It Fl x, then the variable. */
@@ -145,8 +174,8 @@ put_option_vars(FILE *out, const struct machine_devices *md)
 		    d->arg != NULL ? " Ar " : "", d->arg != NULL ? d->arg : "",
 		    d->var);
 		if (d->arg == NULL)
-			(void)fprintf(out, "=%s",
-			    d->value != NULL ? d->value : "true");
+			(void)fprintf(
+			    out, "=%s", d->value != NULL ? d->value : "true");
 		(void)fputc('\n', out);
 	}
 }

@@ -168,6 +168,45 @@ invalid:
 	    id, list));
 }
 
+/* The policies of cpuset(1) that bhyve takes, and bind. */
+static int
+parse_policy(const char *s, unsigned id, struct config_numa *numa)
+{
+	static const struct {
+		const char *name;
+		enum config_policy policy;
+	} names[] = {
+	    {"first-touch", CONFIG_POLICY_FIRST_TOUCH},
+	    {"round-robin", CONFIG_POLICY_ROUND_ROBIN},
+	    {"interleave", CONFIG_POLICY_ROUND_ROBIN},
+	    {"prefer", CONFIG_POLICY_PREFER},
+	    {"bind", CONFIG_POLICY_BIND},
+	};
+	size_t len = strcspn(s, ":"), i;
+	uint64_t set[CONFIG_HOST_CPUS / 64] = {0};
+	enum config_policy policy = CONFIG_POLICY_NONE;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strncmp(s, names[i].name, len) == 0 &&
+		    names[i].name[len] == '\0')
+			policy = names[i].policy;
+	if (s[len] == ':') {
+		if (config_parse_cpuset(s + len + 1, set) != 0)
+			return (-EINVAL);
+		for (i = 1; i < CONFIG_HOST_CPUS / 64; i++)
+			if (set[i] != 0)
+				return (-EINVAL);
+	}
+	if (policy == CONFIG_POLICY_NONE ||
+	    (policy == CONFIG_POLICY_FIRST_TOUCH && set[0] != 0) ||
+	    (policy >= CONFIG_POLICY_PREFER && set[0] == 0) ||
+	    (policy == CONFIG_POLICY_PREFER && (set[0] & (set[0] - 1)) != 0))
+		return (-EINVAL);
+	numa->policy[id] = policy;
+	numa->nodes[id] = set[0];
+	return (0);
+}
+
 static int
 parse_domain(const struct config *cfg, unsigned id, unsigned ncpus,
     struct config_numa *numa, struct config_error *err)
@@ -176,11 +215,6 @@ parse_domain(const struct config *cfg, unsigned id, unsigned ncpus,
 	const char *cpus = leaf(cfg, id, "cpus");
 	const char *policy = leaf(cfg, id, "domain_policy");
 
-	if (policy != NULL)
-		return (config_fail(err,
-		    "domains.%u.domain_policy=%.80s: placing the memory on "
-		    "the host is not there yet; leave it out",
-		    id, policy));
 	if (cpus == NULL)
 		return (config_fail(err,
 		    "domains.%u: it has no processors; set domains.%u.cpus",
@@ -193,6 +227,12 @@ parse_domain(const struct config *cfg, unsigned id, unsigned ncpus,
 		    "domains.%u.size=%.80s: not a size of memory; use a "
 		    "number with suffix M or G",
 		    id, size));
+	if (policy != NULL && parse_policy(policy, id, numa) != 0)
+		return (config_fail(err,
+		    "domains.%u.domain_policy=%.80s: not a policy; use "
+		    "first-touch, round-robin, interleave:NODES, prefer:NODE "
+		    "or bind:NODES",
+		    id, policy));
 	return (assign_cpus(cpus, id, ncpus, numa, err));
 }
 

@@ -190,8 +190,12 @@ parse_help(struct options *o, const char *arg)
 		if (d->help == NULL)
 			continue;
 		name = d->arg != NULL ? d->arg : "";
-		/* A long argument gets a line of its own. */
-		if (strlen(name) > 24)
+		/* libvirt looks for "-u:", as bhyve has it. A long argument
+		 * gets a line of its own. */
+		if (d->arg == NULL)
+			(void)fprintf(o->out, "  -%c:%-25s%s\n", d->letter, "",
+			    d->help);
+		else if (strlen(name) > 24)
 			(void)fprintf(o->out, "  -%c %s\n%30s%s\n", d->letter,
 			    name, "", d->help);
 		else
@@ -313,6 +317,21 @@ parse_conf(struct options *o, const char *arg, const char *node,
 	return (0);
 }
 
+/* "NAME=VALUE" for a variable lpc.NAME, which bhyve and what drives it put
+ * behind "bootrom" and the bridge's slot. 0, -ENOENT if there is none, or
+ * -EINVAL. */
+static int
+set_lpc(struct options *o, const char *val)
+{
+	char path[64];
+	size_t len = strcspn(val, "=");
+
+	(void)snprintf(path, sizeof(path), "lpc.%.*s", (int)len, val);
+	if (val[len] == '\0' || len > 40 || config_var_find(path) == NULL)
+		return (-ENOENT);
+	return (options_set(o, path, val + len + 1));
+}
+
 /* "value,value" for variables that are not below the device's node. */
 static int
 parse_values(struct options *o, const char *arg,
@@ -322,19 +341,31 @@ parse_values(struct options *o, const char *arg,
 	size_t len, i;
 	int error;
 
-	for (i = 0; conf != NULL; i++) {
+	for (i = 0; conf != NULL;) {
 		len = strcspn(conf, ",");
-		if (dev->vars[i] == NULL || len == 0 || len >= sizeof(val))
+		error = -ENOENT;
+		if (len < sizeof(val)) {
+			memcpy(val, conf, len);
+			val[len] = '\0';
+			error = set_lpc(o, val);
+		}
+		if (error == -ENOENT && dev->vars == NULL)
+			return (config_fail(o->err,
+			    "-%c %.80s: %s has no option \"%.*s\"; lhyve -%c "
+			    "help lists the devices",
+			    o->letter, arg, dev->name,
+			    (int)(len < 80 ? len : 80), conf, o->letter));
+		if (error == -ENOENT && (len == 0 || len >= sizeof(val) ||
+					    dev->vars[i] == NULL))
 			return (config_fail(o->err,
 			    "-%c %.80s: \"%.80s\" is too much or too little "
 			    "for %s; lhyve -%c help lists the devices",
 			    o->letter, arg, conf, dev->name, o->letter));
-		memcpy(val, conf, len);
-		val[len] = '\0';
-		conf = conf[len] == ',' ? conf + len + 1 : NULL;
-		error = options_set(o, dev->vars[i], val);
+		if (error == -ENOENT)
+			error = options_set(o, dev->vars[i++], val);
 		if (error != 0)
 			return (error);
+		conf = conf[len] == ',' ? conf + len + 1 : NULL;
 	}
 	return (0);
 }
@@ -503,6 +534,8 @@ parse_slot(struct options *o, const char *arg)
 	error = options_set(o, path, dev->name);
 	if (error != 0)
 		return (error);
+	if (strcmp(dev->name, "lpc") == 0 && emul[len] == ',')
+		return (parse_values(o, arg, dev, emul + len + 1));
 	return (parse_conf(
 	    o, arg, node, dev, emul[len] == ',' ? emul + len + 1 : NULL));
 }
@@ -540,6 +573,9 @@ int
 options_assign(struct options *o, const char *path, const char *value,
     const char *where)
 {
+	/* The short name of a variable that has others beside it. */
+	if (strcmp(path, "cpu") == 0)
+		path = "cpu.model";
 	if (!var_known(o, path))
 		return (config_unknown_var(where, path, o->devs, o->err));
 	switch (config_set(o->cfg, path, value, o->letter)) {

@@ -51,6 +51,7 @@ struct config_device {
 	 * set in turn, the last of them optional; ends with NULL. */
 	const char *const *vars;
 	const char *dflt; /* of the first of `vars`, without configuration */
+	const char *man; /* more for the manual, in mdoc; or NULL */
 	bool needs_conf; /* the first of these must be given */
 	bool single;     /* one a machine */
 };
@@ -109,11 +110,21 @@ int config_topology(const struct config *cfg, struct config_topology *t,
  * share memory.size equally.
  */
 #define CONFIG_MAX_DOMAINS 8
+/* Where a domain's memory lies on the host; `nodes` has a bit for each. */
+enum config_policy {
+	CONFIG_POLICY_NONE,
+	CONFIG_POLICY_FIRST_TOUCH,
+	CONFIG_POLICY_ROUND_ROBIN, /* over all, or over `nodes` */
+	CONFIG_POLICY_PREFER,
+	CONFIG_POLICY_BIND,
+};
 struct config_numa {
 	unsigned ndomains; /* 0: none; what follows is not set then */
 	uint64_t size[CONFIG_MAX_DOMAINS]; /* in bytes, one after the other */
 	uint64_t total;
 	uint8_t cpu_domain[CONFIG_MAX_CPUS];
+	enum config_policy policy[CONFIG_MAX_DOMAINS];
+	uint64_t nodes[CONFIG_MAX_DOMAINS];
 };
 /* Sets the variables of one -n. 0, or -EINVAL with *err saying why. */
 int config_numa_option(

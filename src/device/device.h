@@ -14,6 +14,7 @@
  * manual, the checks of the options and the machine work from it, and nothing
  * else in the tree names a device.
  */
+struct chardev;
 struct gmem;
 struct mevent_loop;
 struct vclock;
@@ -59,6 +60,10 @@ struct device_conf {
 	struct vclock *vclock;
 	/* For giving pages back; data goes by pci_dma_*() and virtqueues. */
 	struct gmem *gmem;
+	/* Opens the host's end of a line: stdio, pty, tcp=IP:PORT, unix=PATH,
+	 * null, or a terminal's path. 0 or -errno. NULL: there are none. */
+	int (*open_line)(void *arg, const char *path, struct chardev **out);
+	void *open_arg;
 	const char *vm_name;
 	const char *rundir; /* the machine's directory on the host */
 	bool msix;          /* virtio_msix; false (-W): MSI, one message */

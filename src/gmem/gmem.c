@@ -2,16 +2,21 @@
 #include "gmem/gmem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/memfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 /* Inaccessible space on both sides of the reservation: a wrong gpa plus an
  * instruction's displacement faults instead of reaching our own memory. */
 #define GMEM_GUARD (4ull << 20)
+#define GMEM_ALIGN (2ull << 20)
 /* The physical address space that CPUID offers at most is 46 bits wide; the
  * 64-bit PCI window needs its place above memory. */
 #define GMEM_SIZE_LIMIT (1ull << 45)
@@ -23,6 +28,7 @@ struct gmem {
 	uint64_t lowmem, highmem;
 	uint64_t rom; /* bytes that end at 4 GiB, in no file */
 	int fd; /* file offset = gpa, with a hole below 4 GiB */
+	enum gmem_pages pages;
 	/* One bit a page from gpa 0 to the end of memory. */
 	_Atomic uint64_t *watch;
 	void (*observer)(void *arg, uint64_t gpa, uint64_t len);
@@ -48,6 +54,50 @@ check_size(uint64_t size)
 	return (0);
 }
 
+static bool
+from_pool(const struct gmem *gm)
+{
+	return (gm->pages >= GMEM_PAGES_ON);
+}
+
+/* Bytes of a page of the pool's; ON: of the file that was made. */
+static uint64_t
+page_size(const struct gmem *gm)
+{
+	struct stat st;
+
+	if (gm->pages == GMEM_PAGES_2M)
+		return (2ull << 20);
+	if (gm->pages == GMEM_PAGES_1G)
+		return (1ull << 30);
+	if (from_pool(gm) && fstat(gm->fd, &st) == 0 && st.st_blksize > 0)
+		return ((uint64_t)st.st_blksize);
+	return (GMEM_PAGE_SIZE);
+}
+
+static int
+open_file(struct gmem *gm)
+{
+	static const unsigned flags[] = {
+		[GMEM_PAGES_ON] = MFD_HUGETLB,
+		[GMEM_PAGES_2M] = MFD_HUGETLB | MFD_HUGE_2MB,
+		[GMEM_PAGES_1G] = MFD_HUGETLB | MFD_HUGE_1GB,
+	};
+
+	gm->fd = memfd_create("lhyve-ram", MFD_CLOEXEC | flags[gm->pages]);
+	/* A size that the host does not have is not found. */
+	if (gm->fd < 0)
+		return (errno == ENODEV ? -EINVAL : -errno);
+	if ((gm->lowmem + gm->highmem) % page_size(gm) != 0)
+		return (-EINVAL);
+	return (ftruncate(gm->fd,
+		    (off_t)(gm->highmem != 0 ? GMEM_HIGHMEM_BASE + gm->highmem :
+					       gm->lowmem)) != 0 ?
+		-errno :
+		0);
+}
+
+/* Pages of the pool are reserved here, so that none is missing later. */
 static int
 map_range(struct gmem *gm, uint64_t gpa, uint64_t len)
 {
@@ -56,9 +106,15 @@ map_range(struct gmem *gm, uint64_t gpa, uint64_t len)
 	if (len == 0)
 		return (0);
 	p = mmap(gm->base + gpa, len, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_FIXED | MAP_NORESERVE, gm->fd, (off_t)gpa);
+	    MAP_SHARED | MAP_FIXED | (from_pool(gm) ? 0 : MAP_NORESERVE),
+	    gm->fd, (off_t)gpa);
 	if (p == MAP_FAILED)
 		return (-errno);
+	/* A kernel without transparent ones has others: no error. */
+	if (!from_pool(gm))
+		(void)madvise(p, len,
+		    gm->pages == GMEM_PAGES_OFF ? MADV_NOHUGEPAGE :
+						  MADV_HUGEPAGE);
 	/* A core file of lhyve is about lhyve. */
 	(void)madvise(p, len, MADV_DONTDUMP);
 	return (0);
@@ -67,20 +123,32 @@ map_range(struct gmem *gm, uint64_t gpa, uint64_t len)
 int
 gmem_create(struct gmem **out, uint64_t size)
 {
+	return (gmem_create_as(
+	    out, size, GMEM_LOWMEM_LIMIT, GMEM_PAGES_AUTO));
+}
+
+int
+gmem_create_as(
+    struct gmem **out, uint64_t size, uint64_t limit, enum gmem_pages pages)
+{
 	struct gmem *gm;
-	uint64_t end, words;
+	uint64_t end, words, align;
 	void *p;
 	int error;
 
 	*out = NULL;
 	error = check_size(size);
+	if (error == 0 && (limit == 0 || limit > GMEM_LOWMEM_LIMIT ||
+			      limit % GMEM_PAGE_SIZE != 0))
+		error = -EINVAL;
 	if (error != 0)
 		return (error);
 	gm = calloc(1, sizeof(*gm));
 	if (gm == NULL)
 		return (-ENOMEM);
 	gm->fd = -1;
-	gm->lowmem = size < GMEM_LOWMEM_LIMIT ? size : GMEM_LOWMEM_LIMIT;
+	gm->pages = pages;
+	gm->lowmem = size < limit ? size : limit;
 	gm->highmem = size - gm->lowmem;
 	end = GMEM_HIGHMEM_BASE + gm->highmem;
 
@@ -91,26 +159,23 @@ gmem_create(struct gmem **out, uint64_t size)
 		error = -ENOMEM;
 		goto fail;
 	}
-	p = mmap(NULL, end + 2 * GMEM_GUARD, PROT_NONE,
+	error = open_file(gm);
+	if (error != 0)
+		goto fail;
+	/* gpa 0 lies so that a large page of the guest's can be one of the
+	 * host's. */
+	align = page_size(gm) < GMEM_ALIGN ? GMEM_ALIGN : page_size(gm);
+	gm->reserved = end + 2 * GMEM_GUARD + align;
+	p = mmap(NULL, gm->reserved, PROT_NONE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED) {
 		error = -errno;
 		goto fail;
 	}
 	gm->reservation = p;
-	gm->reserved = end + 2 * GMEM_GUARD;
 	gm->base = gm->reservation + GMEM_GUARD;
+	gm->base += (align - (uintptr_t)gm->base % align) % align;
 
-	gm->fd = memfd_create("lhyve-ram", MFD_CLOEXEC);
-	if (gm->fd < 0) {
-		error = -errno;
-		goto fail;
-	}
-	if (ftruncate(gm->fd,
-		(off_t)(gm->highmem != 0 ? end : gm->lowmem)) != 0) {
-		error = -errno;
-		goto fail;
-	}
 	error = map_range(gm, 0, gm->lowmem);
 	if (error == 0)
 		error = map_range(gm, GMEM_HIGHMEM_BASE, gm->highmem);
@@ -158,6 +223,21 @@ int
 gmem_fd(const struct gmem *gm)
 {
 	return (gm->fd);
+}
+
+int
+gmem_bind(
+    struct gmem *gm, uint64_t gpa, uint64_t len, int mode, uint64_t nodes)
+{
+	unsigned long mask[2] = { nodes, 0 };
+
+	if (gmem_map(gm, gpa, len) == NULL)
+		return (-EFAULT);
+	/* mbind(2): maxnode counts one bit more than it looks at. */
+	if (syscall(SYS_mbind, gm->base + gpa, len, mode,
+		nodes != 0 ? mask : NULL, nodes != 0 ? 65ul : 0ul, 0u) != 0)
+		return (-errno);
+	return (0);
 }
 
 int
@@ -294,6 +374,20 @@ gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len)
 	if (p == NULL)
 		return (-EFAULT);
 	memset(p, byte, len);
+	gmem_wrote(gm, gpa, len);
+	return (0);
+}
+
+int
+gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	if (gpa % GMEM_PAGE_SIZE != 0 || len % GMEM_PAGE_SIZE != 0 || len == 0)
+		return (-EINVAL);
+	if (gmem_map(gm, gpa, len) == NULL)
+		return (-EFAULT);
+	if (fallocate(gm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)gpa, (off_t)len) != 0)
+		return (-errno);
 	gmem_wrote(gm, gpa, len);
 	return (0);
 }

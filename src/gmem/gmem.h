@@ -27,6 +27,26 @@ struct gmem;
 /* Creates RAM of `size` bytes (a multiple of the page size, not 0), split at
  * GMEM_LOWMEM_LIMIT. 0 or -errno (-ENOMEM when the host cannot reserve it). */
 int gmem_create(struct gmem **out, uint64_t size);
+/*
+ * The same with what is above `limit`, at most GMEM_LOWMEM_LIMIT, beyond 4 GiB,
+ * and with pages of another size than the usual: what memory.hugepages says.
+ * AUTO asks for transparent ones, OFF for none; ON takes those of the host's
+ * default size, the last two of that size, all from its pool: -EINVAL if `size`
+ * is no multiple, -ENOMEM if the pool has not enough.
+ */
+enum gmem_pages {
+	GMEM_PAGES_AUTO, GMEM_PAGES_OFF, GMEM_PAGES_ON, GMEM_PAGES_2M,
+	GMEM_PAGES_1G
+};
+int gmem_create_as(
+    struct gmem **out, uint64_t size, uint64_t limit, enum gmem_pages pages);
+/*
+ * Places [gpa, gpa+len), RAM that nobody has touched, on nodes of the host:
+ * `mode` is one of mbind(2)'s, `nodes` has a bit for each. 0, -EFAULT if it
+ * is not RAM, or what mbind says.
+ */
+int gmem_bind(
+    struct gmem *gm, uint64_t gpa, uint64_t len, int mode, uint64_t nodes);
 void gmem_destroy(struct gmem *gm);
 
 uint64_t gmem_lowmem(const struct gmem *gm);  /* bytes below 4 GiB */
@@ -54,6 +74,11 @@ void *gmem_map(const struct gmem *gm, uint64_t gpa, uint64_t len);
 int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, size_t len);
 int gmem_write(struct gmem *gm, uint64_t gpa, const void *buf, size_t len);
 int gmem_set(struct gmem *gm, uint64_t gpa, int byte, size_t len);
+
+/* Gives whole pages of RAM back to the host: they read zeroes, and take
+ * memory again when they are written. Any thread. 0; -EFAULT: not all of it
+ * is RAM; -EINVAL: not aligned; or what fallocate(2) says. */
+int gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len);
 
 /*
  * Pages whose content somebody has cached (translated code). A write by

@@ -93,6 +93,7 @@ machine_devices_init(struct machine_devices *md)
 		md->pci[i].help = (*d)->pci->help;
 		md->pci[i].opts = (*d)->opts;
 		md->pci[i].item = (*d)->item;
+		md->pci[i].man = (*d)->man;
 		md->pci[i].needs_conf = (*d)->needs_conf;
 		md->pci[i].single = (*d)->single;
 	}

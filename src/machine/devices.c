@@ -32,8 +32,10 @@ open_stdio(struct machine *m, struct chardev **out)
 
 /* Where a port's line ends, by its path. -ENOENT: it has no such form. */
 static int
-open_line(struct machine *m, const char *path, struct chardev **out)
+open_line(void *arg, const char *path, struct chardev **out)
 {
+	struct machine *m = arg;
+
 	if (strcmp(path, "null") == 0)
 		return (chardev_null_create(out));
 	if (strcmp(path, "stdio") == 0)
@@ -170,6 +172,8 @@ add_device(struct machine *m, const struct device_desc *desc,
 	    .loop = m->loop,
 	    .vclock = m->vclock,
 	    .gmem = m->gmem,
+	    .open_line = open_line,
+	    .open_arg = m,
 	    .vm_name = config_get(m->cfg, "name"),
 	    .rundir = rundir_path(m->rundir),
 	    .msix = config_bool(m->cfg, "virtio_msix", true),

@@ -178,7 +178,7 @@ machine_fwcfg_tables(
 {
 	static const uint8_t zeroes[ACPI_VMGENID_SIZE];
 	struct acpi_config cfg = *ac;
-	uint8_t guid[ACPI_VMGENID_SIZE];
+	uint8_t guid[ACPI_VMGENID_SIZE], extra[8];
 	struct acpi_files files;
 	int error;
 
@@ -201,6 +201,12 @@ machine_fwcfg_tables(
 		error = add_own(m, ACPI_FILE_LOADER, files.loader,
 		    files.loader_len, err);
 	acpi_files_fini(&files);
+	/* Buses besides the first that are roots; found by trying. */
+	if (error == 0 && ac->nroots > 1) {
+		le64_put(extra, ac->nroots - 1);
+		error = add_own(m, "etc/extra-pci-roots", extra,
+		    sizeof(extra), err);
+	}
 	return (error);
 }
 

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,11 +10,6 @@
 #include "machine/machine_priv.h"
 #include "machine/rundir.h"
 #include "vmm/cpuid.h"
-
-/* bhyve's windows for BARs. */
-#define MEM32_BASE  0xc0000000u
-#define MEM32_LIMIT 0xe0000000u
-#define MEM64_SIZE  (UINT64_C(32) << 30)
 
 #define PORTS_LIMIT 0x10000u
 
@@ -44,6 +38,15 @@ on_a20(void *arg, bool open)
 	vm_set_a20(m->vm, open);
 }
 
+static int
+on_doorbell(void *arg, bool port, uint64_t addr, unsigned size, int64_t match,
+    int fd, bool on)
+{
+	struct machine *m = arg;
+
+	return (vm_doorbell(m->vm, port, addr, size, match, fd, on));
+}
+
 static void
 on_reset(void *arg)
 {
@@ -62,76 +65,6 @@ on_end(void *arg, int status)
 	machine_end(arg, status);
 }
 
-/* -S and -C, for both ranges of memory. */
-static int
-set_memory(struct machine *m, struct config_error *err)
-{
-	const struct {
-		uint8_t *at;
-		uint64_t len;
-	} r[] = {
-	    {gmem_base(m->gmem), gmem_lowmem(m->gmem)},
-	    {gmem_base(m->gmem) + GMEM_HIGHMEM_BASE, gmem_highmem(m->gmem)},
-	};
-	size_t i;
-	int error;
-
-	for (i = 0; i < sizeof(r) / sizeof(r[0]) && r[i].len != 0; i++) {
-		if (config_bool(m->cfg, "memory.guest_in_core", false) &&
-		    madvise(r[i].at, r[i].len, MADV_DODUMP) != 0) {
-			error = -errno;
-			return (config_fail(err,
-			    "-C: cannot have the guest's memory in core "
-			    "files: %s; leave it out",
-			    strerror(-error)));
-		}
-		if (config_bool(m->cfg, "memory.wired", false) &&
-		    mlock(r[i].at, r[i].len) != 0) {
-			error = -errno;
-			return (config_fail(err,
-			    "-S: cannot lock the guest's memory: %s; raise "
-			    "the limit (ulimit -l), or leave it out",
-			    strerror(-error)));
-		}
-	}
-	return (0);
-}
-
-static int
-create_memory(struct machine *m, struct config_error *err)
-{
-	const char *arg = config_get(m->cfg, "memory.size");
-	uint64_t size;
-	int error;
-
-	error = config_parse_size(arg, &size);
-	if (error == 0)
-		error = gmem_create(&m->gmem, size);
-	if (error != 0) {
-		(void)config_fail(err,
-		    "-m %s: the host cannot reserve that much memory (%s); "
-		    "give less",
-		    arg, strerror(-error));
-		return (error);
-	}
-	error = set_memory(m, err);
-	if (error != 0)
-		return (error);
-	m->mem32_base = MEM32_BASE;
-	m->mem32_limit = MEM32_LIMIT;
-	/* bhyve: above memory, on a multiple of the window's size. */
-	m->mem64_base =
-	    (GMEM_HIGHMEM_BASE + gmem_highmem(m->gmem) + MEM64_SIZE - 1) &
-	    ~(MEM64_SIZE - 1);
-	m->mem64_limit = m->mem64_base + MEM64_SIZE;
-	if (m->mem64_limit > UINT64_C(1) << cpuid_phys_bits())
-		return (config_fail(err,
-		    "-m %s: more than the %u bits of this processor's "
-		    "physical addresses reach; give less",
-		    arg, cpuid_phys_bits()));
-	return (0);
-}
-
 /* The soft engine's fast paths that the user turns off. */
 static unsigned
 soft_off(const struct machine *m)
@@ -141,6 +74,7 @@ soft_off(const struct machine *m)
 		unsigned bit;
 	} paths[] = {
 		{ "soft.forms", SOFT_OFF_FORMS },
+		{ "soft.inline", SOFT_OFF_INLINE },
 	};
 	unsigned off = 0;
 
@@ -153,7 +87,10 @@ soft_off(const struct machine *m)
 static int
 create_vm(struct machine *m, struct config_error *err)
 {
+	struct vm_error why = {""};
+	struct cpuid_choice cpu;
 	struct vm_config vc = {
+	    .err = &why,
 	    .ncpus = m->ncpus,
 	    .cores = m->topology.cores,
 	    .threads = m->topology.threads,
@@ -175,6 +112,10 @@ create_vm(struct machine *m, struct config_error *err)
 	vc.soft_mirror = strcmp(mirror, "off") == 0 ? SOFT_MIRROR_OFF :
 	    strcmp(mirror, "eager") == 0	     ? SOFT_MIRROR_EAGER :
 						       SOFT_MIRROR_ON;
+	if (cpuid_choice_parse(&cpu, config_get(m->cfg, "cpu.model"),
+		config_get(m->cfg, "cpu.features"), &why) != 0)
+		return (config_fail(err, "-o cpu.features: %s", why.msg));
+	vc.cpu = &cpu;
 	vc.engine = VM_ENGINE_AUTO;
 	if (strcmp(engine, "soft") == 0)
 		vc.engine = VM_ENGINE_SOFT;
@@ -183,10 +124,18 @@ create_vm(struct machine *m, struct config_error *err)
 	error = vm_create(&m->vm, &vc);
 	if (error != 0) {
 		m->vm = NULL;
-		(void)config_fail(err,
-		    "-o engine=%s: cannot be used here (%s); use "
-		    "-o engine=soft",
-		    engine, strerror(-error));
+		if (error == -ENOTSUP)
+			(void)config_fail(err,
+			    "-o cpu=%s: %s; take another model, or features "
+			    "away with -o cpu.features=-NAME",
+			    config_get(m->cfg, "cpu.model"), why.msg);
+		else
+			(void)config_fail(err,
+			    "-o engine=%s: cannot be used here (%s)%s", engine,
+			    why.msg[0] != '\0' ? why.msg : strerror(-error),
+			    vc.engine == VM_ENGINE_KVM ? "; use "
+							 "-o engine=soft"
+						       : "");
 		return (error);
 	}
 	log_info("engine: %s, %s", vm_engine_name(m->vm),
@@ -257,6 +206,8 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .mmio = m->mmio,
 	    .irqs = m->irqs,
 	    .msi = {on_msi, m},
+	    .doorbell = on_doorbell,
+	    .doorbell_arg = m,
 	    .gmem = m->gmem,
 	    .intx_irq = chipset_intx_irq,
 	    .ecam_base = MACHINE_ECAM_BASE,
@@ -360,7 +311,7 @@ machine_create(
 		error = rundir_create(
 		    &m->rundir, config_get(cfg, "name"), err);
 	if (error == 0)
-		error = create_memory(m, err);
+		error = machine_create_memory(m, err);
 	if (error == 0)
 		error = mevent_loop_create(&m->loop);
 	if (error == 0)

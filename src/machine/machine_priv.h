@@ -102,6 +102,8 @@ void machine_grace(void *arg); /* the timer's */
 /* devices.c: COM ports, bvmcons, dbgport and PCI slots as configured. */
 int machine_add_coms(struct machine *m, struct config_error *err);
 int machine_add_pci(struct machine *m, struct config_error *err);
+/* memory.c: the memory and the windows for BARs above it. */
+int machine_create_memory(struct machine *m, struct config_error *err);
 /* boot.c: ROM, tables and kernel into memory, and the registers to begin
  * with. The ROM comes before the engine. */
 int machine_load_rom(struct machine *m, struct config_error *err);

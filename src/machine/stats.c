@@ -56,6 +56,14 @@ print(const struct machine *m, const char *name, unsigned n, bool io)
 	    m->ncpus > 1 ? line : "");
 }
 
+/* One of the engine's own. */
+static void
+print_one(void *arg, const char *name, uint64_t val)
+{
+	(void)arg;
+	log_error("%-18s %10" PRIu64, name, val);
+}
+
 void
 machine_stats(struct machine *m)
 {
@@ -67,4 +75,5 @@ machine_stats(struct machine *m)
 		print(m, exit_names[i], i, false);
 	for (i = 0; i < IO_MAX; i++)
 		print(m, io_names[i], i, true);
+	vm_counters(m->vm, print_one, NULL);
 }

@@ -12,7 +12,8 @@
 #define BIT(n) (1u << (n))
 
 #define MAXPHYADDR_LIMIT 46
-#define TSC_KHZ 1000000u
+#define TSC_KHZ 1000000u /* of the soft engine */
+#define APIC_KHZ 1000000u /* its timer, on every engine */
 
 #define XCR0_X87_SSE 3u
 #define XCR0_AVX 4u
@@ -28,7 +29,6 @@
 #define L1_ECX_ON (BIT(17) | BIT(21) | BIT(24) | BIT(31))
 #define L1_ECX_PCID BIT(17)
 #define L1_ECX_OSXSAVE BIT(27)
-#define L1_ECX_AVX (BIT(12) | BIT(28) | BIT(29))
 /* Leaf 1 EDX: FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT PSE36 CLFSH MMX
  * FXSR SSE SSE2 SS. */
 #define L1_EDX_HOST                                                            \
@@ -49,19 +49,12 @@
 	    BIT(31))
 /* TSC_ADJUST SMEP INVPCID SMAP: the engine's own work. */
 #define L7_EBX_ON (BIT(1) | BIT(7) | BIT(10) | BIT(20))
-#define L7_EBX_AVX BIT(5)
-#define L7_EBX_AVX512                                                          \
-	(BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | \
-	    BIT(31))
 /* Leaf 7.0 ECX: PREFETCHWT1 VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG
  * VPOPCNTDQ. */
 #define L7_ECX_HOST                                                            \
 	(BIT(0) | BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) |      \
 	    BIT(12) | BIT(14))
-#define L7_ECX_LA57 BIT(16)
-#define L7_ECX_ON (BIT(2) | L7_ECX_LA57 | BIT(22)) /* UMIP LA57 RDPID */
-#define L7_ECX_AVX (BIT(9) | BIT(10))
-#define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
+#define L7_ECX_ON (BIT(2) | BIT(16) | BIT(22)) /* UMIP LA57 RDPID */
 /* Leaf 7.0 EDX: 4VNNIW 4FMAPS FSRM VP2INTERSECT AVX512_FP16 STIBP L1D_FLUSH
  * SSBD. */
 #define L7_EDX_HOST                                                            \
@@ -74,11 +67,8 @@
  * guest's.
  */
 #define L7_EDX_ON (BIT(26) | BIT(29))
-#define L7_EDX_AVX512 (BIT(2) | BIT(3) | BIT(8) | BIT(23))
 /* Leaf 7.1 EAX: AVX_VNNI AVX512_BF16 FZLRM FSRS FSRCS. */
 #define L71_EAX_HOST (BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12))
-#define L71_EAX_AVX BIT(4)
-#define L71_EAX_AVX512 BIT(5)
 
 /* Leaf 7.2 EDX: MCDT_NO. */
 #define L72_EDX_HOST BIT(5)
@@ -92,7 +82,6 @@
  * 3DNow!, which no processor has any more; not LOCK MOV CR0 (CR8_LEGACY) and
  * MXCSR.MM (MISALIGNSSE), which nobody misses. */
 #define X1_ECX_HOST (BIT(0) | BIT(5) | BIT(6) | BIT(8) | BIT(16))
-#define X1_ECX_AVX BIT(16)
 #define X1_ECX_CMP_LEGACY BIT(1)
 #define X1_ECX_TOPOEXT BIT(22)
 /* 0x80000001 EDX: MMXEXT. */
@@ -105,11 +94,16 @@
  * (its ECX). The first two are about RET, and a guest's is none of the host's;
  * the remedy for the others is microcode and the host's.
  */
+#define X8_EBX_HOST                                                            \
+	(BIT(0) | BIT(2) | BIT(12) | BIT(15) | BIT(24) | BIT(26))
 #define X8_EBX_ON BIT(29)
 #define X21_EAX_ON BIT(29)
 #define X21_ECX_ON (BIT(1) | BIT(2))
 /* On AMD this register repeats leaf 1 EDX in these bits. */
 #define X1_EDX_AMD_COMMON 0x0183f3ffu
+
+/* Hypervisor: whatever the engine. */
+#define L1_ECX_ALWAYS BIT(31)
 
 struct host {
 	const struct cpuid_source *src;
@@ -132,7 +126,7 @@ native_leaf(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 	__cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]);
 }
 
-static const struct cpuid_source native = { native_leaf, NULL, 0 };
+static const struct cpuid_source native = { .leaf = native_leaf };
 
 static bool
 vendor_is(const uint32_t r[4], const char *name)
@@ -165,6 +159,16 @@ host_read(
 	if (leaf <= h->max_basic ||
 	    (leaf >= 0x80000000 && leaf <= h->max_ext))
 		host_leaf(h, leaf, subleaf, r);
+}
+
+/*
+ * Features of a register: the host's that need nothing of us, and the
+ * engine's own work. An engine that tells what it can has both in its leaf.
+ */
+static uint32_t
+offer(const struct host *h, uint32_t val, uint32_t host, uint32_t own)
+{
+	return (h->src->limit ? val & (host | own) : (val & host) | own);
 }
 
 static void
@@ -254,11 +258,67 @@ cpuid_apicid(const struct cpuid_topology *t, unsigned cpu)
 	    package << (bits + log2_up(t->cores)));
 }
 
+/* What a guest could have: with this engine, if the leaves are an engine's. */
+static void
+offer_all(struct cpuid_features *f, const struct host *h, uint64_t xcr0)
+{
+	uint32_t r[4], *w = f->word;
+
+	memset(f, 0, sizeof(*f));
+	host_read(h, 1, 0, r);
+	w[CPUID_1_ECX] =
+	    offer(h, r[2], L1_ECX_HOST, L1_ECX_ON) | L1_ECX_ALWAYS;
+	w[CPUID_1_EDX] = offer(h, r[3], L1_EDX_HOST, L1_EDX_ON);
+	host_read(h, 7, 0, r);
+	w[CPUID_7_EBX] = offer(h, r[1], L7_EBX_HOST, L7_EBX_ON);
+	w[CPUID_7_ECX] = offer(h, r[2], L7_ECX_HOST, L7_ECX_ON);
+	w[CPUID_7_EDX] = offer(h, r[3], L7_EDX_HOST, L7_EDX_ON);
+	if (h->intel || r[0] >= 1) {
+		host_read(h, 7, 1, r);
+		w[CPUID_71_EAX] = r[0] & L71_EAX_HOST;
+	}
+	if (h->intel) {
+		host_read(h, 7, 2, r);
+		w[CPUID_72_EDX] = offer(h, r[3], L72_EDX_HOST, L72_EDX_ON);
+	}
+	host_read(h, 0xd, 1, r);
+	/* XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES. */
+	w[CPUID_D1_EAX] = r[0] & 15;
+	host_read(h, 0x80000001, 0, r);
+	w[CPUID_X1_ECX] = r[2] & X1_ECX_HOST;
+	w[CPUID_X1_EDX] = offer(h, r[3], X1_EDX_HOST, X1_EDX_ON);
+	if (h->amd) {
+		host_read(h, 0x80000008, 0, r);
+		w[CPUID_X8_EBX] = offer(h, r[1], X8_EBX_HOST, X8_EBX_ON);
+		/* LFENCE serializes, null selector clears the base. */
+		host_read(h, 0x80000021, 0, r);
+		w[CPUID_X21_EAX] =
+		    offer(h, r[0], BIT(2) | BIT(6), X21_EAX_ON);
+		w[CPUID_X21_ECX] = offer(h, r[2], 0, X21_ECX_ON);
+	}
+	if (xcr0 == 0)
+		w[CPUID_1_ECX] &= ~BIT(26);
+	if ((xcr0 & XCR0_AVX) == 0)
+		w[CPUID_1_ECX] &= ~BIT(28);
+	if ((xcr0 & XCR0_AVX512) == 0)
+		w[CPUID_7_EBX] &= ~BIT(16);
+	cpuid_features_close(f);
+}
+
+/* The components whose instructions are there. */
+static uint64_t
+components(const struct cpuid_features *f)
+{
+	if (!cpuid_has(f, "xsave"))
+		return (0);
+	return (XCR0_X87_SSE | (cpuid_has(f, "avx") ? XCR0_AVX : 0) |
+	    (cpuid_has(f, "avx512f") ? XCR0_AVX512 : 0));
+}
+
 static void
 add_features(struct cpuid_policy *p, const struct host *h)
 {
-	bool avx = (p->xcr0 & XCR0_AVX) != 0;
-	bool avx512 = (p->xcr0 & XCR0_AVX512) != 0;
+	const uint32_t *w = p->features.word;
 	uint32_t r[4], logical;
 
 	host_read(h, 1, 0, r);
@@ -266,46 +326,27 @@ add_features(struct cpuid_policy *p, const struct host *h)
 	if (logical > 255)
 		logical = 255;
 	r[1] = (r[1] & 0xffff) | logical << 16;
-	r[2] = (r[2] & L1_ECX_HOST) | L1_ECX_ON;
-	if (p->xcr0 == 0)
-		r[2] &= ~BIT(26);
-	if (!avx)
-		r[2] &= ~L1_ECX_AVX;
-	r[3] = (r[3] & L1_EDX_HOST) | L1_EDX_ON;
+	r[2] = w[CPUID_1_ECX];
+	r[3] = w[CPUID_1_EDX];
 	if (package_size(p) > 1)
 		r[3] |= L1_EDX_HTT;
 	add(p, 1, -1, r);
 
 	host_read(h, 7, 0, r);
 	r[0] = h->intel ? 2 : r[0] >= 1;
-	r[1] = (r[1] & L7_EBX_HOST) | L7_EBX_ON;
-	r[2] = (r[2] & L7_ECX_HOST) | L7_ECX_ON;
-	r[3] = (r[3] & L7_EDX_HOST) | L7_EDX_ON;
-	if (!avx) {
-		r[1] &= ~L7_EBX_AVX;
-		r[2] &= ~L7_ECX_AVX;
-	}
-	if (!avx512) {
-		r[1] &= ~L7_EBX_AVX512;
-		r[2] &= ~L7_ECX_AVX512;
-		r[3] &= ~L7_EDX_AVX512;
-	}
+	r[1] = w[CPUID_7_EBX];
+	r[2] = w[CPUID_7_ECX];
+	r[3] = w[CPUID_7_EDX];
 	add(p, 7, 0, r);
 	if (r[0] == 0)
 		return;
-	host_read(h, 7, 1, r);
-	r[0] &= L71_EAX_HOST;
-	if (!avx)
-		r[0] &= ~L71_EAX_AVX;
-	if (!avx512)
-		r[0] &= ~L71_EAX_AVX512;
-	r[1] = r[2] = r[3] = 0;
+	memset(r, 0, sizeof(r));
+	r[0] = w[CPUID_71_EAX];
 	add(p, 7, 1, r);
 	if (!h->intel)
 		return;
-	host_read(h, 7, 2, r);
-	r[0] = r[1] = r[2] = 0;
-	r[3] = (r[3] & L72_EDX_HOST) | L72_EDX_ON;
+	memset(r, 0, sizeof(r));
+	r[3] = w[CPUID_72_EDX];
 	add(p, 7, 2, r);
 }
 
@@ -389,12 +430,29 @@ add_xsave(struct cpuid_policy *p, const struct host *h)
 	sub0[2] = xsave_size(p, p->xcr0, false);
 	sub0[3] = (uint32_t)(p->xcr0 >> 32);
 	add(p, 0xd, 0, sub0);
-	host_read(h, 0xd, 1, r);
-	r[0] &= 15; /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES */
+	r[0] = p->features.word[CPUID_D1_EAX];
 	p->xsaves = (r[0] & 8) != 0;
 	r[1] = xsave_size(p, XCR0_X87_SSE, true);
 	r[2] = r[3] = 0;
 	add(p, 0xd, 1, r);
+}
+
+static uint32_t
+gcd(uint32_t a, uint32_t b)
+{
+	uint32_t t;
+
+	for (; b != 0; b = t) {
+		t = a % b;
+		a = b;
+	}
+	return (a);
+}
+
+static uint32_t
+tsc_khz(const struct host *h)
+{
+	return (h->src->tsc_khz != 0 ? h->src->tsc_khz : TSC_KHZ);
 }
 
 static void
@@ -402,9 +460,12 @@ add_basic(struct cpuid_policy *p, const struct host *h)
 {
 	/* ARAT: the APIC timer never stops. */
 	const uint32_t power[4] = { BIT(2), 0, 0, 0 };
+	const uint32_t khz = tsc_khz(h);
+	const uint32_t common = gcd(khz, APIC_KHZ);
 	/* TSC = crystal * EBX / EAX; the APIC timer counts the crystal. */
-	const uint32_t tsc[4] = { 1, 1, TSC_KHZ * 1000, 0 };
-	const uint32_t freq[4] = { TSC_KHZ / 1000, TSC_KHZ / 1000, 100, 0 };
+	const uint32_t tsc[4] = { APIC_KHZ / common, khz / common,
+		APIC_KHZ * 1000, 0 };
+	const uint32_t freq[4] = { khz / 1000, khz / 1000, 100, 0 };
 	uint32_t r[4];
 
 	/* 0x15 and 0x16 have to be in range, whatever the host has. */
@@ -427,12 +488,12 @@ add_basic(struct cpuid_policy *p, const struct host *h)
 }
 
 static void
-add_hypervisor(struct cpuid_policy *p)
+add_hypervisor(struct cpuid_policy *p, const struct host *h)
 {
 	uint32_t r[4] = { 0x40000010 };
 	/* TSC and APIC timer frequencies in kHz, as VMware defined it and
 	 * FreeBSD reads it under any hypervisor. */
-	const uint32_t timing[4] = { TSC_KHZ, TSC_KHZ, 0, 0 };
+	const uint32_t timing[4] = { tsc_khz(h), APIC_KHZ, 0, 0 };
 
 	memcpy(&r[1], "bhyve bhyve ", 12);
 	add(p, 0x40000000, -1, r);
@@ -479,12 +540,9 @@ add_amd(struct cpuid_policy *p, const struct host *h)
 		r[1] = (p->topology.threads - 1) << 8;
 		add(p, 0x8000001e, -1, r);
 	}
-	host_read(h, 0x80000021, 0, r);
-	/* LFENCE serializes, null selector clears the base. */
-	r[0] &= BIT(2) | BIT(6);
-	r[0] |= X21_EAX_ON;
-	r[1] = r[3] = 0;
-	r[2] = X21_ECX_ON;
+	memset(r, 0, sizeof(r));
+	r[0] = p->features.word[CPUID_X21_EAX];
+	r[2] = p->features.word[CPUID_X21_ECX];
 	add(p, 0x80000021, -1, r);
 }
 
@@ -503,10 +561,8 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 
 	host_read(h, 0x80000001, 0, r);
 	topoext = (r[2] & X1_ECX_TOPOEXT) != 0;
-	r[2] &= X1_ECX_HOST;
-	r[3] = (r[3] & X1_EDX_HOST) | X1_EDX_ON;
-	if ((p->xcr0 & XCR0_AVX) == 0)
-		r[2] &= ~X1_ECX_AVX;
+	r[2] = p->features.word[CPUID_X1_ECX];
+	r[3] = p->features.word[CPUID_X1_EDX];
 	if (h->amd) {
 		r[3] |= l1->edx & X1_EDX_AMD_COMMON;
 		if (package_size(p) > 1)
@@ -526,12 +582,10 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 
 	host_read(h, 0x80000008, 0, r);
 	p->maxphyaddr = (uint8_t)phys_bits(h);
-	r[0] = 57u << 8 | p->maxphyaddr; /* LA57 */
+	r[0] = (cpuid_has(&p->features, "la57") ? 57u : 48u) << 8 |
+	    p->maxphyaddr;
 	/* AMD: CLZERO XSAVEERPTR IBPB STIBP SSBD SSB_NO; ids as in leaf 1. */
-	r[1] &= h->amd ? BIT(0) | BIT(2) | BIT(12) | BIT(15) | BIT(24) |
-		BIT(26) : 0;
-	if (h->amd)
-		r[1] |= X8_EBX_ON;
+	r[1] = p->features.word[CPUID_X8_EBX];
 	r[2] = h->amd ?
 	    package_bits(p) << 12 | ((package_size(p) - 1) & 0xff) : 0;
 	r[3] = 0;
@@ -544,37 +598,60 @@ add_extended(struct cpuid_policy *p, const struct host *h)
 static void
 set_controls(struct cpuid_policy *p)
 {
-	const struct cpuid_leaf *l1 = find(p, 1, 0), *l7 = find(p, 7, 0);
+	static const struct {
+		const char *name;
+		uint32_t bits;
+	} cr4[] = { { "vme", 3 }, { "tsc", BIT(2) }, { "de", BIT(3) },
+		{ "pse", BIT(4) }, { "pae", BIT(5) }, { "mce", BIT(6) },
+		{ "pge", BIT(7) }, { "fxsr", BIT(9) }, { "sse", BIT(10) },
+		{ "umip", BIT(11) }, { "la57", BIT(12) },
+		{ "fsgsbase", BIT(16) }, { "pcid", BIT(17) },
+		{ "xsave", BIT(18) }, { "smep", BIT(20) },
+		{ "smap", BIT(21) } };
+	static const struct {
+		const char *name;
+		uint32_t bits;
+	} efer[] = { { "syscall", BIT(0) }, { "lm", BIT(8) | BIT(10) },
+		{ "nx", BIT(11) } };
 
-	/* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP LA57 SMEP
-	 * SMAP */
-	p->cr4 = BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) |
-	    BIT(6) | BIT(7) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) |
-	    BIT(20) | BIT(21);
-	if ((l7->ebx & BIT(0)) != 0)
-		p->cr4 |= BIT(16); /* FSGSBASE */
-	if ((l1->ecx & L1_ECX_PCID) != 0)
-		p->cr4 |= BIT(17);
-	if ((l1->ecx & BIT(26)) != 0)
-		p->cr4 |= BIT(18); /* OSXSAVE */
-	p->efer = BIT(0) | BIT(8) | BIT(10) | BIT(11); /* SCE LME LMA NXE */
+	p->cr4 = BIT(8); /* PCE: RDPMC, there or not */
+	for (size_t i = 0; i < sizeof(cr4) / sizeof(cr4[0]); i++)
+		if (cpuid_has(&p->features, cr4[i].name))
+			p->cr4 |= cr4[i].bits;
+	p->efer = 0;
+	for (size_t i = 0; i < sizeof(efer) / sizeof(efer[0]); i++)
+		if (cpuid_has(&p->features, efer[i].name))
+			p->efer |= efer[i].bits;
+}
+
+int
+cpuid_policy_choose(struct cpuid_policy *p, const struct cpuid_topology *t,
+    const struct cpuid_source *src, const struct cpuid_choice *choice,
+    struct vm_error *err)
+{
+	struct cpuid_features have;
+	struct host h;
+	int error;
+
+	memset(p, 0, sizeof(*p));
+	p->topology = *t;
+	host_init(&h, src != NULL ? src : &native);
+	offer_all(&have, &h, host_xcr0(&h));
+	error = cpuid_choose(&p->features, &have, choice, err);
+	p->xcr0 = components(&p->features);
+	add_features(p, &h);
+	add_basic(p, &h);
+	add_hypervisor(p, &h);
+	add_extended(p, &h);
+	set_controls(p);
+	return (error);
 }
 
 void
 cpuid_policy_from(struct cpuid_policy *p, const struct cpuid_topology *t,
     const struct cpuid_source *src)
 {
-	struct host h;
-
-	memset(p, 0, sizeof(*p));
-	p->topology = *t;
-	host_init(&h, src);
-	p->xcr0 = host_xcr0(&h);
-	add_features(p, &h);
-	add_basic(p, &h);
-	add_hypervisor(p);
-	add_extended(p, &h);
-	set_controls(p);
+	(void)cpuid_policy_choose(p, t, src, NULL, NULL);
 }
 
 void

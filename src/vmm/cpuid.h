@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/features.h"
+
 /*
  * CPUID policy shared by all engines: the host's leaves less what is not
  * virtualized, every leaf consistent with every other.
@@ -21,11 +23,17 @@ struct cpuid_topology {
 	unsigned sockets, cores, threads;
 };
 
-/* Where leaves come from: the host, or a test. xcr0 is what XGETBV says. */
+/* Where leaves come from: the host, an engine, or a test. xcr0 is what XGETBV
+ * says. */
 struct cpuid_source {
 	void (*leaf)(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4]);
 	void *arg;
 	uint64_t xcr0;
+	/* These are an engine's leaves: what is not in them, a guest does not
+	 * get. Otherwise they are the processor's, and the soft engine adds
+	 * what it does by itself. */
+	bool limit;
+	uint32_t tsc_khz; /* 0: the soft engine's, 1 GHz */
 };
 
 #define CPUID_MAX_LEAVES 96
@@ -38,6 +46,7 @@ struct cpuid_policy {
 	uint64_t efer; /* EFER bits a guest may set */
 	uint8_t maxphyaddr;
 	bool xsaves; /* XSAVES and XRSTORS are there */
+	struct cpuid_features features;
 	struct cpuid_topology topology;
 };
 
@@ -54,6 +63,12 @@ void cpuid_policy_init(
 /* The same of another host than this one. */
 void cpuid_policy_from(struct cpuid_policy *p, const struct cpuid_topology *t,
     const struct cpuid_source *src);
+/* The same of a processor that the user chose; src NULL: this host, choice
+ * NULL: the whole of it. 0, or -ENOTSUP with the names of features that are
+ * not there in *err. */
+int cpuid_policy_choose(struct cpuid_policy *p,
+    const struct cpuid_topology *t, const struct cpuid_source *src,
+    const struct cpuid_choice *choice, struct vm_error *err);
 /* APIC id of a processor: thread, core and package each in bits of their own
  * (SDM volume 3, 9.9.1), so with gaps where a number is no power of two. */
 uint32_t cpuid_apicid(const struct cpuid_topology *t, unsigned cpu);

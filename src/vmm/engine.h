@@ -2,11 +2,12 @@
 #ifndef LHYVE_VMM_ENGINE_H
 #define LHYVE_VMM_ENGINE_H
 
+#include "vmm/cpuid.h"
 #include "vmm/vmm.h"
 
 /*
- * What an engine is to libvmm: one table, no optional members but one. The
- * contract of each is that of the function of vmm.h that has its name.
+ * What an engine is to libvmm: one table. The contract of each member is that
+ * of the function of vmm.h that has its name; the last few may be NULL.
  */
 struct vmm_engine {
 	const char *name;
@@ -37,13 +38,23 @@ struct vmm_engine {
 	int (*msi)(void *priv, uint64_t addr, uint32_t data);
 	void (*extint)(void *priv, bool level);
 	void (*nmi)(void *priv, unsigned vcpu);
-	/* The one member that may be NULL: processors that cannot. */
+	/* NULL: an engine that cannot, or has none. */
 	void (*set_a20)(void *priv, bool open);
+	int (*doorbell)(void *priv, bool port, uint64_t addr, unsigned size,
+	    int64_t match, int fd, bool on);
+	void (*counters)(void *priv,
+	    void (*fn)(void *arg, const char *name, uint64_t val), void *arg);
 	/* Wakes every vcpu for a machine that is to end. */
 	void (*suspend)(void *priv, enum vm_suspend_how how);
 	void (*dump)(void *priv, unsigned vcpu, FILE *out);
 };
 
 extern const struct vmm_engine soft_engine;
+extern const struct vmm_engine kvm_engine;
+
+/* Says why a machine cannot be created; returns `error`. */
+int vm_fail(const struct vm_config *cfg, int error, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+struct cpuid_topology vm_topology(const struct vm_config *cfg);
 
 #endif

@@ -2,7 +2,9 @@
 /*
  * libvmm: the part that is the same whatever engine runs the machine.
  */
+#include <cpuid.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -15,7 +17,7 @@ struct vcpu {
 
 struct vm {
 	const struct vmm_engine *eng;
-	const char *why;
+	char why[160];
 	void *priv;
 	unsigned ncpus;
 	_Atomic int suspend; /* enum vm_suspend_how, VM_SUSPEND_NONE */
@@ -23,11 +25,95 @@ struct vm {
 };
 
 int
+vm_fail(const struct vm_config *cfg, int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (cfg->err == NULL)
+		return (error);
+	va_start(ap, fmt);
+	(void)vsnprintf(cfg->err->msg, sizeof(cfg->err->msg), fmt, ap);
+	va_end(ap);
+	return (error);
+}
+
+struct cpuid_topology
+vm_topology(const struct vm_config *cfg)
+{
+	if (cfg->cores == 0)
+		return ((struct cpuid_topology){ 1, cfg->ncpus, 1 });
+	return ((struct cpuid_topology){
+	    cfg->ncpus / (cfg->cores * cfg->threads), cfg->cores,
+	    cfg->threads });
+}
+
+/* VT-x or SVM; NULL: neither (SDM volume 2A and APM volume 3, CPUID). */
+static const char *
+virtualization(void)
+{
+	unsigned a, b, c, d;
+
+	if (__get_cpuid(1, &a, &b, &c, &d) && (c & 1u << 5) != 0)
+		return ("VT-x");
+	if (__get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 2) != 0)
+		return ("SVM");
+	return (NULL);
+}
+
+static int
+try_engine(struct vm *vm, const struct vmm_engine *eng,
+    const struct vm_config *cfg)
+{
+	vm->eng = eng;
+	return (eng->create(vm, cfg, &vm->priv));
+}
+
+/*
+ * A /dev/kvm without VT-x and SVM interprets what the guest's kernel does: it
+ * has to be asked for.
+ */
+static int
+choose_engine(struct vm *vm, const struct vm_config *cfg)
+{
+	struct vm_error why = { "" };
+	struct vm_config kvm = *cfg;
+	const char *virt;
+	int error;
+
+	if (cfg->engine != VM_ENGINE_AUTO) {
+		(void)snprintf(vm->why, sizeof(vm->why), "as asked for");
+		return (try_engine(vm,
+		    cfg->engine == VM_ENGINE_KVM ? &kvm_engine : &soft_engine,
+		    cfg));
+	}
+	virt = virtualization();
+	if (virt != NULL) {
+		kvm.err = &why;
+		error = try_engine(vm, &kvm_engine, &kvm);
+		if (error == 0) {
+			(void)snprintf(vm->why, sizeof(vm->why),
+			    "this processor has %s", virt);
+			return (0);
+		}
+		/* The other engine would show another processor. */
+		if (error == -ENOTSUP)
+			return (vm_fail(cfg, error, "%s", why.msg));
+	}
+	(void)snprintf(vm->why, sizeof(vm->why), "%s",
+	    virt == NULL	? "this processor has neither VT-x nor SVM" :
+	    why.msg[0] != '\0' ? why.msg :
+				 "KVM cannot be used");
+	return (try_engine(vm, &soft_engine, cfg));
+}
+
+int
 vm_create(struct vm **out, const struct vm_config *cfg)
 {
 	struct vm *vm;
 	int error;
 
+	if (cfg->err != NULL)
+		cfg->err->msg[0] = '\0';
 	if ((cfg->cores == 0) != (cfg->threads == 0) ||
 	    (cfg->cores != 0 &&
 		(cfg->cores > cfg->ncpus || cfg->threads > cfg->ncpus ||
@@ -35,20 +121,14 @@ vm_create(struct vm **out, const struct vm_config *cfg)
 		return (-EINVAL);
 	if (cfg->ncpus == 0 || cfg->ncpus > VM_MAX_CPUS)
 		return (-EINVAL);
-	if (cfg->engine == VM_ENGINE_KVM)
-		return (-EOPNOTSUPP);
 	vm = calloc(1, sizeof(*vm) + cfg->ncpus * sizeof(vm->vcpu[0]));
 	if (vm == NULL)
 		return (-ENOMEM);
-	vm->eng = &soft_engine;
-	vm->why = cfg->engine == VM_ENGINE_SOFT ?
-	    "as asked for" :
-	    "there is no other yet";
 	vm->ncpus = cfg->ncpus;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
 	for (unsigned i = 0; i < cfg->ncpus; i++)
 		vm->vcpu[i] = (struct vcpu){ vm, i };
-	error = vm->eng->create(vm, cfg, &vm->priv);
+	error = choose_engine(vm, cfg);
 	if (error != 0) {
 		free(vm);
 		return (error);
@@ -233,11 +313,28 @@ vm_nmi(struct vm *vm, unsigned vcpu)
 		vm->eng->nmi(vm->priv, vcpu);
 }
 
+int
+vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
+    int64_t match, int fd, bool on)
+{
+	if (vm->eng->doorbell == NULL)
+		return (-EOPNOTSUPP);
+	return (vm->eng->doorbell(
+	    vm->priv, port, addr, size, match, fd, on));
+}
+
+void
+vm_counters(struct vm *vm,
+    void (*fn)(void *arg, const char *name, uint64_t val), void *arg)
+{
+	if (vm->eng->counters != NULL)
+		vm->eng->counters(vm->priv, fn, arg);
+}
+
 void
 vm_set_a20(struct vm *vm, bool open)
 {
-	if (vm->eng->set_a20 != NULL)
-		vm->eng->set_a20(vm->priv, open);
+	vm->eng->set_a20(vm->priv, open);
 }
 
 void

@@ -58,11 +58,18 @@ struct vmm_io_ops {
 
 #define VM_MAX_CPUS 64
 
+/* AUTO: KVM on a processor with VT-x or SVM whose /dev/kvm opens, else the
+ * soft engine. KVM: also without VT-x and SVM, if the kernel has a /dev/kvm. */
 enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_KVM, VM_ENGINE_SOFT };
 
 /* Where code uses the host's own paging: where it pays, nowhere, everywhere
  * (for tests). */
 enum soft_mirror { SOFT_MIRROR_ON, SOFT_MIRROR_OFF, SOFT_MIRROR_EAGER };
+
+/* Why a machine could not be created, in words; "": nothing is known. */
+struct vm_error {
+	char msg[128];
+};
 
 struct vm_config {
 	enum vm_engine engine;
@@ -75,6 +82,8 @@ struct vm_config {
 	const struct vmm_io_ops *ops;
 	void *ops_arg;
 	bool x2apic;	 /* start in x2APIC mode (-x) */
+	struct vm_error *err; /* filled on failure; may be NULL */
+	const struct cpuid_choice *cpu; /* features.h; NULL: the host's */
 	/* Fast paths, on by default; each can be turned off to find faults. */
 	bool soft_no_link;	/* no direct links between blocks */
 	bool soft_no_tlb;	/* no inline TLB look-ups */
@@ -83,8 +92,9 @@ struct vm_config {
 	unsigned soft_off;	/* SOFT_OFF_* */
 };
 
-/* Fast paths of the soft engine around translated code (vm_config.soft_off). */
+/* Fast paths of the soft engine around translated code: vm_config.soft_off. */
 #define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
+#define SOFT_OFF_INLINE 2u /* system instructions without a helper */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
 enum vm_exitcode {
@@ -170,7 +180,8 @@ int vm_create(struct vm **out, const struct vm_config *cfg);
 void vm_destroy(struct vm *vm);
 unsigned vm_ncpus(const struct vm *vm);
 struct vcpu *vm_vcpu(struct vm *vm, unsigned idx);
-/* The engine that was chosen, and why, for the log. */
+/* The engine that was chosen, and why, for the log. The text lives as long as
+ * the VM. */
 const char *vm_engine_name(const struct vm *vm);
 const char *vm_engine_why(const struct vm *vm);
 /* Puts every vcpu, local APIC and engine cache in the state after RESET;
@@ -225,6 +236,19 @@ void vm_nmi(struct vm *vm, unsigned vcpu);
  * old: the A20M# pin). A vcpu in whose upcall this is called finds it so at
  * its next instruction, others soon. KVM has no such thing: no effect there. */
 void vm_set_a20(struct vm *vm, bool open);
+
+/*
+ * Makes a guest's write of `size` bytes at a port or an address signal the
+ * eventfd `fd` instead of making an upcall, or ends that; `match` is the value
+ * that does, -1 any. Any thread. 0, or -EOPNOTSUPP: this engine makes the
+ * upcall, which comes to the same.
+ */
+int vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
+    int64_t match, int fd, bool on);
+
+/* Counters of the engine's own, by name, for people. */
+void vm_counters(struct vm *vm,
+    void (*fn)(void *arg, const char *name, uint64_t val), void *arg);
 
 /* Ends the machine: every vcpu_run() returns SUSPENDED. The first reason
  * wins; 0, or -EALREADY. */

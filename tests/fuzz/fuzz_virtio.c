@@ -78,9 +78,8 @@ put_desc(struct vrig *r, struct vrig_queue *q, uint64_t at, struct fuzz_in *in)
 
 	if ((r->features & VIRTIO_F_RING_PACKED) != 0) {
 		/* Available in this turn, or in the other. */
-		flags |= q->avail_wrap == ((how & 0x40) == 0)
-			     ? VIRTQ_DESC_AVAIL
-			     : VIRTQ_DESC_USED;
+		flags |= q->avail_wrap == ((how & 0x40) == 0) ? VIRTQ_DESC_AVAIL
+							      : VIRTQ_DESC_USED;
 		memcpy(p + 12, &next, 2);
 		memcpy(p + 14, &flags, 2);
 	} else {
@@ -98,8 +97,8 @@ good_chain(struct vrig *r, unsigned n, uint8_t op, struct fuzz_in *in)
 	struct vrig_queue *q = &r->q[n];
 	struct vrig_buf b[CHAIN];
 	unsigned i, nbufs = 1 + (op >> 5 & 3), reads = fuzz_u8(in) % CHAIN;
-	bool indirect = (op & 0x80) != 0 &&
-			(r->features & VIRTIO_F_INDIRECT_DESC) != 0;
+	bool indirect =
+	    (op & 0x80) != 0 && (r->features & VIRTIO_F_INDIRECT_DESC) != 0;
 
 	if (q->size == 0)
 		return;
@@ -201,8 +200,8 @@ step(struct vrig *r, struct fuzz_in *in)
 		break;
 	case 1:
 		if (q->size != 0)
-			put_desc(r, q,
-			    q->desc + fuzz_u8(in) % q->size * 16ull, in);
+			put_desc(
+			    r, q, q->desc + fuzz_u8(in) % q->size * 16ull, in);
 		break;
 	case 2: /* a table's */
 		put_desc(r, q, DATA + (op >> 4) * 16u, in);
@@ -241,8 +240,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned i;
 
 	log_set_level(LOG_ERROR);
-	FUZZ_CHECK(vrig_create(&r, &device_fake,
-		       how & 0x20 ? "loop=true" : NULL, (how & 0x10) == 0) == 0);
+	FUZZ_CHECK(
+	    vrig_create(&r, &device_fake, how & 0x20 ? "loop=true" : NULL,
+		(how & 0x10) == 0) == 0);
 	r.vd->no_wait = true;
 	start(&r, how);
 	while (in.left > 0)

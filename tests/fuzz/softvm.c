@@ -14,7 +14,7 @@
 
 #define KICK_US 150
 #define HANG_NS 2000000000ull	  /* of the processor's time, after a kick */
-#define STARVED_NS 60000000000ull /* of the clock's */
+#define STARVED_NS 300000000000ull /* of the clock's */
 
 /* For all inputs: the clock's loop, the kicker's thread, and the one that a
  * second vcpu runs in. */

@@ -65,6 +65,8 @@ mem_read(void *arg, struct vcpu *vcpu, uint64_t gpa, unsigned size,
 	(void)vcpu;
 	if (gpa < GVM_MMIO || gpa >= GVM_MMIO + 0x10000)
 		return (-ENOENT);
+	if (g->mem_hook != NULL)
+		g->mem_hook(g);
 	/* Each byte tells where it is from. */
 	*val = g->io_answer + 0x0101010101010101ull * (gpa & 0xff);
 	if (size < 8)
@@ -227,10 +229,20 @@ build_tables(struct gvm *g)
 		gvm_map(g, a, a, PTE_P | PTE_W);
 }
 
+bool
+gvm_on_kvm(void)
+{
+	const char *engine = getenv("LHYVE_ENGINE");
+
+	return (engine != NULL && strcmp(engine, "kvm") == 0);
+}
+
 int
 gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 {
-	struct vm_config cfg = { .engine = VM_ENGINE_SOFT, .ncpus = ncpus };
+	struct vm_config cfg = { .engine = gvm_on_kvm() ? VM_ENGINE_KVM :
+							  VM_ENGINE_SOFT,
+		.ncpus = ncpus };
 	struct gvm *g = calloc(1, sizeof(*g));
 	void *rom = NULL;
 	int error;
@@ -269,6 +281,8 @@ gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 	vtimer_arm(&g->watchdog, WATCHDOG_NS);
 	vtimer_init(&g->soon, g->vc, soon, g);
 	g->ack_vector = -1;
+	/* Each exit takes its time where KVM runs in an emulation. */
+	g->patience = gvm_on_kvm() ? 60 : 0;
 	error = -pthread_create(&g->thread, NULL, loop_main, g->loop);
 	if (error != 0)
 		goto fail;

@@ -77,6 +77,7 @@ struct gvm {
 	struct gvm_io io[64];
 	unsigned nio;
 	uint64_t io_answer; /* what reads give */
+	void (*mem_hook)(struct gvm *g); /* NULL, or called by reads of I/O */
 	unsigned neoi, nack;
 	uint8_t eoi_vector; /* of the last */
 	bool eoi_level;
@@ -93,6 +94,8 @@ struct gvm {
 	struct vtimer soon;
 };
 
+/* LHYVE_ENGINE=kvm: the machines are KVM's. */
+bool gvm_on_kvm(void);
 int gvm_create(struct gvm **out, unsigned ncpus, unsigned options);
 void gvm_destroy(struct gvm *g);
 

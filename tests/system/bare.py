@@ -4,6 +4,8 @@
 import pathlib
 import subprocess
 
+from console import engine
+
 GUEST = pathlib.Path(__file__).parent / "guest"
 
 
@@ -22,7 +24,7 @@ def run(files, kernel, *options, typed=b""):
     """Runs it to its end: exit status, output, messages."""
     run = subprocess.run(
         [files.lhyve, "-A", "-H", "-m", "64M", "-s", "0,hostbridge",
-         "-s", "31,lpc", *options, "-o", "engine=soft",
+         "-s", "31,lpc", *options, *engine(),
          "-o", f"kernel={kernel}", "vm0"], input=typed,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
         check=False)

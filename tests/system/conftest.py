@@ -4,27 +4,18 @@
 LHYVE and LHYVE_GUEST name others.
 """
 
-import gzip
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
-from typing import NamedTuple
 
 import pytest
 
+import guestfiles
 from console import Firmware, Machine
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-
-
-class Files(NamedTuple):
-    lhyve: str
-    kernel: str
-    initrd: str
-    probe: str  # guest/probe.c, in the guest as /bin/probe
-    release: str  # of the kernel
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,36 +43,12 @@ def files():
     for path in (lhyve, guest / "vmlinuz", guest / "initrd.gz"):
         if not path.exists():
             pytest.exit(f"{path} is missing: run `make all guest`", 2)
-    release = (guest / "vmlinuz").resolve().name.removeprefix("vmlinuz-")
+    # Made before, where making them takes long: tests/rig.
+    if "LHYVE_FILES" in os.environ:
+        yield guestfiles.load(os.environ["LHYVE_FILES"])
+        return
     with tempfile.TemporaryDirectory(prefix="lhyve-test-") as tmp:
-        os.chmod(tmp, 0o755)
-        copies = []
-        for path, mode in ((lhyve, 0o755), (guest / "vmlinuz", 0o644),
-                           (guest / "initrd.gz", 0o644)):
-            copy = f"{tmp}/{path.name}"
-            shutil.copyfile(path, copy)
-            os.chmod(copy, mode)
-            copies.append(copy)
-        add_program(tmp, "probe", copies[-1])
-        add_program(tmp, "port", copies[-1])
-        add_program(tmp, "high", copies[-1])
-        add_program(tmp, "threads", copies[-1])
-        yield Files(*copies, f"{tmp}/bin/probe", release)
-
-
-def add_program(tmp, name, initrd):
-    """Builds a program of guest/ and appends it to an initramfs: the kernel
-    takes one archive after the other."""
-    os.makedirs(f"{tmp}/bin", exist_ok=True)
-    source = pathlib.Path(__file__).parent / "guest" / f"{name}.c"
-    subprocess.run(
-        ["gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread",
-         "-s", "-o", f"{tmp}/bin/{name}", source, "-lm"], check=True)
-    archive = subprocess.run(
-        ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=tmp,
-        input=f"bin/{name}\n".encode(), stdout=subprocess.PIPE, check=True)
-    with open(initrd, "ab") as f:
-        f.write(gzip.compress(archive.stdout))
+        yield guestfiles.make(tmp, lhyve, guest)
 
 
 @pytest.fixture(scope="session")

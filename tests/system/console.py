@@ -40,9 +40,9 @@ def unprivileged(place=True):
     return ["env", f"LHYVE_RUNDIR={rundir}", *drop]
 
 
-def wait_for(what):
+def wait_for(what, timeout=30):
     """Until it is true, which takes no more than a moment."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + timeout
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)

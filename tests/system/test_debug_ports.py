@@ -9,6 +9,7 @@ import time
 import pytest
 
 from bare import build, run
+from console import engine
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_dbgport(files, kernel):
     port = free_port()
     proc = subprocess.Popen(
         [files.lhyve, "-g", str(port), "-s", "31,lpc", "-l",
-         "isa-debug-exit", "-o", "engine=soft", "-o", f"kernel={kernel}",
+         "isa-debug-exit", *engine(), "-o", f"kernel={kernel}",
          "vm0"], stdin=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 30

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from console import BOOT, Firmware, unprivileged
+from console import BOOT, Firmware, engine, unprivileged
 from conftest import ends_rom
 from kernellog import complaints
 
@@ -86,8 +86,8 @@ def test_error_leaves_nothing(ending, files, rundir, tmp_path):
 def test_many_of_a_name_at_once(files, rundir, tmp_path):
     """One begins, whoever removes the directory meanwhile."""
     rom = ends_rom(tmp_path, "POWEROFF")
-    argv = [files.lhyve, "-D", "-m", "16M", "-s", "31,lpc", "-o",
-            "engine=soft", "-l", f"bootrom,{rom}", "vm0"]
+    argv = [files.lhyve, "-D", "-m", "16M", "-s", "31,lpc", *engine(),
+            "-l", f"bootrom,{rom}", "vm0"]
     for _ in range(5):
         all_of = [subprocess.Popen(argv, stderr=subprocess.PIPE)
                   for _ in range(8)]
@@ -188,7 +188,7 @@ def test_rom_that_has_gone(files, tmp_path):
     kernel = tmp_path / "vmlinuz"
     shutil.copyfile(files.kernel, kernel)
     argv = [files.lhyve, "-m", "256M", "-s", "31,lpc", "-H", "-l",
-            "com1,stdio", "-o", "engine=soft", "-o", "reboot=internal",
+            "com1,stdio", *engine(), "-o", "reboot=internal",
             "-o", f"kernel={kernel}",
             "-o", "cmdline=console=ttyS0 panic=-1", "vm0"]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL,

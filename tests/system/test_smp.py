@@ -60,3 +60,23 @@ def test_processors_go_off_and_on(machine):
         assert m.run("nproc").strip() == "2"
     assert m.run("threads 2", timeout=300).count("ok") == len(KINDS)
     assert complaints(m.run("dmesg")) == []
+
+
+def test_topology(machine):
+    """Packages of three cores: every fourth id is missing."""
+    m = machine("-c", "6,sockets=2,cores=3")
+    m.boot()
+    info = m.run("cat /proc/cpuinfo")
+
+    def field(name):
+        return [int(n) for n in re.findall(rf"^{name}\s*: (\d+)", info, re.M)]
+
+    assert field("apicid") == [0, 1, 2, 4, 5, 6]
+    assert field("initial apicid") == field("apicid")
+    assert field("physical id") == [0, 0, 0, 1, 1, 1]
+    assert field("core id") == [0, 1, 2] * 2
+    assert field("siblings") == [3] * 6
+    assert field("cpu cores") == [3] * 6
+    assert complaints(m.run("dmesg")) == []
+    m.send("poweroff -f\r")
+    assert m.wait() == 1

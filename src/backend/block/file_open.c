@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,8 @@ block_file_fd(struct block **out, int fd, const struct block_config *cfg,
 	}
 	f->fd = f->cached_fd = fd;
 	f->blk.info.readonly = cfg->readonly;
+	/* A limit of the file's size is an error of write(), not our end. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	/* Unless a system call says otherwise. */
 	f->blk.info.discard = !cfg->readonly && !cfg->nodelete;
 	(void)snprintf(

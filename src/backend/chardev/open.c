@@ -7,13 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "backend/chardev/line.h"
 #include "backend/chardev/term.h"
+#include "backend/unixsock.h"
 
 /* Who comes while another is there is turned away, but at once. */
 #define BACKLOG 16
@@ -150,61 +149,24 @@ chardev_tcp_create(
 	return (finish(out, &lc, where));
 }
 
-/* A socket that nobody listens to any more: whoever had it crashed. */
-static void
-remove_stale(const struct sockaddr_un *sun)
-{
-	struct stat st;
-	int fd;
-
-	if (lstat(sun->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
-		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) != 0 &&
-	    errno == ECONNREFUSED)
-		(void)unlink(sun->sun_path);
-	(void)close(fd);
-}
-
 int
 chardev_unix_create(
     struct chardev **out, struct mevent_loop *loop, const char *path)
 {
 	struct line_config lc = {.loop = loop, .fd = -1, .keep_fd = -1};
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	struct stat st;
-	mode_t mask;
-	int error = 0;
+	struct unix_listener l;
+	int error;
 
-	if (path[0] == '\0')
-		return (-EINVAL);
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return (-ENAMETOOLONG);
-	memcpy(sun.sun_path, path, strlen(path));
-	lc.listen_fd =
-	    socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (lc.listen_fd < 0)
-		return (-errno);
-	remove_stale(&sun);
-	/* A console is like root's password. */
-	mask = umask(0177);
-	if (bind(lc.listen_fd, (struct sockaddr *)&sun, sizeof(sun)) != 0)
-		error = -errno;
-	(void)umask(mask);
-	if (error == 0 && lstat(path, &st) == 0) {
-		lc.unlink = path;
-		lc.dev = st.st_dev;
-		lc.ino = st.st_ino;
-	}
-	if (error == 0 && listen(lc.listen_fd, BACKLOG) != 0) {
-		error = -errno;
-		(void)unlink(path);
-	}
+	error = unix_listen(&l, path);
 	if (error != 0) {
-		(void)close(lc.listen_fd);
+		unix_unlisten(&l);
 		return (error);
+	}
+	lc.listen_fd = l.fd;
+	if (l.path[0] != '\0') {
+		lc.unlink = l.path;
+		lc.dev = l.dev;
+		lc.ino = l.ino;
 	}
 	return (finish(out, &lc, path));
 }

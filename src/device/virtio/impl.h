@@ -116,7 +116,7 @@ struct virtio_dev {
 	int ctlfd; /* an eventfd; -1: no loop */
 	struct log_rate rate;
 	bool msix, legacy_only, modern_only;
-	bool no_wait; /* for tests of one thread: nobody ends a reset meanwhile */
+	bool no_wait; /* for tests: nobody else ends a reset meanwhile */
 	bool initialized; /* ops->init was called */
 	unsigned nqueues;
 	struct virtq *queues; /* ops->queues of them */
@@ -144,6 +144,9 @@ struct virtio_dev {
 };
 
 extern const struct state_table virtio_state, virtq_state;
+
+/* Queue Notify of the legacy interface. */
+#define VIRTIO_LEGACY_NOTIFY 16u
 
 /* virtio.c */
 /* Creates it, for virtio_destroy() also where it fails; then its device. */

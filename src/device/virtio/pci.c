@@ -148,6 +148,29 @@ add_modern(struct virtio_dev *vd)
 	return (0);
 }
 
+/* Queues that another thread serves hear of a notification by an eventfd,
+ * which an engine may signal without a way through here. */
+static int
+add_doorbells(struct virtio_dev *vd)
+{
+	unsigned i;
+	int error = 0;
+
+	for (i = 0; i < vd->nqueues && error == 0; i++) {
+		const struct virtq *q = &vd->queues[i];
+
+		if (q->kickfd < 0)
+			continue;
+		if (!vd->legacy_only)
+			error = pci_doorbell_add(vd->pci, BAR_MODERN,
+			    AT_NOTIFY + i * NOTIFY_MULT, 2, -1, q->kickfd);
+		if (error == 0 && !vd->modern_only)
+			error = pci_doorbell_add(vd->pci, BAR_LEGACY,
+			    VIRTIO_LEGACY_NOTIFY, 2, (int64_t)i, q->kickfd);
+	}
+	return (error);
+}
+
 /* As with bhyve: a pin and one message, and MSI-X unless -W says no. */
 static int
 add_interrupts(struct virtio_dev *vd)
@@ -189,6 +212,8 @@ virtio_pci_init(struct pci_dev *dev, void *arg)
 		error = add_interrupts(vd);
 	if (error == 0)
 		error = add_modern(vd);
+	if (error == 0)
+		error = add_doorbells(vd);
 	return (error);
 }
 

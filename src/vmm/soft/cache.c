@@ -16,7 +16,8 @@
 #include "gmem/gmem.h"
 #include "vmm/soft/soft.h"
 
-#define BLOCKS_MAX (1u << 19)
+/* Pages with code that are known at once: 256 MiB of them. */
+#define PAGE_POOL (1u << 16)
 
 static unsigned
 block_hash(uint64_t pc, uint64_t gpa, uint32_t flags)
@@ -34,6 +35,17 @@ map_anon(size_t size)
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return (p == MAP_FAILED ? NULL : p);
+}
+
+static void
+begin_part(struct soft_vm *vm, unsigned part)
+{
+	vm->part = part;
+	vm->code_used = (size_t)part * CODE_PART_SIZE;
+	vm->code_end = vm->code_used + CODE_PART_SIZE;
+	vm->arena_used = (size_t)part * ARENA_PART_SIZE;
+	vm->arena_end = vm->arena_used + ARENA_PART_SIZE;
+	atomic_store(&vm->nblocks[part], 0);
 }
 
 int
@@ -54,14 +66,17 @@ soft_cache_create(struct soft_vm *vm)
 			     0x100000000ull + vm->highmem :
 			     vm->lowmem) >> 12;
 	vm->arena = map_anon(ARENA_SIZE);
-	vm->blocks = map_anon(BLOCKS_MAX * sizeof(*vm->blocks));
+	vm->blocks = map_anon(
+	    CODE_PARTS * BLOCKS_PER_PART * sizeof(*vm->blocks));
+	vm->page_pool = map_anon(PAGE_POOL * sizeof(*vm->page_pool));
 	if (!(vm->off & SOFT_OFF_FORMS))
 		vm->forms = map_anon(tr_forms_size());
 	vm->pages = map_anon(vm->npages * sizeof(*vm->pages));
 	if (vm->code_rw == MAP_FAILED || vm->code_rx == MAP_FAILED ||
-	    vm->arena == NULL || vm->blocks == NULL || vm->pages == NULL)
+	    vm->arena == NULL || vm->blocks == NULL ||
+	    vm->page_pool == NULL || vm->pages == NULL)
 		goto fail;
-	vm->max_blocks = BLOCKS_MAX;
+	begin_part(vm, 0);
 	close(fd);
 	return (0);
 fail:
@@ -84,34 +99,17 @@ soft_cache_destroy(struct soft_vm *vm)
 	if (vm->arena != NULL)
 		munmap(vm->arena, ARENA_SIZE);
 	if (vm->blocks != NULL)
-		munmap(vm->blocks, BLOCKS_MAX * sizeof(*vm->blocks));
+		munmap(vm->blocks,
+		    CODE_PARTS * BLOCKS_PER_PART * sizeof(*vm->blocks));
+	if (vm->page_pool != NULL)
+		munmap(vm->page_pool, PAGE_POOL * sizeof(*vm->page_pool));
 	if (vm->pages != NULL)
 		munmap(vm->pages, vm->npages * sizeof(*vm->pages));
 	vm->code_rw = vm->code_rx = NULL;
 	vm->arena = NULL;
 	vm->blocks = NULL;
+	vm->page_pool = NULL;
 	vm->pages = NULL;
-}
-
-void
-soft_cache_flush(struct soft_vm *vm)
-{
-	trace(TRACE_soft, "code cache flushed: %u blocks, %zu bytes",
-	    vm->nblocks, vm->code_used);
-	for (struct code_page *cp = vm->code_pages; cp != NULL; cp = cp->next)
-		if (vm->pages[cp->gpa >> 12] == cp) {
-			vm->pages[cp->gpa >> 12] = NULL;
-			gmem_watch(vm->gmem, cp->gpa, false);
-		}
-	vm->code_pages = NULL;
-	vm->nblocks = 0;
-	vm->code_used = 0;
-	vm->arena_used = 0;
-	memset(vm->hash, 0, sizeof(vm->hash));
-	for (unsigned i = 0; i < vm->ncpus; i++)
-		for (unsigned m = 0; m < MMU_MODES; m++)
-			soft_jc_flush(vm->cpus[i], m);
-	vm->flushes++;
 }
 
 static unsigned
@@ -158,30 +156,23 @@ soft_jc_flush(struct soft_cpu *cpu, unsigned m)
 	cpu->jc_orphans[m] = false;
 }
 
-void
-soft_page_watch(struct soft_vm *vm, uint64_t gpa)
-{
-	struct code_page *cp, **pp = &vm->pages[gpa >> 12];
-
-	if (*pp != NULL)
-		return;
-	if (vm->arena_used + ARENA_MARGIN > ARENA_SIZE)
-		soft_cache_flush(vm);
-	cp = (struct code_page *)(void *)(vm->arena + vm->arena_used);
-	vm->arena_used += sizeof(*cp);
-	*cp = (struct code_page){ .gpa = gpa & ~0xfffull,
-		.next = vm->code_pages };
-	vm->code_pages = cp;
-	*pp = cp;
-	gmem_watch(vm->gmem, gpa, true);
-	for (unsigned i = 0; i < vm->ncpus; i++)
-		soft_tlb_protect(vm->cpus[i], gpa);
-}
-
 bool
 soft_page_watched(struct soft_vm *vm, uint64_t gpa)
 {
 	return (vm->pages[gpa >> 12] != NULL);
+}
+
+/* The page is an ordinary one again. Who looks at *cp just now without the
+ * lock sees that no code is hit, or asks again with it. */
+static void
+page_free(struct soft_vm *vm, struct code_page *cp)
+{
+	vm->pages[cp->gpa >> 12] = NULL;
+	gmem_watch(vm->gmem, cp->gpa, false);
+	cp->gpa = GPA_NONE;
+	cp->next = vm->free_pages;
+	vm->free_pages = cp;
+	vm->nfree++;
 }
 
 /*
@@ -195,14 +186,16 @@ soft_page_watched(struct soft_vm *vm, uint64_t gpa)
 bool
 soft_page_idle(struct soft_vm *vm, uint64_t gpa)
 {
-	struct code_page *cp;
+	struct code_page *cp = vm->pages[gpa >> 12];
 	bool idle = false;
 
+	/* Without the lock only a guess, which may be wrong for once. */
+	if (cp == NULL || *(struct block *volatile *)&cp->blocks != NULL)
+		return (false);
 	soft_code_lock(vm);
 	cp = vm->pages[gpa >> 12];
 	if (cp != NULL && cp->blocks == NULL && ++cp->idle >= CODE_PAGE_IDLE) {
-		vm->pages[gpa >> 12] = NULL;
-		gmem_watch(vm->gmem, gpa, false);
+		page_free(vm, cp);
 		idle = true;
 	}
 	soft_code_unlock(vm);
@@ -269,7 +262,7 @@ soft_page_hit(struct soft_vm *vm, uint64_t gpa, unsigned len)
 void
 soft_cache_add(struct soft_vm *vm, struct block *b)
 {
-	unsigned h = block_hash(b->pc, b->gpa, b->flags);
+	unsigned h = block_hash(b->pc, b->gpa, b->flags), n;
 	struct code_page *cp = vm->pages[b->gpa >> 12];
 
 	b->hash_next = vm->hash[h];
@@ -286,9 +279,10 @@ soft_cache_add(struct soft_vm *vm, struct block *b)
 		cp->blocks = b;
 	}
 	/* A signal handler may be searching. */
-	vm->blocks[vm->nblocks] = b;
+	n = vm->nblocks[vm->part];
+	vm->blocks[vm->part * BLOCKS_PER_PART + n] = b;
 	atomic_store_explicit(
-	    &vm->nblocks, vm->nblocks + 1, memory_order_release);
+	    &vm->nblocks[vm->part], n + 1, memory_order_release);
 }
 
 static void
@@ -319,13 +313,13 @@ unlink_out(struct block *b)
 	}
 }
 
+/* Nothing leads to the block any more but the lists of its pages. */
 static void
 block_kill(struct soft_vm *vm, struct block *b)
 {
 	struct block **pp;
 
 	b->dead = true;
-	vm->invalidated++;
 	for (pp = &vm->hash[block_hash(b->pc, b->gpa, b->flags)]; *pp != b;
 	     pp = &(*pp)->hash_next)
 		;
@@ -373,6 +367,7 @@ invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 		    (b->gpa2 == GPA_NONE || in_two_pages(b)))
 			continue;
 		block_kill(vm, b);
+		vm->invalidated++;
 		page_forget(cp, page, b);
 		if (in_two_pages(b)) {
 			uint64_t other = (which ? b->gpa : b->gpa2) >> 12;
@@ -385,6 +380,130 @@ invalidate_page(struct soft_vm *vm, uint64_t gpa, unsigned first, unsigned end)
 		map |= block_lines(b, page);
 	atomic_store(&cp->map, map);
 }
+
+/* ---- eviction ---- */
+
+/* Dead blocks leave the list of a page. */
+static void
+page_sweep(struct code_page *cp)
+{
+	uint64_t page = cp->gpa >> 12, map = 0;
+	struct block *b, **pp = &cp->blocks;
+
+	while ((b = *pp) != NULL) {
+		struct block **next = &b->page_next[(b->gpa >> 12) != page];
+
+		if (b->dead)
+			*pp = *next;
+		else {
+			map |= block_lines(b, page);
+			pp = next;
+		}
+	}
+	atomic_store(&cp->map, map);
+	cp->stale = false;
+}
+
+/* Links within the part need no care: both ends go. */
+static void
+evict_part(struct soft_vm *vm, unsigned part)
+{
+	struct block **blocks = &vm->blocks[part * BLOCKS_PER_PART];
+	unsigned n = vm->nblocks[part];
+
+	trace(TRACE_soft, "part %u of the code cache: %u blocks", part, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct block *b = blocks[i];
+
+		if (b->dead) { /* and known to nobody */
+			blocks[i] = NULL;
+			continue;
+		}
+		block_kill(vm, b);
+		vm->evicted++;
+		vm->pages[b->gpa >> 12]->stale = true;
+		if (in_two_pages(b))
+			vm->pages[b->gpa2 >> 12]->stale = true;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct block *b = blocks[i];
+
+		if (b == NULL)
+			continue;
+		if (vm->pages[b->gpa >> 12]->stale)
+			page_sweep(vm->pages[b->gpa >> 12]);
+		if (in_two_pages(b) && vm->pages[b->gpa2 >> 12]->stale)
+			page_sweep(vm->pages[b->gpa2 >> 12]);
+	}
+	begin_part(vm, part);
+	if (n != 0)
+		vm->flushes++;
+}
+
+void
+soft_cache_evict(struct soft_vm *vm)
+{
+	evict_part(vm, (vm->part + 1) % CODE_PARTS);
+}
+
+/* Pages without blocks become ordinary ones. */
+static void
+free_idle_pages(struct soft_vm *vm)
+{
+	for (unsigned i = 0; i < vm->npool; i++) {
+		struct code_page *cp = &vm->page_pool[i];
+
+		if (cp->gpa != GPA_NONE && cp->blocks == NULL)
+			page_free(vm, cp);
+	}
+}
+
+void
+soft_cache_flush(struct soft_vm *vm)
+{
+	for (unsigned i = 0; i < CODE_PARTS; i++)
+		soft_cache_evict(vm);
+	free_idle_pages(vm);
+}
+
+static struct code_page *
+page_new(struct soft_vm *vm)
+{
+	bool idle = vm->free_pages == NULL;
+	struct code_page *cp;
+
+	if (vm->free_pages == NULL && vm->npool < PAGE_POOL)
+		return (&vm->page_pool[vm->npool++]);
+	if (vm->free_pages == NULL)
+		free_idle_pages(vm);
+	/* One that is about to get its first block may have gone with them:
+	 * there must be enough for it to come back. */
+	while (vm->free_pages == NULL || (idle && vm->nfree < 16)) {
+		soft_cache_evict(vm);
+		free_idle_pages(vm);
+	}
+	vm->nfree--;
+	cp = vm->free_pages;
+	vm->free_pages = cp->next;
+	return (cp);
+}
+
+void
+soft_page_watch(struct soft_vm *vm, uint64_t gpa)
+{
+	struct code_page *cp;
+
+	if (vm->pages[gpa >> 12] != NULL)
+		return;
+	cp = page_new(vm);
+	*cp = (struct code_page){ .gpa = gpa & ~0xfffull };
+	vm->pages[gpa >> 12] = cp;
+	gmem_watch(vm->gmem, gpa, true);
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		soft_tlb_protect(vm->cpus[i], gpa);
+}
+
+/* ---- finding ---- */
 
 void
 soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len)
@@ -409,19 +528,24 @@ struct block *
 soft_block_at(struct soft_vm *vm, uint64_t host)
 {
 	uint64_t base = (uint64_t)(uintptr_t)vm->code_rx;
-	unsigned lo = 0, mid;
-	unsigned hi = atomic_load_explicit(&vm->nblocks, memory_order_acquire);
+	unsigned lo = 0, hi, mid, part;
+	struct block **blocks;
 
-	if (host < base || host >= base + CODE_CACHE_SIZE || hi == 0)
+	if (host < base || host >= base + CODE_CACHE_SIZE)
+		return (NULL);
+	part = (unsigned)((host - base) / CODE_PART_SIZE);
+	blocks = &vm->blocks[part * BLOCKS_PER_PART];
+	hi = atomic_load_explicit(&vm->nblocks[part], memory_order_acquire);
+	if (hi == 0)
 		return (NULL);
 	while (hi - lo > 1) {
 		mid = (lo + hi) / 2;
-		if ((uint64_t)(uintptr_t)vm->blocks[mid]->code <= host)
+		if ((uint64_t)(uintptr_t)blocks[mid]->code <= host)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	return (vm->blocks[lo]);
+	return (blocks[lo]);
 }
 
 const struct insn_map *
@@ -477,8 +601,8 @@ code_unlock(struct soft_cpu *cpu)
 	soft_code_unlock(cpu->vm);
 }
 
-/* The world is stopped: a page becomes one with code, or (no need) the
- * cache begins anew. */
+/* The world is stopped: a page becomes one with code, or (no need) the oldest
+ * part of the cache is emptied. */
 static void
 make_room(struct soft_cpu *cpu, uint64_t need)
 {
@@ -489,10 +613,20 @@ make_room(struct soft_cpu *cpu, uint64_t need)
 	if (need != GPA_NONE)
 		soft_page_watch(cpu->vm, need);
 	else
-		soft_cache_flush(cpu->vm);
+		soft_cache_evict(cpu->vm);
 	soft_code_unlock(cpu->vm);
 	if (!mine)
 		soft_world_go(cpu);
+}
+
+/* Where the page behind lin is. The walk may read tables in I/O memory, and a
+ * device may then write to code: not with the code lock. */
+static void
+next_page(struct soft_cpu *cpu, uint64_t lin, uint64_t *gpa2)
+{
+	if (soft_translate_va(cpu, soft_next_page(cpu, lin), ACC_X,
+		cpu->flags & BF_MMU, gpa2) == NULL)
+		*gpa2 = GPA_MMIO;
 }
 
 /* soft_find_block(), and the code lock is held if there is one. */
@@ -527,9 +661,7 @@ find_locked(struct soft_cpu *cpu)
 			return (b);
 		if (gpa2 != need) { /* a straddler: is it the one? */
 			code_unlock(cpu);
-			if (soft_translate_va(cpu, soft_next_page(cpu, lin),
-				ACC_X, m, &gpa2) == NULL)
-				gpa2 = GPA_MMIO;
+			next_page(cpu, lin, &gpa2);
 			continue;
 		}
 		soft_fpu_leave(cpu);
@@ -537,13 +669,16 @@ find_locked(struct soft_cpu *cpu)
 		if (!soft_page_watched(vm, gpa))
 			need = gpa;
 		else
-			b = soft_translate(cpu, gpa, &need);
+			b = soft_translate(cpu, gpa, gpa2, &need);
 		if (b != NULL)
 			return (b);
 		code_unlock(cpu);
 		if (cpu->exit_now)
 			return (NULL);
-		make_room(cpu, need);
+		if (need == GPA_NEXT_PAGE)
+			next_page(cpu, lin, &gpa2);
+		else
+			make_room(cpu, need);
 	}
 }
 

@@ -99,6 +99,7 @@ void
 soft_debug_step(struct soft_cpu *cpu, uint64_t next)
 {
 	cpu->tf_step = (cpu->rflags & FL_TF) != 0;
+	cpu->branched = 0;
 	cpu->step_next = cpu->flags & BF_CODE64 ? next : (uint32_t)next;
 	soft_break(cpu);
 }
@@ -117,7 +118,7 @@ soft_debug_after(struct soft_cpu *cpu)
 	/* With BTF only branches count; a string instruction that is not
 	 * through (RF) is none (SDM 17.4.3). */
 	if (cpu->tf_step &&
-	    (!(cpu->debugctl & DEBUGCTL_BTF) ||
+	    (!(cpu->debugctl & DEBUGCTL_BTF) || cpu->branched ||
 		(cpu->rip != cpu->step_next && !(cpu->rflags & FL_RF))))
 		hits |= DR6_BS;
 	cpu->tf_step = false;

@@ -183,6 +183,7 @@ enter_code(struct soft_cpu *cpu, uint16_t sel, uint64_t desc, uint64_t rip)
 	soft_set_seg_raw(cpu, VM_SEG_CS,
 	    (uint16_t)((sel & ~3u) | cpu->cpl), desc);
 	cpu->rip = rip;
+	cpu->branched = 1;
 	soft_update_mode(cpu);
 }
 
@@ -193,6 +194,7 @@ real_code(struct soft_cpu *cpu, uint16_t sel, uint64_t rip)
 	cpu->seg[VM_SEG_CS].sel = sel;
 	cpu->seg[VM_SEG_CS].base = (uint64_t)sel << 4;
 	cpu->rip = rip;
+	cpu->branched = 1;
 	soft_update_mode(cpu);
 }
 

@@ -170,6 +170,12 @@ push_tmp(struct tr *t, unsigned size, uint32_t extra)
 	access_last(t, &a);
 }
 
+void
+tr_push_tmp(struct tr *t, unsigned size)
+{
+	push_tmp(t, size, 0);
+}
+
 /* Loads a memory operand into cpu->tmp. */
 static void
 load_tmp(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
@@ -407,6 +413,7 @@ jmp(struct tr *t)
 {
 	const ZydisDecodedOperand *op = &t->op[0];
 
+	tr_branch(t);
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 		if (no_target(t, branch_target(t, op)))
 			tr_exception(t, EXC_GP, true);
@@ -426,6 +433,7 @@ call(struct tr *t)
 	const ZydisDecodedOperand *op = &t->op[0];
 	unsigned size = near_opsize(t);
 
+	tr_branch(t);
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
 	    no_target(t, branch_target(t, op)))
 		tr_exception(t, EXC_GP, true);
@@ -450,6 +458,7 @@ ret(struct tr *t)
 	int n = (int)size;
 	struct access a;
 
+	tr_branch(t);
 	if (t->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
 	    t->op[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
 		n += (int)(t->op[0].imm.value.u & 0xffff);

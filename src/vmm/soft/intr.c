@@ -140,6 +140,8 @@ soft_update_mode(struct soft_cpu *cpu)
 		f = soft_seg_flags(cpu, f);
 		cs_base = cpu->seg[VM_SEG_CS].base;
 	}
+	if (cpu->cpl == 0)
+		f |= BF_CPL0;
 	if (cpu->cr0 & CR0_TS)
 		f |= BF_TS;
 	if (cpu->cr0 & CR0_EM)
@@ -170,6 +172,12 @@ soft_update_mode(struct soft_cpu *cpu)
 		cpu->jc_cs_base[m] = cs_base;
 		cpu->jc_cs_limit[m] = soft_cs_limit(cpu);
 	}
+	/* Both jump caches are for 64-bit code, whose segments do not
+	 * matter, and differ in nothing else. */
+	cpu->ac_slow = !(f & BF_CODE64) || !(f & BF_CPL0) ||
+	    !(cpu->cr4 & CR4_SMAP) ||
+	    cpu->jc_flags[MMU_KERNEL] != ((f & ~BF_MMU) | MMU_KERNEL) ||
+	    cpu->jc_flags[MMU_KERNEL_AC] != ((f & ~BF_MMU) | MMU_KERNEL_AC);
 }
 
 void
@@ -548,6 +556,7 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	bool code64 = (cpu->flags & BF_CODE64) != 0, outer, l;
 
 	soft_sync_rip(cpu);
+	cpu->branched = 1;
 	if (cpu->flags & BF_REAL) {
 		real_iret(cpu, size);
 		return;

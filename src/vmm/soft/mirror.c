@@ -48,7 +48,7 @@
 #define MIRROR_WARM 4000000u
 #define MIRROR_FAULT 40000u
 /* A fault that maps nothing will come again. */
-#define MIRROR_USELESS 4u
+#define MIRROR_USELESS 8u
 /* To begin again there should be credit for so many. */
 #define MIRROR_AGAIN 64u
 /* A mirror that was not kept is not made again for so many times as long as

@@ -45,6 +45,103 @@ tlb_clear(struct soft_cpu *cpu, unsigned m, unsigned idx)
 	e->ntag[ACC_R] = e->ntag[ACC_W] = e->ntag[ACC_X] = tlb_invalid(idx);
 }
 
+/* ---- entries that may be written through, by page ---- */
+
+/* The page of RAM that the entry may be written through to; NULL: none. */
+static uint8_t *
+wr_page(struct soft_cpu *cpu, uint32_t f)
+{
+	struct tlb_entry *e = &soft_tlb(cpu, f >> 16 & 3)[f & 0xffff];
+
+	if (e->ntag[ACC_W] == tlb_invalid(f & 0xffff))
+		return (NULL);
+	return ((uint8_t *)(uintptr_t)(0 - e->ntag[ACC_W] + e->addend));
+}
+
+static uint32_t *
+wr_slot(struct soft_cpu *cpu, const uint8_t *page)
+{
+	return (&cpu->tlb_wr[(uint64_t)(page - cpu->vm->ram) >> 12 &
+	    (TLB_WR_SIZE - 1)]);
+}
+
+static void
+wr_note(struct soft_cpu *cpu, uint32_t f)
+{
+	uint32_t *slot = wr_slot(cpu, wr_page(cpu, f));
+
+	f |= TLB_WR_ONE;
+	*slot = *slot == 0 || *slot == f ? f : TLB_WR_MANY;
+}
+
+/* The entry goes; `all`: and every other one. */
+static void
+wr_forget(struct soft_cpu *cpu, uint32_t f, bool all)
+{
+	uint8_t *page = wr_page(cpu, f);
+	uint32_t *slot;
+
+	if (page == NULL)
+		return;
+	slot = wr_slot(cpu, page);
+	if (all || *slot == (f | TLB_WR_ONE))
+		*slot = 0;
+}
+
+static void
+wr_take(struct soft_cpu *cpu, uint32_t f)
+{
+	soft_tlb(cpu, f >> 16 & 3)[f & 0xffff].ntag[ACC_W] =
+	    tlb_invalid(f & 0xffff);
+}
+
+void
+soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)
+{
+	uint8_t *page = cpu->vm->ram + (gpa & ~0xfffull), *p;
+	uint32_t *slot = wr_slot(cpu, page), one = *slot & ~TLB_WR_ONE, f;
+	bool others = false;
+
+	soft_mirror_protect(cpu, gpa);
+	if (*slot != TLB_WR_MANY) {
+		/* Another page has the same slot if it is not this one. */
+		if (*slot != 0 && wr_page(cpu, one) == page) {
+			wr_take(cpu, one);
+			*slot = 0;
+		}
+		return;
+	}
+	for (unsigned g = 0; g < 2; g++)
+		for (unsigned n = 0; n < cpu->tlb_nfill[g]; n++) {
+			f = cpu->tlb_fill[g][n];
+			p = wr_page(cpu, f);
+			if (p == page)
+				wr_take(cpu, f);
+			else
+				others |= p != NULL && wr_slot(cpu, p) == slot;
+		}
+	if (!others)
+		*slot = 0;
+}
+
+/* ---- stores to pages with code ---- */
+
+/* Never 0, which means none: bit 2. */
+static uint64_t
+code_key(uint64_t va, unsigned m)
+{
+	return ((va & ~0xfffull) | m | 4);
+}
+
+static void
+code_forget(struct soft_cpu *cpu)
+{
+	for (unsigned i = 0; i < TLB_CODE_SIZE; i++)
+		cpu->tlb_code[i].key = 0;
+}
+
+/* ---- flushes ---- */
+
 void
 soft_tlb_init(struct soft_cpu *cpu)
 {
@@ -61,10 +158,12 @@ soft_tlb_flush(struct soft_cpu *cpu, bool global)
 {
 	cpu->stat.tlb_flushes++;
 	soft_mirror_drop(cpu);
+	code_forget(cpu);
 	for (unsigned g = 0; g <= global; g++) {
 		for (unsigned n = 0; n < cpu->tlb_nfill[g]; n++) {
 			uint32_t f = cpu->tlb_fill[g][n];
 
+			wr_forget(cpu, f, global);
 			tlb_clear(cpu, f >> 16, f & 0xffff);
 		}
 		cpu->tlb_nfill[g] = 0;
@@ -102,33 +201,16 @@ soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va)
 		return;
 	}
 	soft_mirror_drop_page(cpu, va);
+	cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].key = 0;
 	for (unsigned m = 0; m < MMU_MODES; m++) {
 		bool x = soft_tlb(cpu, m)[idx].ntag[ACC_X] !=
 		    tlb_invalid(idx);
 
+		wr_forget(cpu, m << 16 | idx, false);
 		tlb_clear(cpu, m, idx);
 		if (x || cpu->jc_orphans[m])
 			soft_jc_flush(cpu, m);
 	}
-}
-
-void
-soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)
-{
-	uint8_t *page = cpu->vm->ram + (gpa & ~0xfffull);
-	struct tlb_entry *e;
-	uint32_t f;
-
-	soft_mirror_protect(cpu, gpa);
-	for (unsigned g = 0; g < 2; g++)
-		for (unsigned n = 0; n < cpu->tlb_nfill[g]; n++) {
-			f = cpu->tlb_fill[g][n];
-			e = &soft_tlb(cpu, f >> 16)[f & 0xffff];
-			if (e->ntag[ACC_W] != tlb_invalid(f & 0xffff) &&
-			    (uint8_t *)(uintptr_t)(0 - e->ntag[ACC_W] +
-				e->addend) == page)
-				e->ntag[ACC_W] = tlb_invalid(f & 0xffff);
-		}
 }
 
 /* A paging-structure entry: in RAM, or wherever the guest has put it. */
@@ -259,8 +341,9 @@ walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
 		    PF_I :
 		    0);
 	if (!(cpu->cr0 & CR0_PG)) {
+		/* Nobody's page: SMEP and SMAP mean nothing here. */
 		*w = (struct walk){ .gpa = soft_phys(cpu, va & 0xffffffff),
-			.writable = true, .user = true, .accessed = true,
+			.writable = true, .user = user, .accessed = true,
 			.dirty = true };
 		return (true);
 	}
@@ -365,6 +448,7 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 			cpu->jc_orphans[m] = true;
 		if (cpu->tlb_nfill[w->global] == TLB_FILL_MAX)
 			soft_tlb_flush(cpu, true);
+		wr_forget(cpu, idx | m << 16, false);
 		tlb_clear(cpu, m, idx);
 		cpu->tlb_fill[w->global][cpu->tlb_nfill[w->global]++] =
 		    idx | m << 16;
@@ -374,11 +458,21 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 			*word |= bit;
 		}
 	}
+	wr_forget(cpu, idx | m << 16, false);
+	e->ntag[ACC_W] = inv;
 	e->addend = (uint64_t)(uintptr_t)(vm->ram + gpa) - page;
 	/* What a later look-up of another kind may do without a walk. */
 	if (user || !w->user || !(cpu->cr4 & CR4_SMAP) || m == MMU_KERNEL_AC) {
 		e->ntag[ACC_R] = ntag;
-		e->ntag[ACC_W] = can_write(cpu, m, w) ? ntag : inv;
+		if (can_write(cpu, m, w)) {
+			e->ntag[ACC_W] = ntag;
+			wr_note(cpu, idx | m << 16);
+		} else if (acc == ACC_W) {
+			cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].key =
+			    code_key(va, m);
+			cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].host =
+			    vm->ram + gpa;
+		}
 	}
 	if (!w->nx && (user || !w->user || !(cpu->cr4 & CR4_SMEP)))
 		e->ntag[ACC_X] = ntag;
@@ -407,6 +501,7 @@ soft_translate_va(
 {
 	struct tlb_entry *e = &soft_tlb(cpu, m)[(va >> 12) & 0xffff];
 	struct walk w;
+	uint64_t gfn;
 	uint32_t err;
 
 	if (e->ntag[acc] == 0 - (va & ~0xfffull)) {
@@ -415,6 +510,18 @@ soft_translate_va(
 		if (gpa != NULL)
 			*gpa = (uint64_t)(host - cpu->vm->ram);
 		return (host);
+	}
+	if (acc == ACC_W &&
+	    cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].key == code_key(va, m)) {
+		uint8_t *host =
+		    cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].host;
+
+		gfn = (uint64_t)(host - cpu->vm->ram) >> 12;
+		if (gpa != NULL)
+			*gpa = gfn << 12 | (va & 0xfff);
+		/* Not a page with code any more: an entry for it below. */
+		if (cpu->vm->pages[gfn] != NULL)
+			return (host + (va & 0xfff));
 	}
 	if (!canonical(cpu, va))
 		soft_raise_err(cpu, EXC_GP, 0);

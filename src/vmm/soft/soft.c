@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "gmem/gmem.h"
 #include "vmm/engine.h"
+#include "vmm/soft/one.h"
 #include "vmm/soft/signal.h"
 #include "vmm/soft/state.h"
 
@@ -155,17 +156,16 @@ static void soft_destroy(void *priv);
 static int
 soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 {
-	struct cpuid_topology topo = { 1, cfg->ncpus, 1 };
+	const struct cpuid_topology topo = vm_topology(cfg);
 	struct cpuid_dynamic dyn = { 0 };
 	struct soft_vm *vm;
 	uint32_t leaf[4];
 	int error;
 
-	if (!host_fits()) {
-		log_error("the soft engine needs a processor with BMI2 and "
-			  "XSAVE (x86-64-v3)");
-		return (-ENODEV);
-	}
+	if (!host_fits())
+		return (vm_fail(cfg, -ENODEV,
+		    "the soft engine needs a processor with BMI2 and XSAVE "
+		    "(x86-64-v3)"));
 	vm = calloc(1, sizeof(*vm));
 	if (vm == NULL)
 		return (-ENOMEM);
@@ -186,11 +186,10 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
 	atomic_store(&vm->phys_mask, ~0ull);
-	if (cfg->cores != 0)
-		topo = (struct cpuid_topology){
-			cfg->ncpus / (cfg->cores * cfg->threads), cfg->cores,
-			cfg->threads };
-	cpuid_policy_init(&vm->cpuid, &topo);
+	error = cpuid_policy_choose(
+	    &vm->cpuid, &topo, NULL, cfg->cpu, cfg->err);
+	if (error != 0)
+		goto fail;
 	cpuid_query(&vm->cpuid, &dyn, 0, 0, leaf);
 	vm->intel = leaf[1] == signature_INTEL_ebx;
 	vm->mxcsr_mask = soft_mxcsr_mask();
@@ -549,6 +548,73 @@ soft_run(void *priv, unsigned id, struct vm_exit *exit)
 	exit->rip = cpu->rip;
 	soft_signal_leave(&sig);
 	return (0);
+}
+
+/* What soft_one() has left to do. False: nothing. */
+static bool
+rest_of_one(struct soft_cpu *cpu)
+{
+	struct block *b;
+
+	if (cpu->exit_now ||
+	    atomic_load(&cpu->vm->suspend) != VM_SUSPEND_NONE)
+		return (false);
+	if (cpu->want_world)
+		return (run_alone(cpu));
+	if (cpu->one_done)
+		soft_debug_after(cpu);
+	if (cpu->exc.pending) {
+		soft_deliver_exception(cpu);
+		return (true);
+	}
+	if (cpu->one_done)
+		return (false);
+	cpu->one_done = true;
+	rearm_keys(cpu);
+	cpu->shadow = cpu->shadow_ss = false;
+	cpu->flags |= BF_STEP;
+	b = soft_find_block(cpu);
+	if (b == NULL)
+		return (!cpu->exit_now);
+	soft_debug_step(cpu, b->pc + b->len);
+	cpu->rflags &= ~FL_RF;
+	soft_enter(cpu, b->code);
+	return (true);
+}
+
+int
+soft_one(void *priv, unsigned id)
+{
+	struct soft_vm *vm = priv;
+	struct soft_cpu *cpu = vm->cpus[id];
+	struct soft_signal sig;
+	struct vm_exit exit;
+	int error;
+
+	memset(&exit, 0, sizeof(exit));
+	error = soft_signal_enter(cpu, &sig);
+	if (error != 0)
+		return (error);
+	cpu->exit = &exit;
+	cpu->exit_now = cpu->one_done = cpu->halted = false;
+	cpu->host_ret = 0;
+	soft_run_begin(cpu);
+	if (_setjmp(cpu->unwind) != 0) {
+		if (cpu->owns_code) {
+			cpu->owns_code = false;
+			soft_code_unlock(vm);
+		}
+		alone_end(cpu);
+	}
+	while (rest_of_one(cpu))
+		;
+	soft_fpu_leave(cpu);
+	soft_run_end(cpu);
+	cpu->host_ret = 0;
+	soft_update_mode(cpu);
+	soft_signal_leave(&sig);
+	/* Nothing that leaves to the machine is executed this way. */
+	return (cpu->exit_now ? -EOPNOTSUPP : 0);
 }
 
 static void

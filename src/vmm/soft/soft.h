@@ -107,6 +107,7 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_STEP 0x4000u	  /* the same, left after it: see debug.c */
 #define BF_AC 0x8000u	  /* alignment is checked */
 #define BF_MIRROR 0x10000u /* accesses go to the mirror: see mirror.c */
+#define BF_CPL0 0x20000u
 /* Outside 64-bit mode: accesses through a segment may fail by its limit or
  * type; of CS, reads of data and jumps. */
 #define BF_CHECK(seg) (0x1000000u << (seg))
@@ -129,6 +130,10 @@ struct jc_entry {
 #define JC_FILL_MAX 32768
 
 #define TLB_FILL_MAX 8192
+#define TLB_CODE_SIZE 32
+#define TLB_WR_SIZE (1u << 15)
+#define TLB_WR_ONE 0x40000000u
+#define TLB_WR_MANY 0x80000000u
 
 /* What a slow store left to do, see soft_writeback(). */
 enum wb_kind { WB_NONE, WB_NOTIFY, WB_BOUNCE };
@@ -194,6 +199,7 @@ struct soft_cpu {
 	uint64_t tsc_adjust, tsc_offset;
 	unsigned cpl;
 	uint32_t flags;			/* BF_* of what runs now */
+	uint32_t ac_slow; /* 0: STAC and CLAC only change BF_MMU; inline.c */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
 
 	struct soft_vm *vm;
@@ -225,6 +231,7 @@ struct soft_cpu {
 	 * soft_unwind() may add some, such as BT. */
 	uint32_t db_hits;
 	uint64_t step_next; /* rip behind it, unless it branches */
+	uint32_t branched; /* 1: it has, wherever to */
 	jmp_buf unwind;
 
 	struct writeback wb;
@@ -237,6 +244,18 @@ struct soft_cpu {
 	 */
 	uint32_t tlb_fill[2][TLB_FILL_MAX];
 	unsigned tlb_nfill[2];
+	/*
+	 * Pages with code may be stored to, but have no tag that says so: of
+	 * those that were, by page number, minus the page's address, mode in
+	 * the low bits, or 0; valid as long as the TLB.
+	 */
+	struct {
+		uint64_t key;
+		uint8_t *host;
+	} tlb_code[TLB_CODE_SIZE];
+	/* By page frame (hashed): the one entry that may be written through,
+	 * as mode << 16 | index and TLB_WR_ONE, or TLB_WR_MANY; 0: none. */
+	uint32_t tlb_wr[TLB_WR_SIZE];
 	/* Per GiB of address (hashed): some entry comes of a large page, so
 	 * that INVLPG cannot know which others go with it. */
 	uint64_t tlb_large[32];
@@ -265,6 +284,7 @@ struct soft_cpu {
 	/* smp.c */
 	_Atomic uint32_t running; /* futex */
 	bool owns_world, want_world;
+	bool one_done; /* soft_one() has had its instruction */
 	bool owns_code; /* the code lock: soft_run() drops it on unwinding */
 	struct vm_exit *exit;
 	bool exit_now;
@@ -341,6 +361,9 @@ soft_set_rflags(struct soft_cpu *cpu, uint64_t fl)
 /* Both mappings of the cache count as resident memory, so that it takes twice
  * this; with the arena and a vcpu's TLBs the engine stays under 96 MiB. */
 #define CODE_CACHE_SIZE (30u << 20)
+/* It is filled, and emptied when it is full, a part at a time. */
+#define CODE_PARTS 10
+#define CODE_PART_SIZE (CODE_CACHE_SIZE / CODE_PARTS)
 #define BLOCK_MAX_INSNS 48
 
 /* A jump out of a block to a constant pc in the same page. */
@@ -369,6 +392,8 @@ struct fixup {
 
 #define GPA_NONE UINT64_MAX
 #define GPA_MMIO (UINT64_MAX - 1) /* like no other either */
+/* What soft_translate() needs: the walk for the next page, without a lock. */
+#define GPA_NEXT_PAGE (UINT64_MAX - 2)
 
 struct block {
 	uint64_t pc;
@@ -397,7 +422,8 @@ struct code_page {
 	_Atomic uint64_t map; /* bit n: code in bytes 64n..64n+63 */
 	uint64_t gpa;
 	uint32_t idle; /* stores since it had a block */
-	struct code_page *next;
+	bool stale;    /* some of its blocks are being evicted */
+	struct code_page *next; /* of those that are free */
 };
 
 #define BLOCK_HASH_BITS 16
@@ -433,22 +459,28 @@ struct soft_vm {
 	_Atomic uint64_t phys_mask;
 
 	uint8_t *code_rw, *code_rx;
-	size_t code_used;
-	uint8_t *arena; /* blocks, links, side tables */
-	size_t arena_used;
+	/* Code and arena (blocks, links, side tables) have parts that go
+	 * together; `part` is the one being filled. */
+	unsigned part;
+	size_t code_used, code_end;
+	uint8_t *arena;
+	size_t arena_used, arena_end;
 	struct soft_form *forms; /* decode.c; NULL: off */
-	struct block **blocks; /* by code address */
-	_Atomic unsigned nblocks;
-	unsigned max_blocks;
+	struct block **blocks; /* of each part, by code address */
+	_Atomic unsigned nblocks[CODE_PARTS];
 	struct block *hash[1 << BLOCK_HASH_BITS];
 	struct code_page **pages; /* by page frame number */
-	struct code_page *code_pages;
+	struct code_page *page_pool, *free_pages;
+	unsigned npool, nfree;
 	uint64_t npages;
 	/* By the code lock; read without it as signs that something went. */
 	_Atomic uint64_t flushes, invalidated;
+	uint64_t evicted; /* blocks */
 };
-#define ARENA_SIZE (21u << 20)
-#define ARENA_MARGIN 0x8000 /* more than any block and its pages take */
+#define ARENA_PART_SIZE (2150u << 10)
+#define ARENA_SIZE (ARENA_PART_SIZE * CODE_PARTS)
+#define ARENA_MARGIN 0x8000 /* more than any block takes */
+#define BLOCKS_PER_PART (1u << 16)
 
 static inline bool
 soft_is_ram(const struct soft_vm *vm, uint64_t gpa)
@@ -475,6 +507,8 @@ void soft_cache_destroy(struct soft_vm *vm);
 /* Forgets every translation. With the world stopped and the code lock: no
  * vcpu may be inside translated code that it would go back to. */
 void soft_cache_flush(struct soft_vm *vm);
+/* The same for the oldest part, which is the one to be filled then. */
+void soft_cache_evict(struct soft_vm *vm);
 /* Finds or makes the block at cpu->rip for cpu->flags. Raises #PF and so on
  * if it cannot be fetched. NULL: the engine cannot run it (cpu->exit set).
  * May let others stop the world: only from where no code is returned to. */
@@ -517,9 +551,11 @@ void tr_isa_init(struct soft_vm *vm);
 
 /* Translates the code at cpu->rip, whose first byte is at gpa. NULL when the
  * cache is full (nothing was added), or when *need is set to the address of
- * a page that must be watched first. With the code lock; may raise. */
+ * a page that must be watched first, or to GPA_NEXT_PAGE: gpa2 must say where
+ * the next page is, or GPA_MMIO if it is no memory; GPA_NONE: not known. With
+ * the code lock; may raise, but walks no tables. */
 struct block *soft_translate(
-    struct soft_cpu *cpu, uint64_t gpa, uint64_t *need);
+    struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need);
 
 /* ---- memory (mmu.c, mem.c) ---- */
 

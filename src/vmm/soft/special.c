@@ -510,6 +510,8 @@ tr_special(struct tr *t)
 		tr_exception(t, EXC_UD, false);
 		return (true);
 	}
+	if (tr_inline(t))
+		return (true);
 	switch (mn) {
 	case ZYDIS_MNEMONIC_MOV:
 		return (mov_system(t));

@@ -57,7 +57,7 @@ struct tr {
 	uint8_t *p, *start;
 	ptrdiff_t rx_off;
 	uint64_t pc, next;
-	uint64_t *need; /* see soft_translate() */
+	uint64_t *need, gpa2; /* see soft_translate() */
 	uint32_t flags;
 	unsigned m; /* MMU_* */
 	uint64_t cs_limit; /* no code behind it */
@@ -295,6 +295,8 @@ void tr_call(struct tr *t, soft_helper *fn);
 void tr_call_end(struct tr *t, soft_helper *fn);
 /* Raises an exception at this instruction and ends the block. */
 void tr_exception(struct tr *t, unsigned vector, bool has_error);
+/* A branch is taken, for DEBUGCTL.BTF. */
+void tr_branch(struct tr *t);
 /* Goes to a constant pc; ends what is emitted, not the block. */
 void tr_goto(struct tr *t, uint64_t pc);
 /* Makes a link of the rel32 of a jump, which e_align_rel32() was for. */
@@ -313,6 +315,12 @@ bool tr_unit_fault(struct tr *t, enum unit u);
 
 /* An ordinary instruction, emitted again (copy.c). false: not possible. */
 bool tr_copy(struct tr *t);
+/* System instructions without a helper (inline.c): true if it was one. */
+bool tr_inline(struct tr *t);
+/* Pushes cpu->tmp. */
+void tr_push_tmp(struct tr *t, unsigned size);
+/* Goes to a constant pc by way of the jump cache of t->m. */
+void tr_goto_far(struct tr *t, uint64_t pc);
 /* Everything that is not ordinary (special.c): true if it was one. */
 bool tr_special(struct tr *t);
 /* Odd operands (odd.c): true if it was one. Called by tr_special(). */

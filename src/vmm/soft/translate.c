@@ -409,6 +409,12 @@ tr_link(struct tr *t, uint8_t *rel32, uint64_t pc)
 }
 
 void
+tr_goto_far(struct tr *t, uint64_t pc)
+{
+	goto_far(t, pc);
+}
+
+void
 tr_goto(struct tr *t, uint64_t pc)
 {
 	uint8_t *leave = NULL;
@@ -429,6 +435,17 @@ tr_goto(struct tr *t, uint64_t pc)
 		e_mov_imm(t, T0, pc);
 		e_jmp_thunk(t, THUNK_EXIT);
 	}
+}
+
+void
+tr_branch(struct tr *t)
+{
+	if (!(t->flags & BF_STEP))
+		return;
+	e_rex(t, 0, 0, 0, H_ENV);
+	e1(t, 0xc7); /* mov dword [env + ...], 1 */
+	e_mem(t, 0, H_ENV, -1, 0, ENV(offsetof(struct soft_cpu, branched)));
+	e4(t, 1);
 }
 
 static void
@@ -458,6 +475,7 @@ emit_ool(struct tr *t, unsigned n)
 		break;
 	case OOL_GOTO:
 		t->pc = t->b->pc + t->map[o.insn].guest;
+		tr_branch(t);
 		tr_goto(t, o.pc);
 		break;
 	}
@@ -477,8 +495,8 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 {
 	unsigned off = (unsigned)((gpa + (t->pc - t->b->pc)) & 0xfff);
 	unsigned n = 0x1000 - off < 15 ? 0x1000 - off : 15, max = 15;
-	uint64_t lin, gpa2;
-	uint8_t *p2;
+	const uint8_t *p2;
+	uint64_t gpa2;
 	ZyanStatus st;
 
 	if (t->pc != t->b->pc &&
@@ -502,13 +520,14 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 		return (n);
 	if (t->pc != t->b->pc)
 		return (0);
-	lin = t->pc;
-	if (!t->code64)
-		lin = (uint32_t)(lin + t->cpu->seg[VM_SEG_CS].base);
-	p2 = soft_translate_va(
-	    t->cpu, soft_next_page(t->cpu, lin), ACC_X, t->m, &gpa2);
-	if (p2 == NULL)
+	gpa2 = t->gpa2;
+	if (gpa2 == GPA_NONE) {
+		*t->need = GPA_NEXT_PAGE;
+		return (0);
+	}
+	if (gpa2 == GPA_MMIO)
 		return (n);
+	p2 = t->vm->ram + gpa2;
 	if (!soft_page_watched(t->vm, gpa2)) {
 		*t->need = gpa2;
 		return (0);
@@ -630,7 +649,8 @@ place(struct tr *t)
 }
 
 struct block *
-soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
+soft_translate(
+    struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need)
 {
 	struct soft_vm *vm = cpu->vm;
 	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
@@ -638,13 +658,14 @@ soft_translate(struct soft_cpu *cpu, uint64_t gpa, uint64_t *need)
 	struct tr *t, tr_;
 	struct block b;
 
-	if (vm->code_used + CODE_MARGIN > CODE_CACHE_SIZE ||
-	    vm->arena_used + ARENA_MARGIN > ARENA_SIZE ||
-	    vm->nblocks == vm->max_blocks)
+	if (vm->code_used + CODE_MARGIN > vm->code_end ||
+	    vm->arena_used + ARENA_MARGIN > vm->arena_end ||
+	    vm->nblocks[vm->part] == BLOCKS_PER_PART)
 		return (NULL);
 	t = &tr_;
 	t->cpu = cpu;
 	t->need = need;
+	t->gpa2 = gpa2;
 	t->vm = vm;
 	t->nool = t->nmap = t->ninsns = t->nlinks = t->nfixups = 0;
 	t->key = -1;

@@ -10,7 +10,7 @@ extern uint64_t gdt[64], cur;
 extern const uint8_t stubs64[], stubs32[], stubs16[];
 void go64(struct ctx *);
 void go_legacy(struct ctx *);
-void kmain(void);
+void kmain(const uint32_t *info);
 void klost(unsigned vec, uint64_t err, uint64_t rip, uint64_t cr2);
 extern const uint8_t gdtr[], idtr64[];
 
@@ -192,13 +192,26 @@ pagefault(uint64_t err, uint64_t cr2)
 	is("CR2", c.cr2, cr2);
 }
 
+/* Under a hypervisor that runs on TCG the command line has to say it: "tcg". */
+static bool on_tcg;
+
+void
+take_cmdline(const uint32_t *info)
+{
+	/* struct hvm_start_info: cmdline_paddr. */
+	const char *s = (const char *)(uintptr_t)info[6];
+
+	on_tcg = info[0] == 0x336ec578 && s != NULL && s[0] == 't' &&
+	    s[1] == 'c' && s[2] == 'g';
+}
+
 bool
 loses_tcg(void)
 {
 	uint32_t r[4];
 
 	cpuid(0x40000000, 0, r);
-	if (r[1] != 0x54474354)
+	if (r[1] != 0x54474354 && !on_tcg)
 		return (false);
 	is("run", 0, 1);
 	return (true);
@@ -557,8 +570,9 @@ set_cr4(uint64_t v)
 }
 
 void
-kmain(void)
+kmain(const uint32_t *info)
 {
+	take_cmdline(info);
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
 	outb(COM1 + 1, 0);

@@ -197,6 +197,7 @@ void faults(unsigned vec, uint64_t err, uint64_t off);
 void pagefault(uint64_t err, uint64_t cr2);
 /* QEMU's TCG would hang or end here: fails there without being run. */
 bool loses_tcg(void);
+void take_cmdline(const uint32_t *info);
 
 void modes(void);
 void segments(void);

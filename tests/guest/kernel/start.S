@@ -49,6 +49,7 @@ start64:
 	mov	fs, eax
 	mov	gs, eax
 	mov	rsp, offset stack_top
+	mov	edi, ebx		/* the start info */
 	call	kmain
 1:	hlt
 	jmp	1b

@@ -306,6 +306,61 @@ steps(struct t *t)
 	IS(get(t, VM_REG_RAX), 0);
 }
 
+/* Branches to the next instruction are branches. */
+static void
+next_door(struct t *t)
+{
+	static const char *const what[] = { "JMP", "JZ", "JMP RAX", "CALL",
+		"RET", "LOOP", "IRETQ", "JMP FAR" };
+
+	for (unsigned i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+		struct code c = CODE("jmp 1f\n1:nop\nud2\n");
+
+		if (i == 1)
+			c = CODE("jz 1f\n1:nop\nud2\n");
+		else if (i == 2)
+			c = CODE("jmp rax\nnop\nud2\n");
+		else if (i == 3)
+			c = CODE("call 1f\n1:nop\nud2\n");
+		else if (i == 4)
+			c = CODE("ret\nnop\nud2\n");
+		else if (i == 5)
+			c = CODE("loop 1f\n1:nop\nud2\n");
+		else if (i == 6)
+			c = CODE("iretq\nnop\nud2\n");
+		else if (i == 7)
+			c = CODE("jmp fword ptr [rsp]\nnop\nud2\n");
+		check(t, "SDM 3B 17.4.3: BTF, %s to the next instruction",
+		    what[i]);
+		arm(t, c, 0, 0, 0);
+		IS(vcpu_set_msr(t->g->cpu, 0x1d9, 2), 0);
+		set(t, VM_REG_RFLAGS, 2 | FL_TF | (i == 1 ? 0x40 : 0));
+		set(t, VM_REG_RCX, 5);
+		set(t, VM_REG_RAX, T_CODE + 2);
+		set(t, VM_REG_RSP, D + 0x100);
+		set_mem(t, D + 0x100, 8, T_CODE + (i == 4 ? 1 : 2));
+		set_mem(t, D + 0x108, 8, 8);
+		if (i == 7) {
+			set_mem(t, D + 0x100, 4, T_CODE + 3);
+			set_mem(t, D + 0x104, 4, 8);
+		}
+		set_mem(t, D + 0x110, 8, 2 | FL_TF);
+		set_mem(t, D + 0x118, 8, D + 0x200);
+		set_mem(t, D + 0x120, 8, 0x10);
+		GO(V_DB);
+		IS(t->f.rip,
+		    T_CODE + (i == 3 ? 5 : i == 4 ? 1 : i == 7 ? 3 : 2));
+		IS(vcpu_set_msr(t->g->cpu, 0x1d9, 0), 0);
+	}
+	check(t, "SDM 3B 17.4.3: BTF, a branch that is not taken is none");
+	arm(t, CODE("jz 1f\nnop\n1:jrcxz 2f\nnop\n2:ud2\n"), 0, 0, 0);
+	IS(vcpu_set_msr(t->g->cpu, 0x1d9, 2), 0);
+	set(t, VM_REG_RFLAGS, 2 | FL_TF);
+	set(t, VM_REG_RCX, 5);
+	GO(V_UD);
+	IS(vcpu_set_msr(t->g->cpu, 0x1d9, 0), 0);
+}
+
 #define CODE16(text) CODE(".code16\n" text "\n.code64\n")
 
 /* Real mode: code at 8000:0, stack 7000:1000, data a000:0. */
@@ -381,4 +436,5 @@ real_mode(struct t *t)
 const struct group_fn group[] = { { "code", code }, { "data", data },
 	{ "data_forms", data_forms }, { "ports", ports },
 	{ "registers", registers }, { "steps", steps },
-	{ "real_mode", real_mode }, { NULL, NULL } };
+	{ "next_door", next_door }, { "real_mode", real_mode },
+	{ NULL, NULL } };

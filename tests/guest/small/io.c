@@ -5,6 +5,10 @@
  */
 #include "small.h"
 
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #define M GVM_MMIO
 #define HOLE (GVM_MMIO + 0x100000) /* nobody answers */
 #define ONES 0x0101010101010101ull
@@ -345,6 +349,55 @@ straddle(struct t *t)
 	IS(*gvm_pte(t->g, lin + 0x1000) & 0x60, 0x60);
 }
 
+/* A write that signals an eventfd: without an upcall on an engine that can,
+ * with it otherwise. */
+static void
+doorbells(struct t *t)
+{
+	int port = eventfd(0, EFD_NONBLOCK), mmio = eventfd(0, EFD_NONBLOCK);
+	uint64_t n = 0;
+	int error;
+
+	map_io(t);
+	check(t, "vmm.h: a doorbell, port or memory, by an eventfd");
+	error = vm_doorbell(t->g->vm, true, 0x510, 2, 7, port, true);
+	IS(error, gvm_on_kvm() ? 0 : -EOPNOTSUPP);
+	if (error == 0)
+		error = vm_doorbell(
+		    t->g->vm, false, M + 0x40, 2, -1, mmio, true);
+	kernel(t, CODE("mov dx, 0x510\nmov eax, 7\nout dx, ax\n"
+		       "mov eax, 8\nout dx, ax\nmov [rbx + 0x40], ax\n"
+		       "mov [rbx + 0x40], ax\n" STOP));
+	set(t, VM_REG_RBX, M);
+	GO(GO_STOP);
+	if (error != 0) {
+		IS(t->g->nio, 4);
+		goto out;
+	}
+	/* The one with another value. */
+	IS(t->g->nio, 1);
+	IS(t->g->io[0].val, 8);
+	IS(read(port, &n, sizeof(n)), sizeof(n));
+	IS(n, 1);
+	IS(read(mmio, &n, sizeof(n)), sizeof(n));
+	IS(n, 2);
+	check(t, "vmm.h: a doorbell stays over a reset, until it is taken off");
+	IS(vm_reset(t->g->vm), 0);
+	IS(vm_doorbell(t->g->vm, true, 0x510, 2, 7, port, false), 0);
+	kernel(t, CODE("mov dx, 0x510\nmov eax, 7\nout dx, ax\n"
+		       "mov [rbx + 0x40], ax\n" STOP));
+	set(t, VM_REG_RBX, M);
+	GO(GO_STOP);
+	IS(t->g->nio, 1);
+	IS(read(port, &n, sizeof(n)), -1);
+	IS(read(mmio, &n, sizeof(n)), sizeof(n));
+	IS(n, 1);
+	IS(vm_doorbell(t->g->vm, false, M + 0x40, 2, -1, mmio, false), 0);
+out:
+	close(port);
+	close(mmio);
+}
+
 const struct group_fn group[] = { { "plain", plain }, { "modify", modify },
 	{ "vectors", vectors }, { "strings", strings }, { "ports", ports },
-	{ "straddle", straddle }, { NULL, NULL } };
+	{ "straddle", straddle }, { "doorbells", doorbells }, { NULL, NULL } };

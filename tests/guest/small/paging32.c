@@ -466,6 +466,30 @@ far_targets(struct t *t)
 		}
 }
 
+/* CR4.SMEP and SMAP are about pages: without paging nothing. */
+static void
+unpaged(struct t *t)
+{
+	static const uint64_t cr4[] = { 0, CR4_SMEP, CR4_SMAP,
+		CR4_SMEP | CR4_SMAP };
+
+	for (unsigned i = 0; i < 4; i++) {
+		check(t, "SDM 3A 4.6: without paging, CR4 %#lx", cr4[i]);
+		prot(t, CODE32("mov ebx, 0xa0000\nmov edx, 0x81ffd\n"
+			       "jmp edx\n"), P32, cr4[i]);
+		set(t, VM_REG_CR0, 0x10033);
+		/* Code and data over a page's end. */
+		put(t, T_CODE + 0x1ffd, CODE32("mov eax, 0x12345678\n"
+					       "mov [ebx + 0xffe], eax\n"
+	    "mov ecx, [ebx + 0xffd]\n" STOP));
+		GO(GO_STOP);
+		IS(get(t, VM_REG_RAX), 0x12345678);
+		IS(mem(t, 0xa0ffe, 4), 0x12345678);
+		IS(get(t, VM_REG_RCX) >> 8, 0x345678);
+	}
+}
+
 const struct group_fn group[] = { { "legacy", legacy }, { "pae", pae },
 	{ "wrap", wrap }, { "odd_tables", odd_tables }, { "pcid", pcid },
-	{ "five", five }, { "far_targets", far_targets }, { NULL, NULL } };
+	{ "five", five }, { "far_targets", far_targets },
+	{ "unpaged", unpaged }, { NULL, NULL } };

@@ -198,12 +198,16 @@ main(int argc, char **argv)
 	} settings[] = { { "default", 0 }, { "no-link", GVM_NO_LINK },
 		{ "no-tlb", GVM_NO_TLB }, { "one-insn", GVM_ONE_INSN },
 		{ "mirror", GVM_MIRROR },
-		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) } };
+		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) },
+		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) } };
+	/* KVM has but one. */
+	const unsigned nsettings =
+	    gvm_on_kvm() ? 1 : sizeof(settings) / sizeof(settings[0]);
 	struct t t = { 0 };
 	unsigned nfns = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (unsigned s = 0; s < sizeof(settings) / sizeof(settings[0]); s++)
+	for (unsigned s = 0; s < nsettings; s++)
 		for (const struct group_fn *f = group; f->name != NULL; f++) {
 			/* One function alone, by its name. */
 			if (argc > 1 && strcmp(argv[1], f->name) != 0)

@@ -302,21 +302,20 @@ counter(struct t *t, const char *name)
 	return (v);
 }
 
+#define FULL_PAGES 1024ull
+#define FULL_LIN 0x40000000ull
+
 /*
- * More translations than the code cache takes: 4 MiB of code, run at several
- * addresses. Each page adds up 64-bit words and jumps to the next.
+ * 4 MiB of code, mapped several times; each page adds up 64-bit words and
+ * jumps to the next, unless ECX is 1. Returns what a page adds to RAX.
  */
-static void
-full_cache(struct t *t)
+static uint64_t
+much_code(struct t *t, unsigned maps)
 {
-	const uint64_t pages = 1024, lin = 0x40000000;
+	const uint64_t pages = FULL_PAGES, lin = FULL_LIN;
 	uint64_t base = gvm_alloc(t->g, (unsigned)pages), one = 0;
 	uint8_t code[4096], *p = code;
-	unsigned maps = t->options & GVM_ONE_INSN ? 1 : 3;
-	unsigned passes = t->options == 0 ? 2 : 1;
-	int v = 0;
 
-	check(t, "soft engine: a full code cache is flushed");
 	for (unsigned i = 0; i < 32; i++)
 		set_mem(t, T_DATA + 8 * i, 8, 1000003ull * i + 1);
 	for (unsigned i = 0; i < 500; i++) {
@@ -338,6 +337,21 @@ full_cache(struct t *t)
 		for (uint64_t i = 0; i < pages; i++)
 			gvm_map(t->g, lin + (m * pages + i) * 4096,
 			    base + i * 4096, PTE_P);
+	return (one);
+}
+
+/* More translations than the code cache takes. */
+static void
+full_cache(struct t *t)
+{
+	const uint64_t pages = FULL_PAGES, lin = FULL_LIN;
+	unsigned maps = t->options & GVM_ONE_INSN ? 1 : 3;
+	unsigned passes = t->options == 0 ? 2 : 1;
+	uint64_t one;
+	int v = 0;
+
+	check(t, "soft engine: a full code cache is flushed");
+	one = much_code(t, maps);
 	kernel(t, CODE("xor eax, eax\n1:mov ecx, edx\ncall rsi\n"
 		       "dec ebp\njnz 1b\n" STOP));
 	set(t, VM_REG_RBX, T_DATA);
@@ -352,8 +366,88 @@ full_cache(struct t *t)
 	IS(counter(t, "cache flushes") > 0, 1);
 }
 
+static void
+write_code(struct gvm *g)
+{
+	uint8_t nop = 0x90;
+
+	(void)gmem_write(g->gm, T_CODE + 0x800, &nop, 1);
+}
+
+/* An upcall has no lock of the engine's against it (vmm.h), whatever made it:
+ * here the fetch of an instruction whose second page has its PTE in a device
+ * that answers by DMA into a page with code. */
+static void
+table_in_a_device(struct t *t)
+{
+	uint64_t lin = 0x8000000000, first, second, *pd;
+
+	first = gvm_alloc(t->g, 1);
+	second = gvm_alloc(t->g, 1);
+	check(t, "vmm.h: DMA by a device whose memory is a page table");
+	gvm_map(t->g, lin + 0x1ff000, first, PTE_P | PTE_W);
+	pd = gvm_ptr(t->g, GVM_TABLES);
+	for (unsigned shift = 39; shift > 21; shift -= 9)
+		pd = gvm_ptr(
+		    t->g, pd[(lin >> shift) & 511] & 0xffffffffff000ull);
+	pd[((lin >> 21) & 511) + 1] = GVM_MMIO | PTE_P | PTE_W;
+	put(t, first + 0xffe, CODE(".byte 0xb8, 0x78\n"));
+	put(t, second, CODE(".byte 0x56, 0x34, 0x12\n" STOP));
+	kernel(t, CODE("jmp rbx\n.balign 4096, 0x90\n"));
+	set(t, VM_REG_RBX, lin + 0x1ffffe);
+	t->g->io_answer = second | PTE_P | PTE_W;
+	t->g->mem_hook = write_code;
+	GO(GO_STOP);
+	t->g->mem_hook = NULL;
+	t->g->io_answer = 0;
+	IS(get(t, VM_REG_RAX), 0x12345678);
+}
+
+/* Runs n pages from the first on. */
+static void
+run_pages(struct t *t, uint64_t first, uint64_t n)
+{
+	int v = 0;
+
+	kernel(t, CODE("xor eax, eax\ncall rsi\n" STOP));
+	set(t, VM_REG_RBX, T_DATA);
+	set(t, VM_REG_RCX, n);
+	set(t, VM_REG_RSI, FULL_LIN + first * 4096);
+	for (unsigned i = 0; i < 20 && (v = go(t)) == -ETIMEDOUT; i++)
+		continue;
+	IS(v, GO_STOP);
+}
+
+/* Only the oldest part of a full cache goes: what ran last is still there. */
+static void
+full_cache_part(struct t *t)
+{
+	const uint64_t step = 8, last = 8 * step;
+	const unsigned maps = 3;
+	uint64_t blocks, at = 0, one;
+
+	if (t->options & GVM_ONE_INSN)
+		return; /* a page is too much for it */
+	check(t, "soft engine: a full code cache loses a part");
+	one = much_code(t, maps);
+	while (counter(t, "cache flushes") == 0 && at < maps * FULL_PAGES) {
+		run_pages(t, at, step + 1); /* and leave that one early */
+		at += step;
+	}
+	IS(counter(t, "cache flushes"), 1);
+	IS(at > last, 1);
+	blocks = counter(t, "blocks");
+	run_pages(t, at - last, last);
+	IS(get(t, VM_REG_RAX), last * one);
+	/* The code that calls them is written, and translated, anew. */
+	IS(counter(t, "blocks") - blocks < 8, 1);
+	IS(counter(t, "cache flushes"), 1);
+}
+
 const struct group_fn group[] = { { "stores", stores }, { "dma", dma },
 	{ "straddling_code", straddling_code },
 	{ "page_behind_itself", page_behind_itself },
 	{ "remapped_code", remapped_code }, { "full_cache", full_cache },
+	{ "table_in_a_device", table_in_a_device },
+	{ "full_cache_part", full_cache_part },
 	{ NULL, NULL } };

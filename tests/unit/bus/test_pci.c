@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -85,10 +86,36 @@ static const struct pci_device_ops express = {
     .init = express_init,
 };
 
+static struct {
+	bool port;
+	unsigned on, off; /* how often */
+	uint64_t addr;
+	int64_t match;
+	int fd;
+} bell;
+
+static int
+on_doorbell(void *arg, bool port, uint64_t addr, unsigned size, int64_t match,
+    int fd, bool on)
+{
+	(void)arg;
+	assert_int_equal(size, 2);
+	bell.port = port;
+	bell.addr = addr;
+	bell.match = match;
+	bell.fd = fd;
+	if (on)
+		bell.on++;
+	else
+		bell.off++;
+	return (-EOPNOTSUPP);
+}
+
 static int
 setup(void **state)
 {
-	struct pci_config cfg = {.ecam_base = ECAM,
+	struct pci_config cfg = {.doorbell = on_doorbell,
+	    .ecam_base = ECAM,
 	    .mem32_base = 0xc0000000,
 	    .mem32_limit = 0xe0000000,
 	    .mem64_base = 0xd000000000,
@@ -310,6 +337,40 @@ test_buses(void **state)
 }
 
 /* Two BARs at one place: the first has it until it goes. */
+/* Only while its BAR is decoded, and where. */
+static void
+test_doorbell(void **state)
+{
+	struct pci_dev *dev = pci_at(bus, PCI_BDF(0, 3, 0));
+
+	(void)state;
+	assert_int_equal(pci_doorbell_add(dev, 0, 8, 2, 1, 9), -EINVAL);
+	assert_int_equal(pci_doorbell_add(dev, 0, 1, 2, 1, 9), -EINVAL);
+	assert_int_equal(pci_doorbell_add(dev, 0, 4, 1, 1, 9), -EINVAL);
+	assert_int_equal(pci_doorbell_add(dev, 3, 0, 2, 1, 9), -EINVAL);
+	memset(&bell, 0, sizeof(bell));
+	assert_int_equal(pci_doorbell_add(dev, 0, 4, 2, 1, 9), 0);
+	assert_int_equal(bell.on, 1);
+	assert_true(bell.port);
+	assert_int_equal(bell.addr, 0x2004);
+	assert_int_equal(bell.match, 1);
+	assert_int_equal(bell.fd, 9);
+	set_conf(3, 0x10, 4, 0x3000);
+	assert_int_equal(bell.off, 1);
+	assert_int_equal(bell.on, 2);
+	assert_int_equal(bell.addr, 0x3004);
+	set_conf(3, PCIR_COMMAND, 2, PCI_CMD_MEM);
+	assert_int_equal(bell.off, 2);
+	/* Onto something else: it is not decoded. */
+	set_conf(3, 0x10, 4, 0x0cf8);
+	set_conf(3, PCIR_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MEM);
+	assert_int_equal(bell.on, 2);
+	assert_int_equal(bell.off, 2);
+	pci_bus_reset(bus);
+	assert_int_equal(bell.on, 3);
+	assert_int_equal(bell.addr, 0x2004);
+}
+
 static void
 test_bar_overlap(void **state)
 {
@@ -410,6 +471,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_caps, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bars, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_buses, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_doorbell, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bar_overlap, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bar_64, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_pcie, setup, teardown),

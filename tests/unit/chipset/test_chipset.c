@@ -342,6 +342,43 @@ test_ioapic_hpet(void **state)
 }
 
 static void
+cmos(struct board *b, unsigned reg, unsigned val)
+{
+	out(b, 0x70, reg);
+	out(b, 0x71, val);
+}
+
+/* An alarm is ACPI's fixed event, too, whoever has IRQ8. */
+static void
+test_alarm(void **state)
+{
+	struct board *b = *state;
+	uint64_t val;
+	int i;
+
+	bus_write(b->mmio, HPET + 0x10, 8, 3); /* legacy replacement */
+	out(b, 0xb2, 0xa0);
+	bus_write(b->ports, 0x402, 2, 0x400);
+	bus_write(b->mmio, IOAPIC, 4, 0x22);
+	bus_write(b->mmio, IOAPIC + 0x10, 4, 0x8049);
+	for (i = 1; i <= 5; i += 2)
+		cmos(b, (unsigned)i, 0xff); /* each second */
+	cmos(b, 0x0b, 0x22);
+	for (i = 0; i < 60000 && b->msis == 0; i++)
+		usleep(1000);
+	assert_int_equal(b->msis, 1);
+	assert_int_equal(b->msi_data, 0xc049);
+	bus_read(b->ports, 0x400, 2, &val);
+	assert_int_equal(val & 0x400, 0x400);
+	assert_false(irq_level(b->irqs, 8));
+	/* Once an alarm. */
+	bus_write(b->ports, 0x400, 2, 0x400);
+	assert_false(irq_level(b->irqs, 9));
+	usleep(20000);
+	assert_false(irq_level(b->irqs, 9));
+}
+
+static void
 test_power(void **state)
 {
 	struct board *b = *state;
@@ -616,6 +653,7 @@ main(void)
 	    TEST(test_late_pit),
 	    TEST(test_late_hpet),
 	    TEST(test_late_pic),
+	    TEST(test_alarm),
 	    TEST(test_power),
 	    TEST(test_a20),
 	    TEST(test_noise),

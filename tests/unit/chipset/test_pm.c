@@ -98,6 +98,41 @@ test_timer_status(void **state)
 	assert_int_equal(pm_read(&pm, PM1_STATUS), 0);
 }
 
+/* The clock's alarm (ACPI 6.4, 4.8.3.1.1). */
+static void
+test_rtc(void **state)
+{
+	struct pm pm;
+
+	(void)state;
+	pm_reset(&pm);
+	pm_rtc(&pm);
+	assert_int_equal(pm_read(&pm, PM1_STATUS + 1), 0x04);
+	assert_false(pm_sci(&pm));
+	pm_smi_command(&pm, 0xa0);
+	pm_write(&pm, PM1_ENABLE + 1, 0x04);
+	assert_true(pm_sci(&pm));
+	pm_write(&pm, PM1_STATUS + 1, 0x04);
+	assert_false(pm_sci(&pm));
+}
+
+/* QEMU's ICH9 has 0 where our tables have 5. */
+static void
+test_q35(void **state)
+{
+	struct pm pm;
+
+	(void)state;
+	pm_reset(&pm);
+	assert_false(pm_write(&pm, PM1_CONTROL + 1, 0x20));
+	assert_true(pm_write_q35(&pm, PM1_CONTROL + 1, 0x20));
+	assert_true(pm_write_q35(&pm, PM1_CONTROL + 1, 0x34));
+	assert_false(pm_write_q35(&pm, PM1_CONTROL + 1, 0x24)); /* type 1 */
+	assert_false(pm_write_q35(&pm, PM1_CONTROL + 1, 0x00));
+	assert_false(pm_write_q35(&pm, PM1_CONTROL, 0x20));
+	assert_false(pm_write_q35(&pm, PM1_ENABLE + 1, 0x20));
+}
+
 int
 main(void)
 {
@@ -105,6 +140,8 @@ main(void)
 	    cmocka_unit_test(test_timer),
 	    cmocka_unit_test(test_pm1),
 	    cmocka_unit_test(test_timer_status),
+	    cmocka_unit_test(test_q35),
+	    cmocka_unit_test(test_rtc),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -189,8 +189,11 @@ test_alarm(void **state)
 	set(0x05, 0x00, 0);
 	set(0x0b, 0x22, 0);
 	assert_false(rtc_update(&r, 7 * S - 1));
+	assert_false(rtc_alarm(&r));
 	assert_true(rtc_update(&r, 7 * S)); /* 00:00:05 */
+	assert_true(rtc_alarm(&r));
 	assert_int_equal(get(0x0c, 7 * S), 0xb0);
+	assert_false(rtc_alarm(&r));
 	assert_false(rtc_update(&r, 80000 * S));
 	/* Nobody looked for days: it was there. */
 	assert_true(rtc_update(&r, 800000 * S));

@@ -131,8 +131,20 @@ static const struct {
     {"-n id=0,cpus=0,size=4M vm0",
 	"-n: all domains have 4096 KiB of memory; give between 16M and 1T"},
     {"-n 0,1G,0,rr vm0",
-	"domains.0.domain_policy=rr: placing the memory on the host is not "
-	"there yet; leave it out"},
+	"domains.0.domain_policy=rr: not a policy; use first-touch, "
+	"round-robin, interleave:NODES, prefer:NODE or bind:NODES"},
+    {"-n 0,1G,0,prefer vm0",
+	"domains.0.domain_policy=prefer: not a policy; use first-touch, "
+	"round-robin, interleave:NODES, prefer:NODE or bind:NODES"},
+    {"-n id=0,size=1G,cpus=0,domain_policy=prefer:0-1 vm0",
+	"domains.0.domain_policy=prefer:0-1: not a policy; use first-touch, "
+	"round-robin, interleave:NODES, prefer:NODE or bind:NODES"},
+    {"-n 0,1G,0,bind:x vm0",
+	"domains.0.domain_policy=bind:x: not a policy; use first-touch, "
+	"round-robin, interleave:NODES, prefer:NODE or bind:NODES"},
+    {"-n 0,1G,0,bind:64 vm0",
+	"domains.0.domain_policy=bind:64: not a policy; use first-touch, "
+	"round-robin, interleave:NODES, prefer:NODE or bind:NODES"},
     {"-o domains.9.cpus=0 vm0",
 	"domains: there are at most 8; use numbers from 0 to 7"},
     /* memory */

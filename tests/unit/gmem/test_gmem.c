@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -99,6 +103,35 @@ test_copy(void **state)
 			assert_int_equal(gmem_base(gm)[4096 + off + len], 0);
 		}
 	}
+	gmem_destroy(gm);
+}
+
+/* The same with less below. */
+static void
+test_split_lower(void **state)
+{
+	struct gmem *gm;
+	uint64_t v;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		const uint64_t bad[] = {0, 4097, GMEM_LOWMEM_LIMIT + 4096};
+
+		assert_int_equal(
+		    gmem_create_as(&gm, MIB, bad[i], GMEM_PAGES_AUTO), -EINVAL);
+	}
+	assert_int_equal(
+	    gmem_create_as(&gm, 3 * MIB, 2 * MIB, GMEM_PAGES_AUTO), 0);
+	assert_int_equal(gmem_lowmem(gm), 2 * MIB);
+	assert_int_equal(gmem_highmem(gm), MIB);
+	assert_null(gmem_map(gm, 2 * MIB, 1));
+	assert_int_equal(gmem_read(gm, 2 * MIB - 8, &v, 8), 0);
+	assert_int_equal(gmem_read(gm, 2 * MIB - 7, &v, 8), -EFAULT);
+	assert_int_equal(gmem_read(gm, GMEM_HIGHMEM_BASE, &v, 8), 0);
+	gmem_destroy(gm);
+	assert_int_equal(gmem_create_as(&gm, MIB, 2 * MIB, GMEM_PAGES_AUTO), 0);
+	assert_int_equal(gmem_lowmem(gm), MIB);
+	assert_int_equal(gmem_highmem(gm), 0);
 	gmem_destroy(gm);
 }
 
@@ -214,6 +247,104 @@ test_rom(void **state)
 	gmem_destroy(gm);
 }
 
+/* Pages that go back read zeroes, and who caches them hears of it. */
+static uint64_t discarded;
+
+static void
+on_discard(void *arg, uint64_t gpa, uint64_t len)
+{
+	(void)arg;
+	discarded = gpa + len;
+}
+
+static void
+test_discard(void **state)
+{
+	struct gmem *gm;
+	struct stat st;
+	blkcnt_t before;
+	uint8_t b;
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, 16 << 20), 0);
+	assert_int_equal(gmem_set(gm, 1 << 20, 0xaa, 4 << 20), 0);
+	assert_int_equal(fstat(gmem_fd(gm), &st), 0);
+	before = st.st_blocks;
+	gmem_set_observer(gm, on_discard, NULL);
+	gmem_watch(gm, (2 << 20) + 4096, true);
+	assert_int_equal(gmem_discard(gm, 2 << 20, 2 << 20), 0);
+	assert_int_equal(discarded, (2 << 20) + 8192);
+	assert_int_equal(fstat(gmem_fd(gm), &st), 0);
+	assert_int_equal(before - st.st_blocks, (2 << 20) / 512);
+	assert_int_equal(gmem_read(gm, 2 << 20, &b, 1), 0);
+	assert_int_equal(b, 0);
+	assert_int_equal(gmem_read(gm, (2 << 20) - 1, &b, 1), 0);
+	assert_int_equal(b, 0xaa);
+	assert_int_equal(gmem_read(gm, 4 << 20, &b, 1), 0);
+	assert_int_equal(b, 0xaa);
+	assert_int_equal(gmem_discard(gm, 100, 4096), -EINVAL);
+	assert_int_equal(gmem_discard(gm, 4096, 100), -EINVAL);
+	assert_int_equal(gmem_discard(gm, 4096, 0), -EINVAL);
+	assert_int_equal(gmem_discard(gm, 16 << 20, 4096), -EFAULT);
+	assert_int_equal(gmem_discard(gm, (16 << 20) - 4096, 8192), -EFAULT);
+	assert_int_equal(gmem_discard(gm, 0xc0000000, 4096), -EFAULT);
+	gmem_destroy(gm);
+}
+
+/* Pages of the pool: all or nothing, and no size that they do not divide. */
+static void
+test_pages(void **state)
+{
+	struct gmem *gm;
+	int error;
+
+	(void)state;
+	assert_int_equal(
+	    gmem_create_as(
+		&gm, MIB, GMEM_LOWMEM_LIMIT, GMEM_PAGES_2M), -EINVAL);
+	assert_null(gm);
+	error = gmem_create_as(
+		&gm, 4 * MIB, GMEM_LOWMEM_LIMIT, GMEM_PAGES_2M);
+	if (error == 0) {
+		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
+		memset(gmem_map(gm, 0, 4 * MIB), 1, 4 * MIB);
+		gmem_destroy(gm);
+	} else
+		assert_int_equal(error, -ENOMEM);
+	for (int p = GMEM_PAGES_AUTO; p <= GMEM_PAGES_OFF; p++) {
+		assert_int_equal(
+		    gmem_create_as(
+		&gm, MIB, GMEM_LOWMEM_LIMIT, (enum gmem_pages)p), 0);
+		assert_int_equal((uintptr_t)gmem_base(gm) % (2 * MIB), 0);
+		gmem_destroy(gm);
+	}
+}
+
+static void
+test_bind(void **state)
+{
+	unsigned long mask[16];
+	struct gmem *gm;
+	int mode;
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, MIB), 0);
+	assert_int_equal(
+	    gmem_bind(gm, MIB / 2, MIB, MPOL_BIND, 1), -EFAULT);
+	assert_int_equal(gmem_bind(gm, 0, MIB, 99, 1), -EINVAL);
+	assert_int_equal(gmem_bind(gm, 0, MIB / 2, MPOL_BIND, 1), 0);
+	assert_int_equal(gmem_bind(gm, MIB / 2, MIB / 2, MPOL_DEFAULT, 0), 0);
+	memset(mask, 0, sizeof(mask));
+	assert_int_equal(syscall(SYS_get_mempolicy, &mode, mask, 1024ul,
+			     gmem_base(gm), MPOL_F_ADDR), 0);
+	assert_int_equal(mode, MPOL_BIND);
+	assert_int_equal(mask[0], 1);
+	assert_int_equal(syscall(SYS_get_mempolicy, &mode, NULL, 0ul,
+			     gmem_base(gm) + MIB / 2, MPOL_F_ADDR), 0);
+	assert_int_equal(mode, MPOL_DEFAULT);
+	gmem_destroy(gm);
+}
+
 int
 main(void)
 {
@@ -223,7 +354,11 @@ main(void)
 		cmocka_unit_test(test_rom),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_split_lower),
 		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_discard),
+		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_bind),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

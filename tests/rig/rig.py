@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A host with hardware virtualization, for machines that have none.
+
+QEMU emulates a processor with SVM and nested paging (-accel tcg -cpu
+max,+svm); in it Debian's kernel with kvm_amd gives a /dev/kvm with the real
+interface. What runs there sees this machine's files at their own paths: the
+root is this machine's, read-only, under a writable layer in memory.
+
+    with Rig("build/rig") as rig:
+        result = rig.run(["build/lhyve", "-h"])
+        result.status, result.output
+
+A file that a command there wrote is gone with the rig, unless it is below
+rig.shared, which both sides write.
+"""
+
+import gzip
+import os
+import pathlib
+import shlex
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BOOT = 300  # seconds; until it counts as hung, on a machine with much to do
+COMMAND = 600
+
+# In the order in which they are asked for; what they need comes before.
+MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console",
+           "kvm-amd", "tun", "vhost_net"]
+
+
+class Result(NamedTuple):
+    status: int
+    output: str  # stdout and stderr
+
+
+def has_virtualization():
+    """Whether this machine's own KVM is the real thing (vmx or svm)."""
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+        for line in f:
+            if line.startswith("flags"):
+                flags = line.split()
+                return (("vmx" in flags or "svm" in flags) and
+                        os.access("/dev/kvm", os.R_OK | os.W_OK))
+    return False
+
+
+def module_info(path):
+    """The strings of an ELF file's section .modinfo, as pairs."""
+    data = path.read_bytes()
+    shoff, = struct.unpack_from("<Q", data, 0x28)
+    size, count, names = struct.unpack_from("<HHH", data, 0x3a)
+    heads = [struct.unpack_from("<IIQQQQ", data, shoff + i * size)
+             for i in range(count)]
+    strings = heads[names][4]
+    for name, _, _, _, offset, length in heads:
+        end = data.index(b"\0", strings + name)
+        if data[strings + name:end] == b".modinfo":
+            for line in data[offset:offset + length].split(b"\0"):
+                yield line.decode(errors="replace").partition("=")[::2]
+
+
+def load_order(directory):
+    """Files of MODULES and of what they depend on, those first."""
+    found = {p.stem.replace("-", "_"): p
+             for p in pathlib.Path(directory).rglob("*.ko")}
+    order = []
+
+    def add(name):
+        path = found.get(name.replace("-", "_"))
+        if path is None or path in order:
+            return  # built in, or there already
+        for key, value in module_info(path):
+            if key == "depends":
+                for other in filter(None, value.split(",")):
+                    add(other)
+        order.append(path)
+
+    for name in MODULES:
+        add(name)
+    return order
+
+
+def make_initramfs(out, directory):
+    """busybox, the script that mounts everything, the modules."""
+    with tempfile.TemporaryDirectory(prefix="lhyve-rig-") as tmp:
+        tmp = pathlib.Path(tmp)
+        (tmp / "bin").mkdir()
+        shutil.copy("/bin/busybox", tmp / "bin/busybox")
+        shutil.copy(pathlib.Path(__file__).parent / "init", tmp / "init")
+        os.chmod(tmp / "init", 0o755)
+        (tmp / "modules").mkdir()
+        for i, path in enumerate(load_order(directory)):
+            shutil.copy(path, tmp / f"modules/{i:02}-{path.name}")
+        names = "\n".join(str(p.relative_to(tmp)) for p in tmp.rglob("*"))
+        archive = subprocess.run(
+            ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=tmp,
+            input=names.encode(), stdout=subprocess.PIPE, check=True)
+        with open(f"{out}.new", "wb") as f:
+            f.write(gzip.compress(archive.stdout, 1))
+        os.rename(f"{out}.new", out)
+
+
+def prepare(directory):
+    """Kernel and initramfs, fetched and made once."""
+    directory = pathlib.Path(directory)
+    subprocess.run([TOP / "scripts/fetch-kernel", directory, "rig"],
+                   check=True)
+    out = directory / "initrd-rig.gz"
+    newest = max(os.stat(pathlib.Path(__file__).parent / name).st_mtime
+                 for name in ("init", "rig.py"))
+    if not out.exists() or out.stat().st_mtime < newest:
+        make_initramfs(out, directory / "modules-rig")
+    return directory / "vmlinuz-rig", out
+
+
+class Rig:
+    """Boots on entry; `cpus` processors, `memory` as QEMU takes it."""
+
+    def __init__(self, directory=TOP / "build/guest", cpus=2, memory="3G",
+                 cpu="max,+svm"):
+        self.directory = directory
+        self.cpus, self.memory, self.cpu = cpus, memory, cpu
+        self.count = 0
+        self.pending = b""
+
+    def __enter__(self):
+        kernel, initrd = prepare(self.directory)
+        self.tmp = tempfile.TemporaryDirectory(prefix="lhyve-rig-")
+        self.shared = pathlib.Path(self.tmp.name)
+        os.chmod(self.shared, 0o755)
+        agent = f"{self.shared}/agent"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(agent)
+        listener.listen(1)
+        self.qemu = subprocess.Popen(
+            ["qemu-system-x86_64", "-nodefaults", "-no-user-config",
+             "-accel", "tcg,thread=multi,tb-size=512", "-cpu", self.cpu,
+             "-smp", str(self.cpus), "-m", self.memory, "-display", "none",
+             "-serial", f"file:{self.shared}/console", "-no-reboot",
+             "-kernel", kernel, "-initrd", initrd, "-append",
+             f"console=ttyS0 quiet panic=-1 mitigations=off shared={self.shared}",
+             "-fsdev", "local,id=root,path=/,security_model=none,"
+             "readonly=on,multidevs=remap",
+             "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
+             "-fsdev", f"local,id=shared,path={self.shared},"
+             "security_model=none",
+             "-device", "virtio-9p-pci,fsdev=shared,mount_tag=shared",
+             "-device", "virtio-serial-pci",
+             "-chardev", f"socket,id=agent,path={agent}",
+             "-device", "virtserialport,chardev=agent,name=agent"],
+            stdin=subprocess.DEVNULL)
+        try:
+            listener.settimeout(60)
+            self.agent, _ = listener.accept()
+            listener.close()
+            self._wait_line("ready", time.monotonic() + BOOT)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *args):
+        self.qemu.kill()
+        self.qemu.wait()
+        self.tmp.cleanup()
+
+    def console(self):
+        """What its kernel printed."""
+        try:
+            return (self.shared / "console").read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def _wait_line(self, wanted, deadline, watch=None):
+        while True:
+            line, found, rest = self.pending.partition(b"\n")
+            if found:
+                self.pending = rest
+                if line.decode() == wanted:
+                    return
+                continue
+            if watch is not None:
+                watch()
+            if self.qemu.poll() is not None:
+                raise RuntimeError(f"the rig ended\n{self.console()}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no {wanted!r}\n{self.console()}")
+            self.agent.settimeout(0.2)
+            try:
+                data = self.agent.recv(4096)
+            except socket.timeout:
+                continue
+            self.pending += data
+
+    def run(self, command, env=None, cwd=None, timeout=COMMAND, live=None):
+        """Runs a command (a list, or a line for the shell) as root.
+
+        `env` is added to a plain environment; `live` is a stream that gets
+        the output as it comes. Raises TimeoutError when it takes longer.
+        """
+        self.count += 1
+        name = f"job{self.count}"
+        if not isinstance(command, str):
+            command = shlex.join(map(str, command))
+        script = [f"cd {shlex.quote(str(cwd or os.getcwd()))} || exit 125"]
+        script += [f"export {key}={shlex.quote(str(value))}"
+                   for key, value in (env or {}).items()]
+        script += [command]
+        (self.shared / f"{name}.sh").write_text("\n".join(script) + "\n")
+        self.agent.sendall(f"{name}\n".encode())
+        seen = 0
+
+        def follow():
+            nonlocal seen
+            try:
+                with open(self.shared / f"{name}.out", "rb") as f:
+                    f.seek(seen)
+                    data = f.read()
+            except FileNotFoundError:
+                return
+            seen += len(data)
+            live.write(data.decode(errors="replace"))
+            live.flush()
+
+        self._wait_line(f"done {name}", time.monotonic() + timeout,
+                        follow if live else None)
+        if live:
+            follow()
+        output = (self.shared / f"{name}.out").read_bytes()
+        status = int((self.shared / f"{name}.rc").read_text())
+        return Result(status, output.decode(errors="replace"))
+
+
+def main():
+    """rig.py COMMAND...: runs it in a rig of its own."""
+    with Rig() as rig:
+        env = {key: value for key, value in os.environ.items()
+               if key.startswith(("LHYVE", "PYTEST"))}
+        env["PATH"] = os.environ["PATH"]
+        return rig.run(sys.argv[1:], env=env, timeout=3600,
+                       live=sys.stdout).status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
