@@ -2,11 +2,18 @@
 #
 #   make           build/lhyve; installs packages only if some are missing
 #   make run       Debian's cloud kernel to a shell prompt
+#   make demo-debian
+#                  Debian 12 with systemd, a disk and a network; ssh at
+#                  SSH_PORT=2222
 #   make check     every test
 #   make check-long
 #                  programs that run for minutes
+#   make check-kvm
+#                  what runs on KVM, in a rig of QEMU's where there is none
 #   make boot20    twenty boots, each with its seconds
+#   make bench-io  disks: lhyve beside QEMU's TCG
 #   make bench     lhyve beside native and QEMU's TCG; BENCH= options
+#   make bench-net TCP of a guest beside QEMU's; BENCH= options
 #   make asan      build-asan/, with address and undefined-behaviour checks
 #   make check-asan
 #                  unit tests, ends and bad input with those checks
@@ -26,11 +33,13 @@ INITRD  ?= $(GUEST)/initrd.gz
 MEMORY  ?= 512M
 CMDLINE ?= console=ttyS0
 SECONDS ?= 30
+SSH_PORT ?= 2222
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run check check-long boot20 bench asan check-asan fuzz install clean guest \
+.PHONY: all run debian demo-debian bench-io bench-net check check-kvm check-long \
+    boot20 bench asan check-asan fuzz install clean guest \
     guest32
 
 $(BUILD)/build.ninja:
@@ -71,6 +80,26 @@ run:
 	    -l com1,stdio -o engine=soft -o kernel=$(KERNEL) \
 	    -o initrd=$(INITRD) -o cmdline='$(CMDLINE)' vm0 || [ $$? -eq 1 ]
 
+$(GUEST)/debian.img: scripts/make-debian
+	@scripts/deps debian
+	@scripts/make-debian $(GUEST) e2fsprogs fio xfsprogs
+
+debian: $(GUEST)/debian.img
+
+# The image stays as it was made; what the guest writes is beside it.
+demo-debian:
+	@scripts/deps build run
+	@$(MAKE) --no-print-directory all debian
+	@echo "lhyve: root has no password; or: ssh -p $(SSH_PORT)" \
+	    "-i $(GUEST)/debian-key root@127.0.0.1"
+	@$(BUILD)/lhyve -A -H -c 2 -m 1G -s 0,hostbridge -s 31,lpc \
+	    -l com1,stdio -o engine=soft -o kernel=$(GUEST)/debian-vmlinuz \
+	    -o initrd=$(GUEST)/debian-initrd \
+	    -o cmdline='console=ttyS0 root=/dev/vda rw' \
+	    -s 3,virtio-blk,$(GUEST)/debian.img,overlay=$(GUEST)/debian-demo \
+	    -s 4,virtio-net,slirp,open,hostfwd=tcp:127.0.0.1:$(SSH_PORT)-:22 \
+	    -s 5,virtio-rnd debian || [ $$? -eq 1 ]
+
 check: export LHYVE = $(abspath $(BUILD))/lhyve
 check: export LHYVE_GUEST = $(abspath $(GUEST))
 check:
@@ -78,17 +107,28 @@ check:
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@$(MESON) configure $(BUILD) -Dtests=enabled
 	@$(MAKE) --no-print-directory all guest guest32 \
-	    $(GUEST)/xen
+	    $(GUEST)/xen debian
 	@status=0; \
 	$(MESON) test -C $(BUILD) --print-errorlogs || status=1; \
-	$(PYTHON) -m pytest tests/lint tests/system || status=1; \
+	$(PYTHON) -m pytest tests/lint tests/system tests/rig || status=1; \
 	exit $$status
+
+# All tests on KVM, in a rig where the processor has no VT-x or SVM.
+check-kvm: export LHYVE = $(abspath $(BUILD))/lhyve
+check-kvm: export LHYVE_GUEST = $(abspath $(GUEST))
+check-kvm:
+	@scripts/deps build run check
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(MESON) configure $(BUILD) -Dtests=enabled
+	@ninja -C $(BUILD)
+	@$(MAKE) --no-print-directory all guest
+	@$(PYTHON) -m pytest -m "long or not long" tests/rig
 
 check-long: export LHYVE = $(abspath $(BUILD))/lhyve
 check-long: export LHYVE_GUEST = $(abspath $(GUEST))
 check-long:
 	@scripts/deps build run check
-	@$(MAKE) --no-print-directory all guest guest32
+	@$(MAKE) --no-print-directory all guest guest32 debian
 	@$(PYTHON) -m pytest -m long tests/system
 
 boot20: export LHYVE = $(abspath $(BUILD))/lhyve
@@ -104,6 +144,20 @@ bench:
 	@$(MAKE) --no-print-directory all $(KERNEL)
 	@bench/run --lhyve $(abspath $(BUILD))/lhyve --kernel $(KERNEL) \
 	    --memory $(MEMORY) --out $(BUILD)/bench $(BENCH)
+
+# Disks, lhyve beside QEMU's TCG.
+bench-io:
+	@scripts/deps build run bench
+	@$(MAKE) --no-print-directory all guest
+	@bench/io --lhyve $(abspath $(BUILD))/lhyve --guest $(GUEST) \
+	    --out $(BUILD)/bench $(BENCH)
+
+# The same for networks.
+bench-net:
+	@scripts/deps build run bench
+	@$(MAKE) --no-print-directory all guest
+	@bench/net --lhyve $(abspath $(BUILD))/lhyve --guest $(abspath $(GUEST)) \
+	    --out $(BUILD)/bench $(BENCH)
 
 build-asan/build.ninja:
 	@scripts/deps build

@@ -5,7 +5,7 @@
  *
  *	io DISK SECONDS
  *
- * One line each: "io NAME REQUESTS-A-SECOND".
+ * One line each: "io NAME REQUESTS-A-SECOND REQUESTS", after "io begin".
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -98,8 +98,9 @@ run(int fd, int random, int write, unsigned depth, double seconds)
 			    random);
 	}
 	syscall(SYS_io_destroy, ctx);
-	printf("io %s-%s-qd%u %.0f\n", random ? "rand" : "seq",
-	    write ? "write" : "read", depth, (double)done / (end - start));
+	printf("io %s-%s-qd%u %.0f %llu\n", random ? "rand" : "seq",
+	    write ? "write" : "read", depth, (double)done / (end - start),
+	    (unsigned long long)done);
 	fflush(stdout);
 }
 
@@ -120,6 +121,8 @@ main(int argc, char **argv)
 		return (1);
 	}
 	blocks = size / BLOCK;
+	printf("io begin\n");
+	fflush(stdout);
 	for (i = 0; i < 8; i++)
 		run(fd, i & 1, i >> 1 & 1, i >> 2 ? DEPTH : 1, seconds);
 	return (0);

@@ -14,14 +14,16 @@ ticks_come(
     struct ticks *t, uint64_t n, uint64_t period, bool heard, uint64_t now)
 {
 	uint64_t most;
+	bool deaf;
 
 	if (n == 0)
 		return (false);
 	/* Nobody counts: as hardware, which forgets or latches one. */
-	if (!heard || period < TICKS_MIN_NS ||
-	    (t->waiting && now - t->since > TICKS_LATE_NS))
+	deaf = period < TICKS_MIN_NS ||
+	       (!heard && now - t->since > TICKS_DEAF_NS);
+	if (deaf || (t->waiting && now - t->since > TICKS_LATE_NS))
 		ticks_reset(t);
-	if (!heard || period < TICKS_MIN_NS)
+	if (deaf)
 		return (true);
 	most = period < TICKS_LATE_NS ? TICKS_LATE_NS / period : 1;
 	t->owed = n > most - t->owed ? most : t->owed + n;

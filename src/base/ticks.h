@@ -19,6 +19,9 @@
  */
 #define TICKS_LATE_NS 1000000000ull
 #define TICKS_MIN_NS  200000ull
+/* So long may an interrupt be masked and still be counted: its handler may
+ * mask it, and the processor be late just then. */
+#define TICKS_DEAF_NS 250000000ull
 
 struct ticks {
 	uint64_t owed;	/* periods that ended without an interrupt yet */

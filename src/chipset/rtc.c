@@ -330,7 +330,7 @@ rtc_write_b(struct rtc *r, uint8_t val, uint64_t now)
 {
 	uint8_t old = r->ram[RTC_B];
 
-	if (!(val & RTC_B_PIE))
+	if (!(val & old & RTC_B_PIE))
 		ticks_reset(&r->late);
 	/* SET going high clears UIE (datasheet, Register B). */
 	if ((val & RTC_B_SET) && !(old & RTC_B_SET))

@@ -75,6 +75,8 @@ soft_off(const struct machine *m)
 	} paths[] = {
 		{ "soft.forms", SOFT_OFF_FORMS },
 		{ "soft.inline", SOFT_OFF_INLINE },
+		{ "soft.pcid", SOFT_OFF_PCID },
+		{ "soft.jc2", SOFT_OFF_JC2 },
 	};
 	unsigned off = 0;
 
@@ -103,6 +105,7 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_no_tlb = !config_bool(m->cfg, "soft.tlb", true),
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
 	    .soft_off = soft_off(m),
+	    .stats = config_bool(m->cfg, "stats", false),
 	};
 	const char *engine = config_get(m->cfg, "engine");
 	const char *mirror = config_get(m->cfg, "soft.mirror");

@@ -37,31 +37,50 @@ static const char *const io_names[IO_MAX] = {
 /* A counter: its sum, then each vcpu. A line of the log, so that it looks
  * right on a raw terminal too. */
 static void
-print(const struct machine *m, const char *name, unsigned n, bool io)
+print(const struct machine *m, const char *name, const uint64_t *val)
 {
 	char line[32 + 21 * (CONFIG_MAX_CPUS + 1)];
-	uint64_t val, sum = 0;
+	uint64_t sum = 0;
 	size_t len = 0;
 	unsigned i;
 
 	for (i = 0; i < m->ncpus; i++) {
-		val = atomic_load_explicit(io ? &m->cpus[i].io[n] :
-						&m->cpus[i].exits[n],
-		    memory_order_relaxed);
-		sum += val;
+		sum += val[i];
 		len += (size_t)snprintf(
-		    line + len, sizeof(line) - len, " %10" PRIu64, val);
+		    line + len, sizeof(line) - len, " %10" PRIu64, val[i]);
 	}
 	log_error("%-18s %10" PRIu64 "%s", name, sum,
 	    m->ncpus > 1 ? line : "");
 }
 
-/* One of the engine's own. */
 static void
-print_one(void *arg, const char *name, uint64_t val)
+print_own(const struct machine *m, const char *name, unsigned n, bool io)
 {
-	(void)arg;
-	log_error("%-18s %10" PRIu64, name, val);
+	uint64_t val[CONFIG_MAX_CPUS];
+	unsigned i;
+
+	for (i = 0; i < m->ncpus; i++)
+		val[i] = atomic_load_explicit(io ? &m->cpus[i].io[n] :
+						   &m->cpus[i].exits[n],
+		    memory_order_relaxed);
+	print(m, name, val);
+}
+
+/* Those of the engine. */
+static void
+print_engine(const struct machine *m)
+{
+	struct vmm_stat s[VMM_STATS_MAX];
+	uint64_t val[VMM_STATS_MAX][CONFIG_MAX_CPUS];
+	unsigned i, j, n = 0;
+
+	for (i = 0; i < m->ncpus; i++) {
+		n = vcpu_stats(vm_vcpu(m->vm, i), s, VMM_STATS_MAX);
+		for (j = 0; j < n; j++)
+			val[j][i] = s[j].value;
+	}
+	for (j = 0; j < n; j++)
+		print(m, s[j].name, val[j]);
 }
 
 void
@@ -72,8 +91,8 @@ machine_stats(struct machine *m)
 	log_error("%-18s %10s%s", "counters", "all",
 	    m->ncpus > 1 ? ", then each vcpu" : "");
 	for (i = 0; i < VM_EXITCODE_MAX; i++)
-		print(m, exit_names[i], i, false);
+		print_own(m, exit_names[i], i, false);
 	for (i = 0; i < IO_MAX; i++)
-		print(m, io_names[i], i, true);
-	vm_counters(m->vm, print_one, NULL);
+		print_own(m, io_names[i], i, true);
+	print_engine(m);
 }

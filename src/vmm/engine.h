@@ -7,7 +7,8 @@
 
 /*
  * What an engine is to libvmm: one table. The contract of each member is that
- * of the function of vmm.h that has its name; the last few may be NULL.
+ * of the function of vmm.h that has its name; only those may be NULL of which
+ * that is said.
  */
 struct vmm_engine {
 	const char *name;
@@ -38,15 +39,15 @@ struct vmm_engine {
 	int (*msi)(void *priv, uint64_t addr, uint32_t data);
 	void (*extint)(void *priv, bool level);
 	void (*nmi)(void *priv, unsigned vcpu);
-	/* NULL: an engine that cannot, or has none. */
 	void (*set_a20)(void *priv, bool open);
+	/* NULL: an engine that cannot. */
 	int (*doorbell)(void *priv, bool port, uint64_t addr, unsigned size,
 	    int64_t match, int fd, bool on);
-	void (*counters)(void *priv,
-	    void (*fn)(void *arg, const char *name, uint64_t val), void *arg);
 	/* Wakes every vcpu for a machine that is to end. */
 	void (*suspend)(void *priv, enum vm_suspend_how how);
 	void (*dump)(void *priv, unsigned vcpu, FILE *out);
+	unsigned (*stats)(
+	    void *priv, unsigned vcpu, struct vmm_stat *s, unsigned max);
 };
 
 extern const struct vmm_engine soft_engine;

@@ -324,14 +324,6 @@ vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
 }
 
 void
-vm_counters(struct vm *vm,
-    void (*fn)(void *arg, const char *name, uint64_t val), void *arg)
-{
-	if (vm->eng->counters != NULL)
-		vm->eng->counters(vm->priv, fn, arg);
-}
-
-void
 vm_set_a20(struct vm *vm, bool open)
 {
 	vm->eng->set_a20(vm->priv, open);
@@ -341,4 +333,10 @@ void
 vcpu_dump(struct vcpu *vcpu, FILE *out)
 {
 	vcpu->vm->eng->dump(vcpu->vm->priv, vcpu->id, out);
+}
+
+unsigned
+vcpu_stats(struct vcpu *vcpu, struct vmm_stat *s, unsigned max)
+{
+	return (vcpu->vm->eng->stats(vcpu->vm->priv, vcpu->id, s, max));
 }

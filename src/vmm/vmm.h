@@ -90,10 +90,13 @@ struct vm_config {
 	bool soft_one_insn;	/* one instruction per block */
 	enum soft_mirror soft_mirror; /* mirrors of address spaces */
 	unsigned soft_off;	/* SOFT_OFF_* */
+	bool stats;		/* take the time of what vcpus do */
 };
 
 /* Fast paths of the soft engine around translated code: vm_config.soft_off. */
 #define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
+#define SOFT_OFF_PCID 4u /* PCIDs keep what they had */
+#define SOFT_OFF_JC2 8u /* a second jump cache */
 #define SOFT_OFF_INLINE 2u /* system instructions without a helper */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
@@ -232,9 +235,9 @@ int vm_msi(struct vm *vm, uint64_t addr, uint32_t data);
 void vm_extint(struct vm *vm, bool level);
 void vm_nmi(struct vm *vm, unsigned vcpu);
 /* The A20 gate, open after vm_create() and vm_reset(). While it is shut, bit 20
- * of every physical address that a processor uses is 0 (SDM volume 3, 9.1 of
- * old: the A20M# pin). A vcpu in whose upcall this is called finds it so at
- * its next instruction, others soon. KVM has no such thing: no effect there. */
+ * of every physical address that a processor uses is 0 (SDM volume 3,
+ * 8.7.13.4: A20M#). A vcpu in whose upcall this is called finds it so at its
+ * next instruction, others soon. KVM has no such pin: no effect there. */
 void vm_set_a20(struct vm *vm, bool open);
 
 /*
@@ -246,15 +249,22 @@ void vm_set_a20(struct vm *vm, bool open);
 int vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
     int64_t match, int fd, bool on);
 
-/* Counters of the engine's own, by name, for people. */
-void vm_counters(struct vm *vm,
-    void (*fn)(void *arg, const char *name, uint64_t val), void *arg);
-
 /* Ends the machine: every vcpu_run() returns SUSPENDED. The first reason
  * wins; 0, or -EALREADY. */
 int vm_suspend(struct vm *vm, enum vm_suspend_how how);
 
 /* Registers, segments and, for the soft engine, counters; for fatal exits. */
 void vcpu_dump(struct vcpu *vcpu, FILE *out);
+
+/* A counter of the engine: a number, or milliseconds if it is named so. */
+struct vmm_stat {
+	const char *name; /* static */
+	uint64_t value;
+};
+#define VMM_STATS_MAX 64
+/* The engine's counters for a vcpu, at most max; the same names in the same
+ * order for each of a VM. What belongs to the whole VM is in vcpu 0's. Any
+ * thread. Returns how many. */
+unsigned vcpu_stats(struct vcpu *vcpu, struct vmm_stat *s, unsigned max);
 
 #endif

@@ -182,12 +182,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in in = {data, size};
 	static struct rig g;
+	static bool made; /* the directory */
 	char opts[200], at[60];
 	uint8_t f;
 	unsigned i;
 
 	log_set_level(LOG_ERROR);
-	if (strchr(dir, 'X') != NULL) {
+	if (!made) {
+		made = true;
 		FUZZ_CHECK(mkdtemp(dir) != NULL);
 		(void)atexit(remove_dir);
 	}

@@ -282,7 +282,7 @@ gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 	vtimer_init(&g->soon, g->vc, soon, g);
 	g->ack_vector = -1;
 	/* Each exit takes its time where KVM runs in an emulation. */
-	g->patience = gvm_on_kvm() ? 60 : 0;
+	g->patience = gvm_on_kvm() ? 20 : 0;
 	error = -pthread_create(&g->thread, NULL, loop_main, g->loop);
 	if (error != 0)
 		goto fail;

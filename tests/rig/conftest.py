@@ -5,6 +5,7 @@ its processor has VT-x or SVM, a rig otherwise."""
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -24,6 +25,9 @@ class Direct:
 
     is_rig = False
 
+    def __init__(self, shared):
+        self.shared = shared
+
     def run(self, command, env=None, cwd=None, timeout=rig.COMMAND):
         if not isinstance(command, str):
             command = shlex.join(map(str, command))
@@ -36,9 +40,9 @@ class Direct:
 
 
 @pytest.fixture(scope="session")
-def host():
+def host(tmp_path_factory):
     if rig.has_virtualization():
-        yield Direct()
+        yield Direct(tmp_path_factory.mktemp("shared"))
         return
     with rig.Rig(GUEST) as booted:
         booted.is_rig = True
@@ -46,10 +50,18 @@ def host():
 
 
 @pytest.fixture(scope="session")
-def build():
-    if not (BUILD / "src/cmd/lhyve").exists():
+def build(host):
+    """A copy of what is run, so that nobody builds it anew meanwhile."""
+    copy = host.shared / "build"
+    copy.mkdir()
+    for path in (BUILD / "src/cmd/lhyve",
+                 BUILD / "tests/guest/kernel/kernel.elf",
+                 *(BUILD / "tests/guest/small").glob("small-*")):
+        if path.is_file():
+            shutil.copy(path, copy / path.name)
+    if not (copy / "lhyve").exists():
         pytest.exit(f"{BUILD} has no lhyve: run `make all`", 2)
-    return BUILD
+    return copy
 
 
 @pytest.fixture(scope="session")

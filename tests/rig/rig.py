@@ -146,7 +146,11 @@ class Rig:
              "-smp", str(self.cpus), "-m", self.memory, "-display", "none",
              "-serial", f"file:{self.shared}/console", "-no-reboot",
              "-kernel", kernel, "-initrd", initrd, "-append",
-             f"console=ttyS0 quiet panic=-1 mitigations=off shared={self.shared}",
+             "console=ttyS0 quiet panic=-1 mitigations=off "
+             # Any other clock is an exit to QEMU at each look at it.
+             "tsc=reliable clocksource=tsc random.trust_cpu=on "
+             f"shared={self.shared}",
+             "-no-hpet",
              "-fsdev", "local,id=root,path=/,security_model=none,"
              "readonly=on,multidevs=remap",
              "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",

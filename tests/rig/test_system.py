@@ -22,18 +22,17 @@ TESTS = [
 
 
 @pytest.fixture(scope="session")
-def made(host, build, guest, tmp_path_factory):
+def made(host, build, guest):
     """The files of the tests, made here, where a compiler is quick."""
-    where = (host.shared / "files" if host.is_rig else
-             tmp_path_factory.mktemp("files"))
-    where.mkdir(exist_ok=True)
-    guestfiles.make(str(where), build / "src/cmd/lhyve", guest)
+    where = host.shared / "files"
+    where.mkdir()
+    guestfiles.make(str(where), build / "lhyve", guest)
     return where
 
 
 @pytest.mark.parametrize("name", TESTS)
 def test_system(host, made, build, guest, name):
-    env = {"LHYVE": build / "src/cmd/lhyve", "LHYVE_GUEST": guest,
+    env = {"LHYVE": build / "lhyve", "LHYVE_GUEST": guest,
            "LHYVE_FILES": made, "LHYVE_ENGINE": "kvm",
            "PYTHONDONTWRITEBYTECODE": "1", "HOME": os.environ["HOME"]}
     result = host.run(["/usr/bin/python3", "-m", "pytest",

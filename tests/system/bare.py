@@ -26,6 +26,6 @@ def run(files, kernel, *options, typed=b""):
         [files.lhyve, "-A", "-H", "-m", "64M", "-s", "0,hostbridge",
          "-s", "31,lpc", *options, *engine(),
          "-o", f"kernel={kernel}", "vm0"], input=typed,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         check=False)
     return run.returncode, run.stdout.decode(), run.stderr.decode()

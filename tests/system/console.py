@@ -40,7 +40,7 @@ def unprivileged(place=True):
     return ["env", f"LHYVE_RUNDIR={rundir}", *drop]
 
 
-def wait_for(what, timeout=30):
+def wait_for(what, timeout=120):
     """Until it is true, which takes no more than a moment."""
     deadline = time.monotonic() + timeout
     while not what():

@@ -18,7 +18,7 @@ class Bad(Console):
         self.proc.wait()
         self.done = subprocess.run(
             argv, stdin=self.slave, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, timeout=60, check=False)
+            stderr=subprocess.PIPE, timeout=120, check=False)
 
 
 def check(argv, *culprits):

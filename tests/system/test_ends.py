@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from console import BOOT, Machine, Console, PC, engine, unprivileged
+from console import (BOOT, Console, Machine, PC, engine, unprivileged,
+                     wait_for)
 from conftest import TOP
 from kernellog import complaints
 
@@ -150,7 +151,7 @@ def test_signals(machine, name):
     m = machine()
     m.expect("Run /init", BOOT)
     m.proc.send_signal(getattr(signal, name))
-    assert m.wait(30) == 1
+    assert m.wait() == 1
     assert m.restored()
 
 
@@ -159,7 +160,7 @@ def test_sigterm_without_acpi(machine):
     m = machine(cmdline="acpi=off")
     m.expect("Run /init", BOOT)
     m.proc.send_signal(signal.SIGTERM)
-    assert m.wait(30) == 1
+    assert m.wait() == 1
     assert m.restored()
 
 
@@ -180,12 +181,12 @@ def test_sigterm_presses_the_power_button(machine):
     m.run("port 0x403 1")
     assert m.run("port 0x403") == "1\n"
     m.proc.send_signal(signal.SIGTERM)
-    time.sleep(1)
+    wait_for(lambda: acpi_interrupts(m) != before)
     assert m.proc.poll() is None and not m.restored()
     assert acpi_interrupts(m) == before + 1
     assert m.run("port 0x403") == "0\n"
     m.proc.send_signal(signal.SIGTERM)
-    assert m.wait(30) == 1
+    assert m.wait() == 1
     assert m.restored()
 
 
@@ -198,7 +199,7 @@ def test_crash(machine, files, name):
     m = machine()
     m.expect("Run /init", BOOT)
     m.proc.send_signal(getattr(signal, name))
-    assert m.wait(30) == -getattr(signal, name)
+    assert m.wait() == -getattr(signal, name)
     assert m.restored()
 
 

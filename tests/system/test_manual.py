@@ -16,7 +16,7 @@ MADE = BUILD / "src/cmd"
 
 def lhyve(files, *args):
     return subprocess.run([files.lhyve, *args], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=30, check=False)
+                          stderr=subprocess.PIPE, timeout=120, check=False)
 
 
 def help_of(files):

@@ -142,7 +142,7 @@ def test_linux_takes_no_modules(files, tmp_path):
              "module.0.path")):
         done = subprocess.run(
             [files.lhyve, "-m", "256M", "-o", f"kernel={files.kernel}",
-             *options, "vm0"], stdin=subprocess.DEVNULL, timeout=60,
+             *options, "vm0"], stdin=subprocess.DEVNULL, timeout=120,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             check=False)
         assert done.returncode == 4

@@ -350,6 +350,7 @@ def test_two_machines(net, tmp_path):
     a.m.run("netio source 192.168.77.2 7001 100 2> /dev/null; true")
     os.kill(b.m.pid, signal.SIGKILL)
     wait_for(lambda: carrier(a) == "0")
+    b.m.proc.wait()
     # Another takes its place, and is told where the first one is.
     c = net(f"socket,path={path}", place=a, mac="52:54:00:00:00:03")
     wait_for(lambda: carrier(a) == "1")

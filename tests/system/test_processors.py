@@ -2,6 +2,7 @@
 """The options about processors: what a guest sees and how it ends."""
 
 import os
+import pathlib
 import re
 import signal
 import time
@@ -168,6 +169,34 @@ def test_counters_at_the_end(ending):
     assert "lhyve" not in ending("RESET").output()[0]
     out, _ = ending("MSR", "-H", "-o", "stats=1").output()
     assert counters(out)["vmexit_rdmsr"] == [1]
+
+
+def test_counters_of_the_engine(ending):
+    """docs/performance.md has them all; the time is taken with stats only."""
+    out, status = ending("PORT=in al,dx", "-c", "2", "-o",
+                           "stats=1").output()
+    assert status == 0
+    found = counters(out)
+    soft = [name for name in found if name.startswith("soft_")]
+    page = (pathlib.Path(__file__).resolve().parents[2] /
+            "docs/performance.md").read_text(encoding="utf-8")
+    assert [name for name in soft if f"`{name}`" not in page] == []
+    all_, first, second = found["soft_blocks"]
+    assert all_ == first + second and first > 0
+    assert found["soft_insns"][1] >= first
+    assert found["soft_helpers"][1] >= 2  # IN and OUT
+    assert found["soft_evictions"] == [0, 0, 0]
+    # The second waits for a SIPI all the time.
+    times = [found[name] for name in soft if "_time_" in name]
+    assert len(times) == 13
+    wait = found["soft_time_wait"][2]
+    assert wait >= sum(t[2] for t in times) - wait
+    m = ending("SLEEP")
+    m.expect(">")
+    m.proc.send_signal(signal.SIGUSR1)
+    m.expect(r"lhyve: soft_worlds +0\r\n")
+    m.send("\x01x")
+    assert "soft_time" not in m.output()[0]
 
 
 def test_counters_on_demand(ending):

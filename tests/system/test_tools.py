@@ -13,7 +13,7 @@ def stderr_of(files, *args):
     """As libvirt runs it: nobody reads the output."""
     done = subprocess.run(
         [files.lhyve, *args], stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=120,
         check=False)
     return done.returncode, done.stderr.decode()
 
@@ -27,7 +27,7 @@ def test_help_is_where_libvirt_looks(files):
 
 def test_help_is_where_people_look(files):
     done = subprocess.run([files.lhyve, "-h"], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=60, check=False)
+                          stderr=subprocess.PIPE, timeout=120, check=False)
     assert done.returncode == 0
     assert done.stderr == b""
     assert re.match(r"usage: lhyve \[-options\] name\n", done.stdout.decode())
@@ -45,7 +45,7 @@ def test_devices_that_are_not_there(files):
 
 def test_devices_that_are_there(files):
     done = subprocess.run([files.lhyve, "-s", "help"], stdout=subprocess.PIPE,
-                          timeout=60, check=True)
+                          timeout=120, check=True)
     names = [line.split()[0] for line in done.stdout.decode().splitlines()]
     assert {"hostbridge", "amd_hostbridge", "lpc"} <= set(names)
     for name in names:
@@ -62,7 +62,7 @@ def test_lpc_devices(files):
 def dump(files, *args):
     done = subprocess.run(
         [files.lhyve, *args, "-o", "config.dump=1", "vm0"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         check=False)
     assert (done.returncode, done.stderr) == (1, b"")
     return dict(line.split("=", 1)
@@ -91,7 +91,7 @@ def test_old_options_are_taken(files):
         [files.lhyve, "-AHPwuYSxa", "-I", "-c", "2", "-m", "214", "-U",
          "01234567-89ab-cdef-0123-456789abcdef", "-s", "0:0,hostbridge",
          "-s", "31,lpc", "-l", "com1,stdio", "-o", "config.dump=1", "vm0"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         check=False)
     assert done.returncode == 1
     assert done.stderr == b""

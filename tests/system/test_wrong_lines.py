@@ -207,6 +207,17 @@ LINES = [
      "slot; use pci.BUS.SLOT.FUNCTION.device"),
     ("-o engine=xen vm0", "-o engine=xen: no such choice; use one of: auto "
      "soft kvm"),
+    ("-o cpu=foo vm0", "-o cpu.model=foo: no such choice; use one of: host "
+     "x86-64-v2 x86-64-v3 x86-64-v4"),
+    ("-o cpu.features=avx vm0", "-o cpu.features: avx: not +NAME or -NAME"),
+    ("-o cpu.features=-avx,+xyz vm0", "-o cpu.features: xyz: no such "
+     "feature; names are those of /proc/cpuinfo"),
+    ("-o memory.hugepages=yes vm0", "-o memory.hugepages=yes: no such "
+     "choice; use one of: auto off on 2M 1G"),
+    ("-m 17M -o memory.hugepages=2M vm0", "-o memory.hugepages=2M: -m 17M is "
+     "no multiple of such pages, or the host has none; give another size"),
+    ("-n 0,64M,0,bind:63 vm0", "domains.0.domain_policy: the host cannot "
+     "place memory so"),
     ("-o log=all vm0", "-o log=all: no such choice; use one of: error warn "
      "info debug"),
     ("-o reboot=no vm0", "-o reboot=no: no such choice; use one of: exit "
@@ -237,6 +248,37 @@ LINES = [
     ("-l bootrom,@R -l fwcfg,qemu -o module.0.path=@R vm0",
      "-o module.0.path=@R: a kernel that a boot ROM starts takes no modules; "
      "leave it out"),
+    # The small virtio devices
+    ("-s 3,virtio-console vm0", "pci slot 0:3:0: virtio-console: it has no "
+     "port; give name=path, or terminal="),
+    ("-s 3,virtio-console,a= vm0", "-s a=: not a port; use name=path, with a "
+     "name of 1 to 63 bytes"),
+    ("-s 3,virtio-console,a=/no/x vm0", "pci slot 0:3:0: virtio-console: "
+     "a=/no/x: cannot listen there: No such file or directory; use another "
+     "path"),
+    ("-s 3,virtio-console,stdio -l com1,stdio vm0", "pci slot 0:3:0: "
+     "virtio-console: terminal=stdio: cannot be opened: a serial port has "
+     "it; use another place"),
+    ("-s 3,virtio-vsock vm0", "pci slot 0:3:0: virtio-vsock: it needs a path "
+     "for its socket; give path=PATH"),
+    ("-s 3,virtio-vsock,path=/no/x vm0", "pci slot 0:3:0: virtio-vsock: "
+     "path=/no/x: cannot listen there: No such file or directory; use "
+     "another path"),
+    ("-s 3,virtio-vsock,path=@D/v,cid=2 vm0", "-s pci.0.3.0.cid=2: not a "
+     "number from 3 to 4294967294"),
+    ("-s 3,virtio-vsock,path=@D/v,interface=legacy vm0", "pci slot 0:3:0: "
+     "virtio-vsock: interface=legacy: the device has only the modern one; "
+     "leave it out"),
+    ("-s 3,virtio-balloon,target=9G vm0", "pci slot 0:3:0: virtio-balloon: "
+     "target=9G: not less than the machine's memory; use a number with "
+     "suffix K, M or G"),
+    ("-s 3,virtio-balloon -s 4,virtio-balloon vm0",
+     "pci.0.4.0.device=virtio-balloon: only one virtio-balloon is allowed; "
+     "leave one out"),
+    ("-s 3,virtio-rnd,packed=maybe vm0",
+     "-s pci.0.3.0.packed=maybe: not a boolean; use true or false"),
+    ("-s 3,virtio-rnd,interface=old vm0", "-s pci.0.3.0.interface=old: no "
+     "such choice; use one of: both modern legacy"),
 ]
 
 # Files for -k, and the message.
@@ -314,7 +356,7 @@ def refuse(place, line, message):
                    " -o engine=soft -o kernel=@K -s 31,lpc " + line, place)
     done = subprocess.run(
         ["bash", "-c", command], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         cwd=place["tmp"], check=False)
     err = done.stderr.decode(errors="replace")
     message = fill(message, place)
@@ -380,7 +422,7 @@ def test_locked_memory(place, files):
     if os.getuid() != 0:
         command = command.replace("setpriv --reuid=65534 --clear-groups ", "")
     done = subprocess.run(["bash", "-c", command], stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, timeout=60, check=False)
+                          stderr=subprocess.PIPE, timeout=120, check=False)
     assert done.returncode == 4
     assert done.stderr.decode().startswith(
         "lhyve: -S: cannot lock the guest's memory: ")

@@ -204,10 +204,10 @@ overlay_map_set(struct overlay_map *map, uint64_t first, uint64_t end)
 	for (c = first; c < end; c += step) {
 		/* A byte at once where all of it is meant. */
 		step = c % 8 == 0 && end - c >= 8 ? 8 : 1;
-		mask = step == 8 ? 0xff : (uint8_t)(1u << (c % 8));
+		mask = (uint8_t)(step == 8 ? 0xffu : 1u << (c % 8));
 		if ((map->bits[c / 8] & mask) == mask)
 			continue;
-		map->bits[c / 8] |= mask;
+		map->bits[c / 8] = (uint8_t)(map->bits[c / 8] | mask);
 		block = (uint32_t)(c / 8 / OVERLAY_BLOCK);
 		if (map->dirty[block] == 0)
 			map->ndirty++;

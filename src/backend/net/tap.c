@@ -283,7 +283,7 @@ static int
 tap_open_queue(struct tap *t, const char *name, short extra)
 {
 	struct ifreq ifr;
-	int error, fd;
+	int error, fd, size = NET_HDR_SIZE;
 
 	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
@@ -291,7 +291,9 @@ tap_open_queue(struct tap *t, const char *name, short extra)
 	memset(&ifr, 0, sizeof(ifr));
 	strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
 	ifr.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | extra);
-	if (ioctl(fd, TUNSETIFF, &ifr) != 0) {
+	/* An interface that stays keeps the size its last user has set. */
+	if (ioctl(fd, TUNSETIFF, &ifr) != 0 ||
+	    ioctl(fd, TUNSETVNETHDRSZ, &size) != 0) {
 		error = -errno;
 		(void)close(fd);
 		return (error);

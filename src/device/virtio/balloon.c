@@ -380,6 +380,7 @@ static const struct virtio_ops balloon_ops = {
     .queues = Q_MAX,
     .size = 128,
     .config_size = CONFIG_BYTES,
+    .in_order = true,
     .priv_size = sizeof(struct balloon),
     .state = &balloon_state,
     .init = balloon_init,

@@ -9,8 +9,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/iothread.h"
+#include "base/mevent.h"
 #include "device/virtio/blk.h"
 
 #define SECTOR 512u
@@ -45,8 +49,8 @@ status_of(int error)
 {
 	if (error == 0)
 		return (VIRTIO_BLK_S_OK);
-	return (error == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP
-				     : VIRTIO_BLK_S_IOERR);
+	return (
+	    error == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR);
 }
 
 static void req_range(struct vblk_req *r);
@@ -190,53 +194,75 @@ req_begin(struct vblk_req *r)
 	}
 }
 
+/* Takes one chain as a request. */
+static void
+blk_take(struct vblk *b, unsigned n, struct virtq_chain *c)
+{
+	uint64_t written = c->wr_len;
+	struct vblk_req *r;
+	uint8_t *status;
+
+	status = virtq_take_last(c);
+	if (status == NULL) {
+		virtio_broken(b->vd, "queue %u: a request without a status", n);
+		virtq_push(c, 0);
+		return;
+	}
+	b->g[n].taken++;
+	r = req_get(b);
+	memset(&r->io, 0, sizeof(r->io));
+	r->io.done = req_done;
+	r->chain = c;
+	r->status = status;
+	r->written = written > UINT32_MAX ? UINT32_MAX : (uint32_t)written;
+	r->range = r->nranges = 0;
+	req_begin(r);
+}
+
+/* Is it time to gather this queue's requests? They begin with this one. */
+static bool
+blk_gathers(struct vblk *b, unsigned n)
+{
+	struct vblk_gather *g = &b->g[n];
+
+	if (g->deep == 0 && g->probe++ < g->every)
+		return (false);
+	g->taken = g->rounds = g->probe = 0;
+	return (true);
+}
+
 /* Takes what is in a queue, as far as there are requests free. */
 static void
 blk_pump(struct vblk *b, unsigned n)
 {
 	struct virtq *q = virtio_queue(b->vd, n);
+	uint64_t bit = 1ull << n;
 	struct virtq_chain *c;
-	struct vblk_req *r;
-	uint8_t *status;
 
 	do {
 		virtq_notify_off(q);
 		while (b->free != NULL && (c = virtq_pop(q)) != NULL) {
-			uint64_t written = c->wr_len;
-
-			status = virtq_take_last(c);
-			if (status == NULL) {
-				virtio_broken(b->vd,
-				    "queue %u: a request without a status",
-				    n);
-				virtq_push(c, 0);
-				return;
-			}
-			r = req_get(b);
-			memset(&r->io, 0, sizeof(r->io));
-			r->io.done = req_done;
-			r->chain = c;
-			r->status = status;
-			r->written = written > UINT32_MAX ? UINT32_MAX
-							  : (uint32_t)written;
-			r->range = r->nranges = 0;
-			req_begin(r);
+			if ((b->gather & bit) == 0 && blk_gathers(b, n))
+				b->gather |= bit;
+			blk_take(b, n, c);
 		}
 		if (b->free == NULL) {
 			/* Without notifications until some are back. */
-			b->starved |= 1ull << n;
+			b->starved |= bit;
 			return;
 		}
-	} while (virtq_notify_on(q));
+		/* So too while they are gathered. */
+	} while ((b->gather & bit) == 0 && virtq_notify_on(q));
 }
 
+/* Shows the guest what has ended in these queues. */
 static void
-blk_flush(struct vblk *b)
+blk_flush(struct vblk *b, uint64_t which)
 {
-	uint64_t dirty = b->dirty;
+	uint64_t dirty = b->dirty & which;
 	unsigned n;
 
-	b->dirty = 0;
+	b->dirty &= ~dirty;
 	for (n = 0; dirty != 0; n++, dirty >>= 1)
 		if ((dirty & 1) != 0)
 			virtq_flush(virtio_queue(b->vd, n));
@@ -245,6 +271,7 @@ blk_flush(struct vblk *b)
 static void
 blk_work(struct vblk *b)
 {
+	const struct itimerspec t = {.it_value.tv_nsec = VBLK_GATHER_NS};
 	uint64_t todo;
 	unsigned n;
 
@@ -258,8 +285,11 @@ blk_work(struct vblk *b)
 			if ((todo & 1) != 0)
 				blk_pump(b, n);
 		block_kick(b->disk);
-		blk_flush(b);
+		blk_flush(b, ~b->gather);
 	} while (b->pending != 0);
+	if (b->gather != 0 && !b->ticking &&
+	    timerfd_settime(b->timer_fd, 0, &t, NULL) == 0)
+		b->ticking = true;
 	b->working = false;
 }
 
@@ -274,7 +304,86 @@ blk_batch(void *arg)
 		b->starved = 0;
 		blk_work(b);
 	}
-	blk_flush(b);
+	blk_flush(b, ~b->gather);
+}
+
+/* Does the queue's gathering go on? `had` is what it had before this tick. */
+static bool
+blk_gather_on(struct vblk *b, unsigned n, unsigned had)
+{
+	struct vblk_gather *g = &b->g[n];
+
+	if (g->taken == had) {
+		/* That was all that the guest had to say. */
+		g->depth = g->taken;
+		return (false);
+	}
+	if (++g->rounds >= VBLK_GATHER_ROUNDS)
+		return (false);
+	/* As many as the last time; now and then, see whether more come. */
+	return (g->depth == 0 || g->taken < g->depth || ++g->full % 16 == 0);
+}
+
+/*
+ * A guest that keeps several requests under way spends most of its time on
+ * notifications and interrupts if each request has its own: the disk is done
+ * with one before the guest has the next one ready. Such a guest's queue is
+ * looked at in intervals, without notifications, and it is shown what has
+ * ended when no new request has come in one of them.
+ *
+ * A guest that waits for each request loses that interval. Neither can be
+ * known but by trying, with one request in many; in fewer and fewer as long as
+ * that shows nothing.
+ */
+static void
+blk_tick(void *arg, unsigned ready)
+{
+	struct vblk *b = arg;
+	struct vblk_gather *g;
+	uint64_t count, bit, ended = 0;
+	unsigned n, had;
+
+	(void)ready;
+	(void)!read(b->timer_fd, &count, sizeof(count));
+	b->ticking = false;
+	for (n = 0; n < VBLK_QUEUES; n++) {
+		bit = 1ull << n;
+		if ((b->gather & bit) == 0)
+			continue;
+		g = &b->g[n];
+		had = g->taken;
+		blk_pump(b, n);
+		if (blk_gather_on(b, n, had))
+			continue;
+		if (g->taken >= VBLK_GATHER_SEVERAL) {
+			/* A host that is busy may pause such a guest. */
+			if (g->deep < VBLK_GATHER_DEEP_MAX)
+				g->deep++;
+			g->every = VBLK_GATHER_EVERY_MIN;
+		} else if (g->deep > 0) {
+			g->deep--;
+		} else if (g->every < VBLK_GATHER_EVERY_MAX) {
+			g->every *= 2;
+		}
+		b->gather &= ~bit;
+		ended |= bit;
+	}
+	block_kick(b->disk);
+	blk_flush(b, ended);
+	/* With notifications again. */
+	b->pending |= ended;
+	blk_work(b);
+}
+
+static void
+blk_gather_reset(struct vblk *b)
+{
+	unsigned n;
+
+	memset(b->g, 0, sizeof(b->g));
+	for (n = 0; n < VBLK_QUEUES; n++)
+		b->g[n].every = VBLK_GATHER_EVERY_MIN;
+	b->gather = 0;
 }
 
 static void
@@ -293,7 +402,7 @@ blk_stop(struct virtio_dev *vd, unsigned n)
 
 	(void)n;
 	block_cancel(b->disk);
-	blk_flush(b);
+	blk_flush(b, ~0ull);
 }
 
 static void
@@ -311,6 +420,7 @@ blk_reset(struct virtio_dev *vd)
 	const uint8_t on = 1;
 
 	b->pending = b->starved = b->dirty = 0;
+	blk_gather_reset(b);
 	b->has_flush = 0;
 	atomic_store(&b->writeback, on);
 	virtio_config_set(vd, VIRTIO_BLK_C_WRITEBACK, &on, 1);
@@ -323,8 +433,7 @@ blk_config_write(
 	struct vblk *b = virtio_priv(vd);
 	uint8_t on;
 
-	if (off > VIRTIO_BLK_C_WRITEBACK ||
-	    off + len <= VIRTIO_BLK_C_WRITEBACK)
+	if (off > VIRTIO_BLK_C_WRITEBACK || off + len <= VIRTIO_BLK_C_WRITEBACK)
 		return;
 	on = ((const uint8_t *)bytes)[VIRTIO_BLK_C_WRITEBACK - off] & 1;
 	atomic_store(&b->writeback, on);
@@ -400,7 +509,16 @@ open_disk(void *arg)
 {
 	struct blk_open *o = arg;
 
-	o->error = block_open(&o->b->disk, &o->cfg, &o->err);
+	struct vblk *b = o->b;
+
+	b->timer_fd =
+	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	o->error = b->timer_fd < 0
+		       ? -errno
+		       : mevent_add(o->cfg.loop, b->timer_fd, MEVENT_READ,
+			     blk_tick, b, &b->timer_ev);
+	if (o->error == 0)
+		o->error = block_open(&b->disk, &o->cfg, &o->err);
 }
 
 static void
@@ -410,6 +528,9 @@ close_disk(void *arg)
 
 	block_close(b->disk);
 	b->disk = NULL;
+	mevent_remove(b->timer_ev);
+	if (b->timer_fd >= 0)
+		(void)close(b->timer_fd);
 }
 
 static int
@@ -422,6 +543,8 @@ blk_init(struct virtio_dev *vd, const struct device_conf *conf)
 	int error;
 
 	b->vd = vd;
+	b->timer_fd = -1;
+	blk_gather_reset(b);
 	atomic_store(&b->writeback, 1);
 	for (i = VBLK_REQS; i-- > 0;) {
 		b->reqs[i].blk = b;
@@ -457,7 +580,7 @@ blk_fini(struct virtio_dev *vd)
 {
 	struct vblk *b = virtio_priv(vd);
 
-	if (b->disk != NULL)
+	if (b->thread != NULL)
 		(void)iothread_call(b->thread, close_disk, b);
 	iothread_destroy(b->thread);
 	b->thread = NULL;
@@ -492,5 +615,4 @@ static const struct virtio_ops blk_ops = {
 };
 
 VIRTIO_DEVICE(virtio_blk, "virtio-blk", "disk: a file, a device, nbd:...",
-    blk_ops, .opts = vblk_opts, .needs_conf = true,
-    .man = "See\n.Sx DISKS .");
+    blk_ops, .opts = vblk_opts, .needs_conf = true, .man = "See\n.Sx DISKS .");

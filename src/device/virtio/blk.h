@@ -66,12 +66,20 @@ _Static_assert(sizeof(struct virtio_blk_config) == 60, "VIRTIO 5.2.4");
 #define VIRTIO_BLK_C_WRITEBACK                                                 \
 	((unsigned)offsetof(struct virtio_blk_config, writeback))
 
-#define VBLK_QUEUES        16u
-#define VBLK_QUEUE_SIZE    256u
-#define VBLK_SEGS          254u /* of data, in a request */
-#define VBLK_REQS          256u /* at once, of all queues */
-#define VBLK_RANGES        16u
-#define VBLK_RANGE_SECTORS (1u << 21) /* 1 GiB */
+#define VBLK_QUEUES     16u
+#define VBLK_QUEUE_SIZE 256u
+#define VBLK_SEGS       254u /* of data, in a request */
+#define VBLK_REQS       256u /* at once, of all queues */
+/* How long requests are gathered: without a new one, and in all; how often
+ * that is tried; what is several. */
+#define VBLK_GATHER_NS        150000
+#define VBLK_GATHER_ROUNDS    16u
+#define VBLK_GATHER_EVERY_MIN 16u
+#define VBLK_GATHER_EVERY_MAX 256u
+#define VBLK_GATHER_SEVERAL   3u
+#define VBLK_GATHER_DEEP_MAX  4u
+#define VBLK_RANGES           16u
+#define VBLK_RANGE_SECTORS    (1u << 21) /* 1 GiB */
 
 struct vblk;
 
@@ -93,12 +101,26 @@ struct vblk {
 	struct block *disk;
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	_Atomic uint8_t writeback; /* as the driver sets it; any thread */
-	uint8_t has_flush;	   /* negotiated */
+	uint8_t has_flush;         /* negotiated */
 	/* Queues, a bit each. */
 	uint64_t pending; /* to be looked at */
 	uint64_t starved; /* wait for a free request */
-	uint64_t dirty;	  /* have chains that the guest does not see yet */
+	uint64_t dirty;   /* have chains that the guest does not see yet */
 	bool working;
+	/* See blk_tick(). */
+	uint64_t gather; /* queues whose requests are gathered */
+	struct vblk_gather {
+		uint32_t taken;  /* requests since the last flush */
+		uint32_t rounds; /* ticks since then */
+		uint32_t depth;  /* how many there were at most */
+		uint32_t full;   /* flushes that had these */
+		uint32_t probe;  /* requests until it is tried */
+		uint32_t every;  /* so many */
+		uint32_t deep; /* times that there were several, less others */
+	} g[VBLK_QUEUES];
+	int timer_fd;
+	struct mevent *timer_ev;
+	bool ticking; /* it will be readable */
 	struct vblk_req *free, reqs[VBLK_REQS];
 };
 

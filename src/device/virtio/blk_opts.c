@@ -56,8 +56,8 @@ default_serial(char *out, size_t len, const char *path)
 	md5_init(&md5);
 	md5_update(&md5, path, strlen(path));
 	md5_final(&md5, d);
-	(void)snprintf(out, len, "BHYVE-%02X%02X-%02X%02X-%02X%02X", d[0],
-	    d[1], d[2], d[3], d[4], d[5]);
+	(void)snprintf(out, len, "BHYVE-%02X%02X-%02X%02X-%02X%02X", d[0], d[1],
+	    d[2], d[3], d[4], d[5]);
 }
 
 /* "L" or "L/P"; the backend knows which of them are possible. */
@@ -108,8 +108,8 @@ vblk_options(struct vblk *b, const struct device_conf *conf,
 		return (device_fail(conf, "no path; give a file"));
 	cfg->readonly = device_opt_bool(conf, "ro");
 	cfg->nocache = device_opt_bool(conf, "nocache");
-	cfg->sync = device_opt_bool(conf, "sync") ||
-		    device_opt_bool(conf, "direct");
+	cfg->sync =
+	    device_opt_bool(conf, "sync") || device_opt_bool(conf, "direct");
 	cfg->nodelete = device_opt_bool(conf, "nodelete");
 	cfg->overlay = device_opt(conf, "overlay");
 	cfg->snapshot = device_opt_bool(conf, "snapshot");
@@ -126,8 +126,8 @@ vblk_options(struct vblk *b, const struct device_conf *conf,
 	val = device_opt(conf, "ser");
 	if (val != NULL && strlen(val) > VIRTIO_BLK_ID_BYTES)
 		return (device_fail(conf,
-		    "ser=%.40s: a serial number has at most %u characters",
-		    val, VIRTIO_BLK_ID_BYTES));
+		    "ser=%.40s: a serial number has at most %u characters", val,
+		    VIRTIO_BLK_ID_BYTES));
 	if (val != NULL)
 		(void)snprintf(b->serial, sizeof(b->serial), "%s", val);
 	else

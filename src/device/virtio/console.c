@@ -175,10 +175,11 @@ control_tx(struct console *con)
 			memcpy(&event, buf + 4, 2);
 			memcpy(&value, buf + 6, 2);
 			control(con, id, event, value);
+			/* Each gets its answers, also if the next is there. */
+			console_tell(con);
 		}
 		virtq_done(c, 0);
 	}
-	console_tell(con);
 }
 
 /* ---- the host's terminal ---- */
@@ -480,6 +481,7 @@ static const struct virtio_ops console_ops = {
     .queues = QUEUES,
     .size = 64,
     .config_size = CONFIG_BYTES,
+    .in_order = true,
     .priv_size = sizeof(struct console),
     .state = &console_state,
     .init = console_init,

@@ -200,9 +200,9 @@ on_listener(void *arg, unsigned ready)
 	int fd;
 
 	(void)ready;
-	if (p->fd >= 0 && peer_gone(p))
-		hang_up(p);
 	while ((fd = unix_accept(&p->listener)) >= 0) {
+		if (p->fd >= 0 && peer_gone(p))
+			hang_up(p);
 		if (p->fd >= 0 || mevent_add(p->con->loop, fd, MEVENT_READ,
 				      on_peer, p, &p->ev) != 0) {
 			(void)close(fd);

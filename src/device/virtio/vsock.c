@@ -355,6 +355,7 @@ static const struct virtio_ops vsock_ops = {
     .queues = Q_MAX,
     .size = 256,
     .config_size = CONFIG_BYTES,
+    .in_order = true,
     .priv_size = sizeof(struct vsock),
     .state = &vsock_state,
     .init = vsock_init,

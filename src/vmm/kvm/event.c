@@ -274,12 +274,16 @@ kvm_doorbells_again(struct kvm_vm *kvm)
 	return (error);
 }
 
-void
-kvm_counters(void *priv,
-    void (*fn)(void *arg, const char *name, uint64_t val), void *arg)
+unsigned
+kvm_stats(void *priv, unsigned id, struct vmm_stat *s, unsigned max)
 {
 	struct kvm_vm *kvm = priv;
 
-	fn(arg, "msi_ioctl", atomic_load(&kvm->by_ioctl));
-	fn(arg, "msi_irqfd", atomic_load(&kvm->by_irqfd));
+	if (max < 2)
+		return (0);
+	s[0].name = "msi_ioctl";
+	s[0].value = id == 0 ? atomic_load(&kvm->by_ioctl) : 0;
+	s[1].name = "msi_irqfd";
+	s[1].value = id == 0 ? atomic_load(&kvm->by_irqfd) : 0;
+	return (2);
 }

@@ -396,6 +396,6 @@ const struct vmm_engine kvm_engine = {
 	.set_a20 = kvm_set_a20,
 	.suspend = kvm_suspend,
 	.dump = kvm_dump,
+	.stats = kvm_stats,
 	.doorbell = kvm_doorbell,
-	.counters = kvm_counters,
 };

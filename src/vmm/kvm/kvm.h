@@ -172,8 +172,8 @@ int kvm_doorbell(void *priv, bool port, uint64_t addr, unsigned size,
     int64_t match, int fd, bool on);
 /* All of them once more, in a new VM. */
 int kvm_doorbells_again(struct kvm_vm *kvm);
-void kvm_counters(void *priv,
-    void (*fn)(void *arg, const char *name, uint64_t val), void *arg);
+unsigned kvm_stats(
+    void *priv, unsigned id, struct vmm_stat *s, unsigned max);
 
 /* ---- run.c ---- */
 /* The signal that makes KVM_RUN return; blocked everywhere else. */

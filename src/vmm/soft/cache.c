@@ -112,50 +112,6 @@ soft_cache_destroy(struct soft_vm *vm)
 	vm->pages = NULL;
 }
 
-static unsigned
-jc_index(uint64_t pc)
-{
-	return ((unsigned)(pc >> JC_SHIFT) & (JC_SIZE - 1));
-}
-
-/* What no pc fits, with either key: 0, but where 0 would fit one. */
-static uint64_t
-jc_empty(unsigned idx)
-{
-	bool special = idx == jc_index(0 - JC_KEY) ||
-	    idx == jc_index(0 - JC_KEY_KICK);
-
-	return (special ? 1ull << 12 : 0);
-}
-
-void
-soft_jc_init(struct soft_cpu *cpu)
-{
-	const unsigned idx[2] = { jc_index(0 - JC_KEY),
-		jc_index(0 - JC_KEY_KICK) };
-
-	for (unsigned m = 0; m < MMU_MODES; m++) {
-		for (unsigned i = 0; i < 2; i++)
-			soft_jc(cpu, m)[idx[i]].nkey = jc_empty(idx[i]);
-		atomic_store(&cpu->jc_key[m], JC_KEY);
-	}
-}
-
-/*
- * Entries are really emptied: a key that changes instead would let a jump to
- * an address that is not canonical find a stale one.
- */
-void
-soft_jc_flush(struct soft_cpu *cpu, unsigned m)
-{
-	struct jc_entry *jc = soft_jc(cpu, m);
-
-	for (unsigned i = 0; i < cpu->jc_nfill[m]; i++)
-		jc[cpu->jc_fill[m][i]].nkey = jc_empty(cpu->jc_fill[m][i]);
-	cpu->jc_nfill[m] = 0;
-	cpu->jc_orphans[m] = false;
-}
-
 bool
 soft_page_watched(struct soft_vm *vm, uint64_t gpa)
 {
@@ -326,14 +282,8 @@ block_kill(struct soft_vm *vm, struct block *b)
 	*pp = b->hash_next;
 	unlink_in(b);
 	unlink_out(b);
-	for (unsigned i = 0; i < vm->ncpus; i++) {
-		unsigned idx = jc_index(b->pc);
-		struct jc_entry *e =
-		    &soft_jc(vm->cpus[i], b->flags & BF_MMU)[idx];
-
-		if (e->code == b->code)
-			e->nkey = jc_empty(idx);
-	}
+	for (unsigned i = 0; i < vm->ncpus; i++)
+		soft_jc_forget(vm->cpus[i], b);
 }
 
 static void
@@ -635,7 +585,7 @@ find_locked(struct soft_cpu *cpu)
 {
 	struct soft_vm *vm = cpu->vm;
 	uint64_t gpa, gpa2 = GPA_NONE, lin, need;
-	unsigned m = cpu->flags & BF_MMU;
+	unsigned m = cpu->flags & BF_MMU, kind;
 	struct block *b;
 
 	cpu->stat.lookups++;
@@ -668,8 +618,11 @@ find_locked(struct soft_cpu *cpu)
 		need = GPA_NONE;
 		if (!soft_page_watched(vm, gpa))
 			need = gpa;
-		else
+		else {
+			kind = soft_clock(cpu, TIME_TRANSLATE);
 			b = soft_translate(cpu, gpa, gpa2, &need);
+			(void)soft_clock(cpu, kind);
+		}
 		if (b != NULL)
 			return (b);
 		code_unlock(cpu);
@@ -692,26 +645,11 @@ soft_find_block(struct soft_cpu *cpu)
 	return (b);
 }
 
-/* With the code lock: a block that is dropped leaves the caches, too. */
-static void
-jc_add(struct soft_cpu *cpu, const struct block *b)
-{
-	unsigned m = b->flags & BF_MMU, idx = jc_index(b->pc);
-	struct jc_entry *e = &soft_jc(cpu, m)[idx];
-
-	if (e->nkey == jc_empty(idx)) {
-		if (cpu->jc_nfill[m] == JC_FILL_MAX)
-			soft_jc_flush(cpu, m);
-		cpu->jc_fill[m][cpu->jc_nfill[m]++] = (uint16_t)idx;
-	}
-	e->nkey = 0 - (b->pc + JC_KEY);
-	e->code = b->code;
-}
-
 const void *
 soft_lookup(struct soft_cpu *cpu)
 {
 	struct jc_entry *e;
+	const void *code;
 	struct block *b;
 	unsigned m = cpu->flags & BF_MMU;
 
@@ -719,14 +657,17 @@ soft_lookup(struct soft_cpu *cpu)
 	    cpu->exit_now || (cpu->flags & BF_STEP))
 		return (NULL);
 	cpu->rflags &= ~FL_RF; /* for one instruction only */
-	e = &soft_jc(cpu, m)[jc_index(cpu->rip)];
+	e = &soft_jc(cpu, m)[soft_jc_index(cpu->rip)];
 	if (e->nkey + cpu->rip + JC_KEY == 0 &&
 	    cpu->jc_flags[m] == cpu->flags)
 		return (e->code);
+	if (cpu->jc_flags[m] == cpu->flags &&
+	    (code = soft_jc2_find(cpu, m, cpu->rip)) != NULL)
+		return (code);
 	b = find_locked(cpu);
 	if (b == NULL)
 		return (NULL);
-	jc_add(cpu, b);
+	soft_jc_add(cpu, b);
 	code_unlock(cpu);
 	return (b->code);
 }
@@ -776,7 +717,7 @@ soft_link(struct soft_cpu *cpu, struct link *l)
 	} else {
 		if (flushes == vm->flushes && b->gpa2 != GPA_NONE)
 			l->never = true;
-		jc_add(cpu, b);
+		soft_jc_add(cpu, b);
 	}
 	code_unlock(cpu);
 	return (b->code);

@@ -90,7 +90,7 @@ soft_leave:
  * Thunks are called (or jumped to) from code. Stack: code runs with rsp 16
  * byte aligned, so that after its call and ours C sees the ABI's alignment.
  */
-	.macro helper_thunk name, fpu
+	.macro helper_thunk name, fpu, timed=0
 	.globl \name
 \name:
 	popq E(CPU_HOST_RET)
@@ -101,7 +101,11 @@ soft_leave:
 	leaq -ENV_BIAS(%r13), %rdi
 	movq %r14, %rsi
 	movq %r15, %rdx
+	.if \timed
+	call soft_timed_helper /* rcx is its fourth argument */
+	.else
 	call *%rcx
+	.endif
 	.if \fpu
 	cmpl %ebx, E(CPU_FPU_OUT)
 	je 1f
@@ -114,53 +118,62 @@ soft_leave:
 
 	helper_thunk soft_thunk_helper, 0
 	helper_thunk soft_thunk_helper_fpu, 1
+	helper_thunk soft_timed_thunk_helper, 0, 1
+	helper_thunk soft_timed_thunk_helper_fpu, 1, 1
 
-	.globl soft_thunk_helper_end
-soft_thunk_helper_end:
+/* Those that look up where to go on. `near` is called with what rSP has been
+ * moved up in ecx. */
+	.macro goto_code
+	testq %rax, %rax
+	jz soft_leave
+	movq %rax, %r14
+	load_guest
+	jmp *%r14
+	.endm
+
+	.macro lookup_thunks prefix, lookup, near, link, timed
+	.globl \prefix\()_helper_end
+\prefix\()_helper_end:
 	popq E(CPU_HOST_RET)
 	save_guest
 	leaq -ENV_BIAS(%r13), %rdi
 	movq %r14, %rsi
 	movq %r15, %rdx
+	.if \timed
+	call soft_timed_helper
+	.else
 	call *%rcx
+	.endif
 1:	movq $0, E(CPU_HOST_RET)
-	call_c soft_lookup
-	testq %rax, %rax
-	jz soft_leave
-	movq %rax, %r14
-	load_guest
-	jmp *%r14
+	call_c \lookup
+	goto_code
 
-	.globl soft_thunk_lookup
-soft_thunk_lookup:
+	.globl \prefix\()_lookup
+\prefix\()_lookup:
 	save_guest
 	jmp 1b
 
-/* Called, with what rSP has been moved up in ecx. */
-	.globl soft_thunk_lookup_near
-soft_thunk_lookup_near:
+	.globl \prefix\()_lookup_near
+\prefix\()_lookup_near:
 	popq E(CPU_HOST_RET)
 	save_guest
 	leaq -ENV_BIAS(%r13), %rdi
 	movslq %ecx, %rsi
-	call soft_lookup_near
-	testq %rax, %rax
-	jz soft_leave
-	movq %rax, %r14
-	load_guest
-	jmp *%r14
+	call \near
+	goto_code
 
-	.globl soft_thunk_link
-soft_thunk_link:
+	.globl \prefix\()_link
+\prefix\()_link:
 	save_guest
 	movq $0, E(CPU_HOST_RET)
 	movq %r14, %rsi
-	call_c soft_link
-	testq %rax, %rax
-	jz soft_leave
-	movq %rax, %r14
-	load_guest
-	jmp *%r14
+	call_c \link
+	goto_code
+	.endm
+
+	lookup_thunks soft_thunk, soft_lookup, soft_lookup_near, soft_link, 0
+	lookup_thunks soft_timed_thunk, soft_timed_lookup, \
+	    soft_timed_lookup_near, soft_timed_link, 1
 
 /* Memory slow path: T0 address, ecx what access; returns T0, T1, T2. */
 	.macro mem_thunk name, fn, fpu
@@ -192,13 +205,22 @@ soft_thunk_link:
 	mem_thunk soft_thunk_mem_fpu, soft_mem_slow, 1
 	mem_thunk soft_thunk_writeback, soft_writeback, 0
 	mem_thunk soft_thunk_writeback_fpu, soft_writeback, 1
+	mem_thunk soft_timed_thunk_mem, soft_timed_mem, 0
+	mem_thunk soft_timed_thunk_mem_fpu, soft_timed_mem, 1
+	mem_thunk soft_timed_thunk_writeback, soft_timed_writeback, 0
+	mem_thunk soft_timed_thunk_writeback_fpu, soft_timed_writeback, 1
 
-	.globl soft_thunk_fpu
-soft_thunk_fpu:
+	.macro fpu_thunk name, fn
+	.globl \name
+\name:
 	popq E(CPU_HOST_RET)
 	save_guest
-	call_c soft_fpu_enter
+	call_c \fn
 	load_guest
 	jmp *E(CPU_HOST_RET)
+	.endm
+
+	fpu_thunk soft_thunk_fpu, soft_fpu_enter
+	fpu_thunk soft_timed_thunk_fpu, soft_timed_fpu_enter
 
 	.section .note.GNU-stack, "", @progbits

@@ -22,6 +22,7 @@ soft_phys_read(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
 {
 	struct soft_vm *vm = cpu->vm;
 	uint64_t v = 0;
+	unsigned kind;
 
 	if (soft_is_memory(vm, gpa) && soft_is_memory(vm, gpa + size - 1)) {
 		soft_copy(&v, vm->ram + gpa, size);
@@ -32,9 +33,11 @@ soft_phys_read(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
 	if (soft_is_lapic(cpu, gpa))
 		return (soft_lapic_mmio_read(cpu, gpa));
 	v = ~0ull;
+	kind = soft_clock(cpu, TIME_IO);
 	if (vm->ops->mem_read == NULL ||
 	    vm->ops->mem_read(vm->ops_arg, cpu->vcpu, gpa, size, &v) != 0)
 		v = ~0ull;
+	(void)soft_clock(cpu, kind);
 	return (size == 8 ? v : v & ((1ull << size * 8) - 1));
 }
 
@@ -42,6 +45,7 @@ void
 soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t v)
 {
 	struct soft_vm *vm = cpu->vm;
+	unsigned kind;
 
 	if (soft_is_ram(vm, gpa) && soft_is_ram(vm, gpa + size - 1)) {
 		soft_copy(vm->ram + gpa, &v, size);
@@ -55,9 +59,11 @@ soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t v)
 		soft_lapic_mmio_write(cpu, gpa, (uint32_t)v);
 		return;
 	}
+	kind = soft_clock(cpu, TIME_IO);
 	if (vm->ops->mem_write != NULL)
 		(void)vm->ops->mem_write(
 		    vm->ops_arg, cpu->vcpu, gpa, size, v);
+	(void)soft_clock(cpu, kind);
 }
 
 /* I/O of any length: in naturally aligned pieces of up to 8 bytes. */

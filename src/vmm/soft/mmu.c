@@ -168,6 +168,8 @@ soft_tlb_flush(struct soft_cpu *cpu, bool global)
 		}
 		cpu->tlb_nfill[g] = 0;
 	}
+	if (global)
+		soft_pcid_drop_all(cpu);
 	soft_jc_flush(cpu, MMU_USER);
 	if (global || cpu->jc_nonglobal) {
 		soft_jc_flush(cpu, MMU_KERNEL);
@@ -177,6 +179,121 @@ soft_tlb_flush(struct soft_cpu *cpu, bool global)
 	if (global)
 		for (unsigned i = 0; i < 32; i++)
 			cpu->tlb_large[i] = 0;
+}
+
+/* ---- PCIDs that are not the current one ---- */
+
+static struct pcid_set *
+pcid_set(struct soft_cpu *cpu, uint64_t pcid)
+{
+	return (&cpu->pcid[pcid % PCID_SETS]);
+}
+
+void
+soft_pcid_drop(struct soft_cpu *cpu, uint64_t pcid)
+{
+	struct pcid_set *set = pcid_set(cpu, pcid);
+
+	if (set->pcid == pcid)
+		set->used = false;
+}
+
+void
+soft_pcid_drop_all(struct soft_cpu *cpu)
+{
+	for (unsigned i = 0; i < PCID_SETS; i++)
+		cpu->pcid[i].used = false;
+}
+
+static bool
+tlb_used(const struct tlb_entry *e, unsigned idx)
+{
+	uint64_t inv = tlb_invalid(idx);
+
+	return (e->ntag[ACC_R] != inv || e->ntag[ACC_W] != inv ||
+	    e->ntag[ACC_X] != inv);
+}
+
+/* The youngest entries, of which there may be several notes: the first takes
+ * it away, so that the others find nothing. */
+static void
+pcid_save(struct soft_cpu *cpu, uint64_t pcid)
+{
+	struct pcid_set *set = pcid_set(cpu, pcid);
+	unsigned n = 0;
+
+	for (unsigned i = cpu->tlb_nfill[0]; i > 0 && n < PCID_TLB; i--) {
+		uint32_t f = cpu->tlb_fill[0][i - 1];
+		struct tlb_entry *e = &soft_tlb(cpu, f >> 16)[f & 0xffff];
+
+		if (!tlb_used(e, f & 0xffff))
+			continue;
+		set->tlb[n].where = f;
+		set->tlb[n++].e = *e;
+		wr_forget(cpu, f, false);
+		tlb_clear(cpu, f >> 16, f & 0xffff);
+	}
+	set->used = true;
+	set->pcid = (uint16_t)pcid;
+	set->ntlb = n;
+	soft_jc_save(cpu, set);
+}
+
+/* Not over entries that are there, which are global. */
+static void
+pcid_restore(struct soft_cpu *cpu, const struct pcid_set *set)
+{
+	struct soft_vm *vm = cpu->vm;
+
+	for (unsigned i = set->ntlb; i > 0; i--) {
+		uint32_t f = set->tlb[i - 1].where;
+		struct tlb_entry *e = &soft_tlb(cpu, f >> 16)[f & 0xffff];
+		uint8_t *page;
+
+		if (tlb_used(e, f & 0xffff))
+			continue;
+		*e = set->tlb[i - 1].e;
+		/* As in tlb_add(). */
+		if (f >> 16 != MMU_USER &&
+		    e->ntag[ACC_X] != tlb_invalid(f & 0xffff))
+			cpu->jc_nonglobal = true;
+		cpu->tlb_fill[0][cpu->tlb_nfill[0]++] = f;
+		page = wr_page(cpu, f);
+		if (page == NULL)
+			continue;
+		/* It may have become a page with code meanwhile. */
+		if (vm->pages[(uint64_t)(page - vm->ram) >> 12] != NULL)
+			wr_take(cpu, f);
+		else
+			wr_note(cpu, f);
+	}
+	soft_jc_restore(cpu, set);
+}
+
+void
+soft_tlb_switch(struct soft_cpu *cpu, uint64_t from, uint64_t to, bool keep)
+{
+	struct pcid_set *set = pcid_set(cpu, to);
+	bool on = !(cpu->vm->off & SOFT_OFF_PCID);
+
+	/* Both may have the same place. */
+	if (!keep || set->pcid != to)
+		set->used = false;
+	keep = on && keep && set->used;
+	if (keep && set == pcid_set(cpu, from)) {
+		soft_tlb_flush(cpu, false);
+		pcid_restore(cpu, set);
+		set->used = false;
+		return;
+	}
+	if (on)
+		pcid_save(cpu, from);
+	soft_tlb_flush(cpu, false);
+	if (!keep)
+		return;
+	pcid_restore(cpu, set);
+	set->used = false;
+	cpu->stat.pcid_kept++;
 }
 
 static uint64_t *

@@ -140,9 +140,11 @@ void
 soft_world_stop(struct soft_cpu *cpu)
 {
 	struct soft_vm *vm = cpu->vm;
+	unsigned kind;
 
 	if (vm->ncpus == 1 || cpu->owns_world)
 		return;
+	kind = soft_clock(cpu, TIME_WORLD);
 	soft_run_end(cpu);
 	mutex_lock(&vm->world_lock);
 	atomic_store(&vm->world, 1);
@@ -150,6 +152,7 @@ soft_world_stop(struct soft_cpu *cpu)
 	atomic_store(&cpu->running, 1);
 	cpu->owns_world = true;
 	cpu->stat.worlds++;
+	(void)soft_clock(cpu, kind);
 }
 
 void

@@ -102,7 +102,7 @@ soft_init_cpu(struct soft_cpu *cpu)
 static struct soft_cpu *
 cpu_create(struct soft_vm *vm, unsigned id)
 {
-	static void (*const thunks[NTHUNKS])(void) = {
+	static void (*const thunks[2][NTHUNKS])(void) = { {
 		[THUNK_MEM] = soft_thunk_mem,
 		[THUNK_WRITEBACK] = soft_thunk_writeback,
 		[THUNK_HELPER] = soft_thunk_helper,
@@ -115,7 +115,20 @@ cpu_create(struct soft_vm *vm, unsigned id)
 		[THUNK_HELPER_FPU] = soft_thunk_helper_fpu,
 		[THUNK_LOOKUP] = soft_thunk_lookup,
 		[THUNK_LOOKUP_NEAR] = soft_thunk_lookup_near,
-	};
+	}, { /* with the time */
+		[THUNK_MEM] = soft_timed_thunk_mem,
+		[THUNK_WRITEBACK] = soft_timed_thunk_writeback,
+		[THUNK_HELPER] = soft_timed_thunk_helper,
+		[THUNK_HELPER_END] = soft_timed_thunk_helper_end,
+		[THUNK_LINK] = soft_timed_thunk_link,
+		[THUNK_EXIT] = soft_thunk_exit,
+		[THUNK_FPU] = soft_timed_thunk_fpu,
+		[THUNK_MEM_FPU] = soft_timed_thunk_mem_fpu,
+		[THUNK_WRITEBACK_FPU] = soft_timed_thunk_writeback_fpu,
+		[THUNK_HELPER_FPU] = soft_timed_thunk_helper_fpu,
+		[THUNK_LOOKUP] = soft_timed_thunk_lookup,
+		[THUNK_LOOKUP_NEAR] = soft_timed_thunk_lookup_near,
+	} };
 	struct soft_cpu *cpu;
 
 	cpu = mmap(NULL, CPU_MAPPING_SIZE, PROT_READ | PROT_WRITE,
@@ -127,7 +140,7 @@ cpu_create(struct soft_vm *vm, unsigned id)
 	cpu->vcpu = vm_vcpu(vm->vm, id);
 	cpu->id = id;
 	for (unsigned i = 0; i < NTHUNKS; i++)
-		cpu->thunks[i] = thunk(thunks[i]);
+		cpu->thunks[i] = thunk(thunks[vm->timed][i]);
 	cpu->xsave_mask = vm->cpuid.xcr0;
 	atomic_flag_clear(&cpu->lapic_lock);
 	vtimer_init(&cpu->lapic_timer, vm->vclock, soft_lapic_timer, cpu);
@@ -181,6 +194,9 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->no_link = cfg->soft_no_link;
 	vm->no_tlb = cfg->soft_no_tlb;
 	vm->off = cfg->soft_off;
+	vm->timed = cfg->stats;
+	vm->start_ns = vclock_now(vm->vclock);
+	vm->start_tsc = __builtin_ia32_rdtsc();
 	vm->one_insn = cfg->soft_one_insn;
 	vm->mirror = vm->no_tlb ? SOFT_MIRROR_OFF : cfg->soft_mirror;
 	vm->x2apic = cfg->x2apic;
@@ -360,7 +376,9 @@ halt(struct soft_cpu *cpu, struct vm_exit *exit)
 	}
 	soft_fpu_leave(cpu);
 	soft_run_end(cpu);
+	(void)soft_clock(cpu, TIME_WAIT);
 	sleep_for_event(cpu, is_dead(cpu));
+	(void)soft_clock(cpu, TIME_EVENT);
 	soft_run_begin(cpu);
 	return (true);
 }
@@ -441,6 +459,7 @@ run_alone(struct soft_cpu *cpu)
 	b = soft_find_block(cpu);
 	if (b != NULL) {
 		soft_debug_step(cpu, b->pc + b->len);
+		(void)soft_clock(cpu, TIME_CODE);
 		soft_enter(cpu, b->code);
 	}
 	alone_end(cpu);
@@ -540,8 +559,9 @@ soft_run(void *priv, unsigned id, struct vm_exit *exit)
 		alone_end(cpu);
 		one_step_end(cpu);
 	}
-	while (one_round(cpu, exit))
-		;
+	do
+		(void)soft_clock(cpu, TIME_EVENT);
+	while (one_round(cpu, exit));
 	soft_fpu_leave(cpu);
 	soft_run_end(cpu);
 	cpu->host_ret = 0;
@@ -670,4 +690,5 @@ const struct vmm_engine soft_engine = {
 	.set_a20 = soft_set_a20,
 	.suspend = soft_suspend,
 	.dump = soft_dump,
+	.stats = soft_stats,
 };

@@ -128,12 +128,19 @@ struct jc_entry {
 #define JC_KEY (1ull << 48)
 #define JC_KEY_KICK (JC_KEY | 1ull << 10)
 #define JC_FILL_MAX 32768
+#define JC2_BITS 12
+#define JC2_SETS (1 << JC2_BITS)
 
 #define TLB_FILL_MAX 8192
 #define TLB_CODE_SIZE 32
 #define TLB_WR_SIZE (1u << 15)
 #define TLB_WR_ONE 0x40000000u
 #define TLB_WR_MANY 0x80000000u
+
+/* What a vcpu's time goes into; docs/performance.md. */
+enum soft_time { TIME_CODE, TIME_TRANSLATE, TIME_LOOKUP, TIME_MEMORY,
+	TIME_STRING, TIME_FPU, TIME_SYSCALL, TIME_PAGING, TIME_IO, TIME_HELPER,
+	TIME_EVENT, TIME_WORLD, TIME_WAIT, SOFT_TIMES };
 
 /* What a slow store left to do, see soft_writeback(). */
 enum wb_kind { WB_NONE, WB_NOTIFY, WB_BOUNCE };
@@ -171,6 +178,30 @@ struct mirror {
 	} run[MIRROR_RUNS];
 	/* Pages that may be mapped, by bits 27:12 of either address. */
 	uint64_t by_va[1024], by_gpa[1024];
+};
+
+/*
+ * What is kept of a PCID that is not the current one: the last entries of its
+ * TLBs, none of them global, and of the user's jump cache. SDM volume 3,
+ * 4.10.4.1: what may stay cached over MOV to CR3 with bit 63 set.
+ */
+#define PCID_SETS 8
+#define PCID_TLB 192
+#define PCID_JC 256
+struct pcid_set {
+	bool used;
+	uint16_t pcid;
+	unsigned ntlb, njc;
+	struct {
+		uint32_t where; /* mode << 16 | index */
+		struct tlb_entry e;
+	} tlb[PCID_TLB];
+	struct {
+		uint16_t idx;
+		struct jc_entry e;
+	} jc[PCID_JC];
+	uint32_t jc_flags;
+	uint64_t flushes, invalidated; /* blocks went if vm's differ */
 };
 
 struct soft_cpu {
@@ -259,9 +290,17 @@ struct soft_cpu {
 	/* Per GiB of address (hashed): some entry comes of a large page, so
 	 * that INVLPG cannot know which others go with it. */
 	uint64_t tlb_large[32];
+	struct pcid_set pcid[PCID_SETS]; /* by the low bits of the PCID */
 	/* Every jump cache entry that may be valid, as for the TLB. */
 	uint16_t jc_fill[MMU_MODES][JC_FILL_MAX];
 	unsigned jc_nfill[MMU_MODES];
+	/* What collides there: a second cache, looked at by soft_lookup(). */
+	struct jc2_entry {
+		uint64_t pc;
+		const void *code;
+		_Atomic uint32_t gen; /* that of the mode, or it is empty */
+	} jc2[MMU_MODES][JC2_SETS][2];
+	uint32_t jc2_gen[MMU_MODES], jc2_hits; /* never 0: jc2_gen */
 	bool jc_nonglobal; /* kernel-mode code from pages that are not global */
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
@@ -302,9 +341,13 @@ struct soft_cpu {
 	struct {
 		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
-		    fpu_saves, halts, worlds, mirror_faults, mirror_maps,
-		    mirror_drops;
+		    fpu_saves, halts, worlds, helpers, pcid_kept,
+		    jc2_hits, mirror_faults, mirror_maps, mirror_drops;
 	} stat;
+	struct { /* stat.c: ticks of the host's TSC */
+		uint64_t since, spent[SOFT_TIMES];
+		unsigned kind;
+	} time;
 };
 
 #define ASSERT_AT(field, off)                                                  \
@@ -441,6 +484,8 @@ struct soft_vm {
 	bool no_link, no_tlb, one_insn;
 	enum soft_mirror mirror;
 	unsigned off; /* SOFT_OFF_* */
+	bool timed;   /* vm_config.stats */
+	uint64_t start_ns, start_tsc;
 	bool x2apic; /* local APICs start in x2APIC mode */
 	bool intel; /* vendor: they differ in a few instructions */
 	uint32_t mxcsr_mask;
@@ -538,9 +583,21 @@ const void *soft_lookup(struct soft_cpu *cpu);
 /* The same behind an indirect near branch in 64-bit code, which has moved rSP
  * up by so many bytes: #GP(0) at it unless cpu->rip is canonical. */
 const void *soft_lookup_near(struct soft_cpu *cpu, int64_t moved);
+/* ---- jump caches (jump.c) ---- */
+
+static inline unsigned
+soft_jc_index(uint64_t pc)
+{
+	return ((unsigned)(pc >> JC_SHIFT) & (JC_SIZE - 1));
+}
 /* Drops all of a jump cache. */
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
 void soft_jc_init(struct soft_cpu *cpu);
+/* With the code lock: a block that is dropped leaves the caches, too. */
+void soft_jc_add(struct soft_cpu *cpu, const struct block *b);
+void soft_jc_forget(struct soft_cpu *cpu, const struct block *b);
+/* The code at pc, or NULL. */
+const void *soft_jc2_find(struct soft_cpu *cpu, unsigned m, uint64_t pc);
 
 /* ---- translation (translate.c, isa.c) ---- */
 
@@ -575,6 +632,15 @@ bool soft_peek(struct soft_cpu *cpu, uint64_t va, unsigned m, uint64_t *gpa,
     bool *write);
 void soft_tlb_flush(struct soft_cpu *cpu, bool global);
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va);
+/* From PCID to PCID; keep: with what is still known of the new one. */
+void soft_tlb_switch(
+    struct soft_cpu *cpu, uint64_t from, uint64_t to, bool keep);
+/* Forgets what is kept of a PCID that is not the current one. */
+void soft_pcid_drop(struct soft_cpu *cpu, uint64_t pcid);
+void soft_pcid_drop_all(struct soft_cpu *cpu);
+/* Of the user's jump cache (jump.c). */
+void soft_jc_save(struct soft_cpu *cpu, struct pcid_set *set);
+void soft_jc_restore(struct soft_cpu *cpu, const struct pcid_set *set);
 /* Takes the write permission from every TLB entry of a RAM page. */
 void soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa);
 void soft_tlb_init(struct soft_cpu *cpu);
@@ -699,6 +765,27 @@ void soft_world_go(struct soft_cpu *cpu);
 /* For a helper that must not run beside other vcpus: leaves, and has the
  * instruction run again with the world stopped. */
 void soft_alone(struct soft_cpu *cpu);
+
+/* ---- counters and time (stat.c) ---- */
+
+/* What the vcpu does is of that kind from now on; returns what it was. */
+unsigned soft_clock_start(struct soft_cpu *cpu, unsigned kind);
+static inline unsigned
+soft_clock(struct soft_cpu *cpu, unsigned kind)
+{
+	return (cpu->vm->timed ? soft_clock_start(cpu, kind) : 0);
+}
+unsigned soft_stats(
+    void *priv, unsigned id, struct vmm_stat *s, unsigned max);
+/* The functions that entry.S calls for translated code, with the time. */
+void soft_timed_mem(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+void soft_timed_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+void soft_timed_fpu_enter(struct soft_cpu *cpu);
+const void *soft_timed_lookup(struct soft_cpu *cpu);
+const void *soft_timed_lookup_near(struct soft_cpu *cpu, int64_t moved);
+const void *soft_timed_link(struct soft_cpu *cpu, struct link *l);
+void soft_timed_helper(struct soft_cpu *cpu, uint64_t t0, uint64_t t1,
+    void (*fn)(struct soft_cpu *, uint64_t, uint64_t));
 
 /* ---- exceptions and interrupts (intr.c) ---- */
 
@@ -930,5 +1017,17 @@ void soft_thunk_lookup(void);
 void soft_thunk_lookup_near(void);
 void soft_thunk_exit(void);
 void soft_thunk_fpu(void);
+/* The same with the time. */
+void soft_timed_thunk_mem(void);
+void soft_timed_thunk_mem_fpu(void);
+void soft_timed_thunk_writeback(void);
+void soft_timed_thunk_writeback_fpu(void);
+void soft_timed_thunk_helper(void);
+void soft_timed_thunk_helper_fpu(void);
+void soft_timed_thunk_helper_end(void);
+void soft_timed_thunk_link(void);
+void soft_timed_thunk_lookup(void);
+void soft_timed_thunk_lookup_near(void);
+void soft_timed_thunk_fpu(void);
 
 #endif

@@ -153,19 +153,21 @@ static int
 set_cr3(struct soft_cpu *cpu, uint64_t v)
 {
 	bool lma = (cpu->efer & EFER_LMA) != 0, keep = false;
+	uint64_t old;
 
 	if (cpu->cr4 & CR4_PCIDE) {
-		/* Bit 63: keep what the new PCID has. The TLB knows but one
-		 * PCID, so that this helps only if it is the same. */
-		keep = (v >> 63) && ((v ^ cpu->cr3) & 0xfff) == 0;
+		keep = v >> 63; /* what the new PCID has */
 		v &= ~(1ull << 63);
 	}
 	if (lma && (v >> cpu->vm->cpuid.maxphyaddr) != 0)
 		return (-EPERM);
 	if (!soft_load_pdptes(cpu, cpu->cr0, v, cpu->cr4, true))
 		return (-EPERM);
+	old = cpu->cr3;
 	cpu->cr3 = v;
-	if (!keep)
+	if ((cpu->cr4 & CR4_PCIDE) && ((v ^ old) & 0xfff))
+		soft_tlb_switch(cpu, old & 0xfff, v & 0xfff, keep);
+	else if (!keep)
 		soft_tlb_flush(cpu, false);
 	return (0);
 }
@@ -291,11 +293,15 @@ soft_h_invpcid(struct soft_cpu *cpu, uint64_t addr, uint64_t r)
 	    (type < 2 && pcid != 0 && !(cpu->cr4 & CR4_PCIDE)) ||
 	    (type == 0 && !soft_canonical(cpu, va)))
 		soft_raise_err(cpu, EXC_GP, 0);
-	/* The TLB knows the current PCID only: more than asked for goes. */
-	if (type == 0)
+	/* Without PCIDE the current one is 0. */
+	if (type < 2 && pcid != (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0))
+		soft_pcid_drop(cpu, pcid);
+	else if (type == 0)
 		soft_tlb_flush_page(cpu, va);
 	else
 		soft_tlb_flush(cpu, type == 2);
+	if (type == 3)
+		soft_pcid_drop_all(cpu);
 }
 
 void

@@ -277,6 +277,77 @@ odd_tables(struct t *t)
 	e[8] = 0;
 }
 
+/*
+ * What is kept of a PCID while another one is current, and when it must go:
+ * SDM 3A 4.10.4.1. [RBX] is read with PCID 1, which fills the TLB; then its
+ * PTE goes, PCID 2 comes, `between` runs, and PCID 1 comes back, with bit 63
+ * of CR3 if `keep` is set. RAX: what is read then, or #PF.
+ */
+static int
+pcid_back(struct t *t, struct code between, bool keep)
+{
+	uint64_t a = 0x700000, g1 = 0x1800000, *e = gvm_pte(t->g, a);
+	uint64_t cr3 = GVM_TABLES;
+
+	*e = g1 | RWP;
+	set_mem(t, g1, 8, 0x1234);
+	kernel(t, CODE("mov rax, cr4\nbts rax, 17\nmov cr4, rax\n"
+		       "mov cr3, r8\nmov rax, [rbx]\n"
+		       "mov qword ptr [rsi], 0\nmov cr3, r9\n"
+		       "jmp r11\n"));
+	put(t, T_CODE + 0x800, between);
+	put(t, T_CODE + 0xc00, CODE("mov cr3, r10\nmov rax, [rbx]\n" STOP));
+	set(t, VM_REG_RBX, a);
+	set(t, VM_REG_RSI, gpa_of(t, e));
+	set(t, VM_REG_R8, cr3 | 1);
+	set(t, VM_REG_R9, cr3 | 2);
+	set(t, VM_REG_R10, cr3 | 1 | (uint64_t)keep << 63);
+	set(t, VM_REG_R11, T_CODE + 0x800);
+	set(t, VM_REG_RDI, T_DATA);
+	return (go(t));
+}
+
+#define GO_KEPT(code, keep, kept)                                              \
+	IS(pcid_back(t, code, keep), (kept) ? GO_STOP : V_PF)
+#define BACK "mov rdx, 0x80c00\njmp rdx\n"
+
+static void
+pcid_kept(struct t *t)
+{
+	static const struct {
+		uint64_t type, pcid;
+		bool goes;
+	} inv[] = { { 0, 1, true }, { 1, 1, true }, { 1, 2, false },
+		{ 1, 9, false }, { 2, 0, true }, { 3, 0, true } };
+	/* Hardware may keep it; the engine does, if told to. */
+	bool keeps = !(t->options & GVM_OFF(SOFT_OFF_PCID));
+
+	if (!has(t, 1, 2, 17))
+		return;
+	check(t, "SDM 3A 4.10.4.1: bit 63 keeps what a PCID had");
+	GO_KEPT(CODE(BACK), true, keeps);
+	if (keeps)
+		IS(get(t, VM_REG_RAX), 0x1234);
+	check(t, "SDM 3A 4.10.4.1: without it nothing is kept");
+	GO_KEPT(CODE(BACK), false, false);
+	check(t, "SDM 3A 4.10.4.1: a change of CR4.PGE takes all PCIDs'");
+	GO_KEPT(CODE("mov rax, cr4\nbtc rax, 7\nmov cr4, rax\n"
+		     "btc rax, 7\nmov cr4, rax\n" BACK), true, false);
+	check(t, "SDM 3A 4.10.4.1: INVLPG is of the current PCID");
+	GO_KEPT(CODE("invlpg [rbx]\n" BACK), true, keeps);
+	if (!has(t, 7, 1, 10))
+		return;
+	for (unsigned i = 0; i < sizeof(inv) / sizeof(inv[0]); i++) {
+		check(t, "SDM 2 INVPCID: type %u, PCID %u, of one kept",
+		    (unsigned)inv[i].type, (unsigned)inv[i].pcid);
+		set_mem(t, T_DATA, 8, inv[i].pcid);
+		set_mem(t, T_DATA + 8, 8, 0x700000);
+		set_mem(t, T_DATA + 16, 8, inv[i].type);
+		GO_KEPT(CODE("mov r12, [rdi + 16]\ninvpcid r12, [rdi]\n"
+			     BACK), true, keeps && !inv[i].goes);
+	}
+}
+
 static void
 pcid(struct t *t)
 {
@@ -432,6 +503,30 @@ five(struct t *t)
 		GO(V_PF);
 		IS(t->f.rip, (2ull << 48) + T_CODE + 13);
 	}
+	check(t, "SDM 3A 4.5: addresses 2^48 apart are different data");
+	start57(t, CODE("mov ecx, 1000\n1:mov eax, [rbx + rsi]\n"
+			"mov edx, [rbx]\nmov edi, [rbx + rsi]\ninc edx\n"
+			"mov [rbx], edx\ndec ecx\njnz 1b\n" STOP));
+	gvm_map(t->g, LIN, PAGE, RWP);
+	for (unsigned i = 1; i < 5; i++) {
+		uint64_t table = TABLES + 0x1000 * i;
+
+		for (unsigned n = 0; n < 4096; n += 8)
+			set_mem(t, table + n, 8, 0);
+		set_mem(t, i == 1 ? TABLES + 8 :
+				    table - 0x1000 + (i == 3 ? 8 : 0),
+		    8, table | RWP);
+	}
+	set_mem(t, TABLES + 0x4000, 8, (PAGE + 0x1000) | RWP);
+	set_mem(t, PAGE, 4, 0);
+	set_mem(t, PAGE + 0x1000, 4, 0x57);
+	set(t, VM_REG_RBX, LIN);
+	set(t, VM_REG_RSI, 1ull << 48);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_RAX), 0x57);
+	IS(get(t, VM_REG_RDI), 0x57);
+	IS(get(t, VM_REG_RDX), 1000);
+	IS(mem(t, PAGE, 4), 1000);
 	check(t, "SDM 3A 2.5 (#GP): LA57 changed in long mode");
 	start57(t, CODE("mov rax, cr4\nbtr rax, 12\nmov cr4, rax\n"));
 	GO(V_GP);
@@ -479,9 +574,10 @@ unpaged(struct t *t)
 			       "jmp edx\n"), P32, cr4[i]);
 		set(t, VM_REG_CR0, 0x10033);
 		/* Code and data over a page's end. */
-		put(t, T_CODE + 0x1ffd, CODE32("mov eax, 0x12345678\n"
-					       "mov [ebx + 0xffe], eax\n"
-	    "mov ecx, [ebx + 0xffd]\n" STOP));
+		put(t, T_CODE + 0x1ffd,
+		    CODE32("mov eax, 0x12345678\n"
+			   "mov [ebx + 0xffe], eax\n"
+			   "mov ecx, [ebx + 0xffd]\n" STOP));
 		GO(GO_STOP);
 		IS(get(t, VM_REG_RAX), 0x12345678);
 		IS(mem(t, 0xa0ffe, 4), 0x12345678);
@@ -491,5 +587,6 @@ unpaged(struct t *t)
 
 const struct group_fn group[] = { { "legacy", legacy }, { "pae", pae },
 	{ "wrap", wrap }, { "odd_tables", odd_tables }, { "pcid", pcid },
-	{ "five", five }, { "far_targets", far_targets },
-	{ "unpaged", unpaged }, { NULL, NULL } };
+	{ "pcid_kept", pcid_kept }, { "five", five },
+	{ "far_targets", far_targets }, { "unpaged", unpaged },
+	{ NULL, NULL } };

@@ -199,7 +199,9 @@ main(int argc, char **argv)
 		{ "no-tlb", GVM_NO_TLB }, { "one-insn", GVM_ONE_INSN },
 		{ "mirror", GVM_MIRROR },
 		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) },
-		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) } };
+		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) },
+		{ "no-pcid", GVM_OFF(SOFT_OFF_PCID) },
+		{ "no-jc2", GVM_OFF(SOFT_OFF_JC2) } };
 	/* KVM has but one. */
 	const unsigned nsettings =
 	    gvm_on_kvm() ? 1 : sizeof(settings) / sizeof(settings[0]);

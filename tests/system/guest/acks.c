@@ -3,7 +3,7 @@
  * Writes records to a file or disk, flushes, and says on its output what the
  * flush has acknowledged, until it is killed with its machine.
  *
- *	acks FILE SLOTS		writes; "ack N" when all up to N are there
+ *	acks FILE SLOTS		writes; "ack FILE N" when all up to N are there
  *	acks FILE SLOTS N	exit status 0 if all up to N are there
  *
  * Record n goes to slot (n * 7919) % SLOTS; a slot has 4096 bytes, all of
@@ -80,6 +80,6 @@ main(int argc, char **argv)
 		} while (n % BATCH != 0);
 		if (fdatasync(fd) != 0)
 			return (3);
-		printf("ack %llu\n", (unsigned long long)n);
+		printf("ack %s %llu\n", argv[1], (unsigned long long)n);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,6 +96,35 @@ test_read(void **state)
 }
 
 static void
+sleep_elsewhere(void *arg, int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	(*(unsigned *)arg)++;
+	assert_int_equal(poll(&p, 1, -1), 1);
+}
+
+/* The thread sleeps in a function of its own, once before each batch. */
+static void
+test_run_with(void **state)
+{
+	struct fixture f;
+	unsigned sleeps = 0;
+
+	(void)state;
+	setup(&f);
+	assert_int_equal(
+	    mevent_add(f.loop, f.p[0], MEVENT_READ, read_once, &f, &f.ev), 0);
+	assert_int_equal(write(f.p[1], "abq", 3), 3);
+	assert_int_equal(
+	    mevent_run_with(f.loop, sleep_elsewhere, &sleeps), 0);
+	assert_int_equal(f.calls, 3);
+	assert_int_equal(sleeps, 3);
+	assert_true(f.in_loop);
+	teardown(&f);
+}
+
+static void
 test_regular_file(void **state)
 {
 	struct fixture f;
@@ -184,6 +214,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_read),
+	    cmocka_unit_test(test_run_with),
 	    cmocka_unit_test(test_regular_file),
 	    cmocka_unit_test(test_silent),
 	    cmocka_unit_test(test_remove_waits),

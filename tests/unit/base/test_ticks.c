@@ -86,9 +86,16 @@ test_bounds(void **state)
 	assert_int_equal(drain(MS), 0);
 	assert_true(ticks_come(&t, 1, 0, true, MS));
 	assert_int_equal(drain(MS), 0);
-	assert_true(ticks_come(&t, 9, MS, true, 9 * MS));
-	assert_true(ticks_come(&t, 9, MS, false, 18 * MS));
-	assert_int_equal(drain(18 * MS), 0);
+	ticks_reset(&t);
+	assert_true(ticks_come(&t, 9, MS, false, 500 * MS));
+	assert_int_equal(drain(500 * MS), 0);
+	assert_true(ticks_come(&t, 9, MS, true, 1000 * MS));
+	assert_true(ticks_come(&t, 9, MS, false, 1251 * MS));
+	assert_int_equal(drain(1251 * MS), 0);
+	/* Masked by its own handler, which is late. */
+	assert_true(ticks_come(&t, 9, MS, true, 2000 * MS));
+	assert_true(ticks_come(&t, 9, MS, false, 2250 * MS));
+	assert_int_equal(drain(2250 * MS), 17);
 }
 
 int

@@ -284,7 +284,7 @@ test_late_pic(void **state)
 	/* Masked at both controllers: nobody counts. */
 	out(b, 0x21, 0x01);
 	vclock_resume(b->vc);
-	usleep(20000);
+	usleep(400000);
 	vclock_pause(b->vc);
 	usleep(20000);
 	out(b, 0x21, 0x00);

@@ -99,12 +99,12 @@ test_periodic_legacy(void **state)
 	assert_int_equal(hpet_ack(&h, 1, 20000000), 0);
 	assert_int_equal(hpet_waiting(&h), 0);
 	/* Nobody hears them: one. */
-	assert_int_equal(hpet_expire(&h, 0, 40100000), 1);
-	assert_int_equal(hpet_ack(&h, 1, 40100000), 0);
+	assert_int_equal(hpet_expire(&h, 0, 400100000), 1);
+	assert_int_equal(hpet_ack(&h, 1, 400100000), 0);
 	/* Stopped: nothing is owed. */
-	assert_int_equal(hpet_expire(&h, 0xff, 60100000), 1);
-	hpet_write(&h, 0x10, 2, 60100000);
-	assert_int_equal(hpet_ack(&h, 1, 60100000), 0);
+	assert_int_equal(hpet_expire(&h, 0xff, 600100000), 1);
+	hpet_write(&h, 0x10, 2, 600100000);
+	assert_int_equal(hpet_ack(&h, 1, 600100000), 0);
 }
 
 /* A level-triggered periodic timer: the status bit asks and acknowledges. */

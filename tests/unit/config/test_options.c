@@ -18,12 +18,31 @@ static const struct config_var com_opts[] = {{.name = "path"}, {.name = NULL}};
 static const struct config_var disk_opts[] = {
     {.name = "path"},
     {.name = "ro", .type = CONFIG_BOOL},
+    {.name = "port.#.name"},
     {.name = NULL},
 };
+
+/* "NAME=", and no other word: a port. */
+static int
+disk_item(struct config *cfg, const char *node, char origin, const char *item,
+    struct config_error *err)
+{
+	char path[CONFIG_PATH_MAX];
+	const char *eq = strchr(item, '=');
+
+	if (eq == NULL)
+		return (-ENOENT);
+	if (eq[1] != '\0')
+		return (config_fail(err, "-%c %s: no", origin, item));
+	(void)snprintf(path, sizeof(path), "%s.port.7.name", node);
+	return (config_set(cfg, path, item, origin));
+}
+
 static const struct config_device pci[] = {
     {.name = "hostbridge", .help = "host bridge"},
     {.name = "lpc", .help = "LPC bridge", .single = true},
-    {.name = "disk", .help = "disk", .opts = disk_opts},
+    {.name = "disk", .help = "disk", .opts = disk_opts,
+	.item = disk_item},
     {.name = NULL},
 };
 static const char *const rom_vars[] = {"lpc.bootrom", "kernel", NULL};
@@ -317,6 +336,10 @@ static const struct {
     {"-s 0,disk,a,bogus vm0",
 	"-s 0,disk,a,bogus: disk has no option \"bogus\"; lhyve -s help lists "
 	"the devices"},
+    {"-s 0,disk,a,b=c vm0", "-s b=c: no"},
+    {"-s 3,disk -o pci.0.3.0.port.x.name=x vm0",
+	"-o pci.0.3.0.port.x.name=x: disk has no option \"port.x.name\"; did "
+	"you mean \"port.#.name\"?"},
     {"-s 0,disk,a,ro=maybe vm0",
 	"-s pci.0.0.0.ro=maybe: not a boolean; use true or false"},
     {"-o pci.0.3.0.path=x vm0",
@@ -506,6 +529,12 @@ test_right(void **state)
 	    {"-l com2,a=b,c -s 1,lpc vm0", "lpc.com2.path", "a=b"},
 	    {"-s 4,disk,/x,ro=on vm0", "pci.0.4.0.path", "/x"},
 	    {"-s 4,disk,/x,ro=on vm0", "pci.0.4.0.ro", "on"},
+	    /* A word alone; what the device takes by itself; numbers. */
+	    {"-s 4,disk,/x,ro vm0", "pci.0.4.0.ro", "true"},
+	    {"-s 4,disk,ro vm0", "pci.0.4.0.ro", "true"},
+	    {"-s 4,disk,/x,b= vm0", "pci.0.4.0.port.7.name", "b="},
+	    {"-s 4,disk,/x -o pci.0.4.0.port.12.name=c vm0",
+		"pci.0.4.0.port.12.name", "c"},
 	    {"-o cmdline=a=b vm0", "cmdline", "a=b"},
 	    {"-o kernel=/k/%(name) vm0", "kernel", "/k/vm0"},
 	};

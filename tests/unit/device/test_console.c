@@ -216,6 +216,8 @@ test_gone(void **state)
 	expect(r, 0, 6, 1, NULL);
 	(void)close(fd);
 	fd = dial("a");
+	expect(r, 0, 6, 0, NULL);
+	expect(r, 0, 6, 1, NULL);
 	send_text(r, 1, "hello");
 	hear(fd, "hello");
 	(void)close(fd);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -482,6 +483,48 @@ test_link(void **state)
 	unrig(r, -1);
 }
 
+static void
+wait_status(struct vrig *r, uint32_t status)
+{
+	for (int i = 0; vrig_config(r, 6, 2) != status; i++) {
+		assert_true(i < 60000);
+		usleep(1000);
+	}
+}
+
+/* A link that comes back is announced, until the driver has done it. */
+static void
+test_announce(void **state)
+{
+	char dir[] = "/tmp/lhyve-net-XXXXXX", opts[128];
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct vrig *r = malloc(sizeof(*r));
+	int fd;
+
+	(void)state;
+	assert_non_null(r);
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/s", dir);
+	(void)snprintf(opts, sizeof(opts), "backend=socket,path=%s,listen=true",
+	    sun.sun_path);
+	assert_int_equal(
+	    vrig_create(r, &device_virtio_net, opts, true), 0);
+	vrig_start(r, VIRTIO_F_VERSION_1 | BASIC | CTL, 3);
+	assert_int_equal(vrig_config(r, 6, 2), 0);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	wait_status(r, VNET_S_LINK_UP | VNET_S_ANNOUNCE);
+	assert_int_equal(ctl(r, 2, 0x0300, "", 0), 0);
+	assert_int_equal(vrig_config(r, 6, 2), VNET_S_LINK_UP);
+	assert_int_equal(ctl(r, 2, 0x0300, "", 0), 1);
+	(void)close(fd);
+	wait_status(r, 0);
+	vrig_destroy(r);
+	free(r);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* Resets at any moment, with frames on their way in both directions. */
 static void
 test_reset(void **state)
@@ -567,6 +610,7 @@ main(void)
 	    cmocka_unit_test(test_control),
 	    cmocka_unit_test(test_features),
 	    cmocka_unit_test(test_link),
+	    cmocka_unit_test(test_announce),
 	    cmocka_unit_test(test_reset),
 	    cmocka_unit_test(test_filter),
 	};

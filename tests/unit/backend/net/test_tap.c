@@ -271,6 +271,62 @@ test_fd(void **state)
 	close(fd);
 }
 
+/* An interface that another program has used before. */
+static void
+test_used_before(void **state)
+{
+	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+	struct guest *g;
+	int fd, tun, size = 12;
+
+	(void)state;
+	tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	assert_true(tun >= 0);
+	strcpy(ifr.ifr_name, "tap5");
+	assert_int_equal(ioctl(tun, TUNSETIFF, &ifr), 0);
+	assert_int_equal(ioctl(tun, TUNSETVNETHDRSZ, &size), 0);
+	assert_int_equal(ioctl(tun, TUNSETPERSIST, 1), 0);
+	close(tun);
+	g = tap("tap5", 1);
+	fd = host("tap5", OURS);
+	frame(buf, 200, 9);
+	assert_int_equal(guest_send(g, buf, 200), 0);
+	assert_int_equal(read(fd, got, sizeof(got)), 200);
+	assert_memory_equal(got, buf, 200);
+	close(fd);
+	guest_free(g);
+}
+
+/* One that was made for many queues, or for one: whatever is asked for. */
+static void
+test_queue_kinds(void **state)
+{
+	struct ifreq ifr;
+	struct guest *g;
+	int fd, tun;
+
+	(void)state;
+	for (unsigned many = 0; many < 2; many++) {
+		memset(&ifr, 0, sizeof(ifr));
+		ifr.ifr_flags = (short)(IFF_TAP | IFF_NO_PI |
+		    (many ? IFF_MULTI_QUEUE : 0));
+		tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+		assert_true(tun >= 0);
+		strcpy(ifr.ifr_name, many ? "tapm" : "taps");
+		assert_int_equal(ioctl(tun, TUNSETIFF, &ifr), 0);
+		assert_int_equal(ioctl(tun, TUNSETPERSIST, 1), 0);
+		close(tun);
+		g = tap(ifr.ifr_name, many ? 1 : 2);
+		assert_int_equal(net_queues(g->net), 1);
+		fd = host(ifr.ifr_name, OURS);
+		frame(buf, 100, 9);
+		assert_int_equal(guest_send(g, buf, 100), 0);
+		assert_int_equal(read(fd, got, sizeof(got)), 100);
+		close(fd);
+		guest_free(g);
+	}
+}
+
 static void
 test_errors(void **state)
 {
@@ -300,6 +356,8 @@ main(void)
 	    cmocka_unit_test(test_room),
 	    cmocka_unit_test(test_queues),
 	    cmocka_unit_test(test_fd),
+	    cmocka_unit_test(test_used_before),
+	    cmocka_unit_test(test_queue_kinds),
 	    cmocka_unit_test(test_errors),
 	};
 
