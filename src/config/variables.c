@@ -284,6 +284,11 @@ const struct config_var config_vars[] = {
 	.type = CONFIG_BOOL,
 	.dflt = "false",
 	.help = "soft engine: one instruction a block"},
+    {.name = "soft.mirror",
+	.type = CONFIG_WORD,
+	.dflt = "on",
+	.words = "on off eager",
+	.help = "soft engine: programs that compute use the host's paging"},
     {.name = NULL},
 };
 

@@ -108,9 +108,13 @@ create_vm(struct machine *m, struct config_error *err)
 	    .stats = config_bool(m->cfg, "stats", false),
 	};
 	const char *engine = config_get(m->cfg, "engine");
+	const char *mirror = config_get(m->cfg, "soft.mirror");
 	unsigned i;
 	int error;
 
+	vc.soft_mirror = strcmp(mirror, "off") == 0 ? SOFT_MIRROR_OFF :
+	    strcmp(mirror, "eager") == 0	     ? SOFT_MIRROR_EAGER :
+						       SOFT_MIRROR_ON;
 	if (cpuid_choice_parse(&cpu, config_get(m->cfg, "cpu.model"),
 		config_get(m->cfg, "cpu.features"), &why) != 0)
 		return (config_fail(err, "-o cpu.features: %s", why.msg));

@@ -62,6 +62,10 @@ struct vmm_io_ops {
  * soft engine. KVM: also without VT-x and SVM, if the kernel has a /dev/kvm. */
 enum vm_engine { VM_ENGINE_AUTO, VM_ENGINE_KVM, VM_ENGINE_SOFT };
 
+/* Where code uses the host's own paging: where it pays, nowhere, everywhere
+ * (for tests). */
+enum soft_mirror { SOFT_MIRROR_ON, SOFT_MIRROR_OFF, SOFT_MIRROR_EAGER };
+
 /* Why a machine could not be created, in words; "": nothing is known. */
 struct vm_error {
 	char msg[128];
@@ -84,6 +88,7 @@ struct vm_config {
 	bool soft_no_link;	/* no direct links between blocks */
 	bool soft_no_tlb;	/* no inline TLB look-ups */
 	bool soft_one_insn;	/* one instruction per block */
+	enum soft_mirror soft_mirror; /* mirrors of address spaces */
 	unsigned soft_off;	/* SOFT_OFF_* */
 	bool stats;		/* take the time of what vcpus do */
 };

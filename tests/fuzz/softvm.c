@@ -143,6 +143,9 @@ looper(void *arg)
 
 /* ---- the guest must not touch what is not its own ---- */
 
+/* Where the engine goes to with a fault (entry.S). */
+void soft_leave(void);
+
 /*
  * The engine turns a fault of translated code into one of the guest's, as a
  * misaligned operand is. That has no address; a fault with one is an access
@@ -152,18 +155,26 @@ static void
 on_fault(int sig, siginfo_t *info, void *ctx)
 {
 	const ucontext_t *uc = ctx;
+	uint64_t at = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
 	char line[120];
 	int n;
 
+	if (inside) { /* an access to a mirror goes on in its slow path */
+		engine_action.sa_sigaction(sig, info, ctx);
+		if ((uint64_t)uc->uc_mcontext.gregs[REG_RIP] !=
+		    (uint64_t)(uintptr_t)soft_leave)
+			return;
+	}
 	if (!inside || (info->si_code != SEGV_MAPERR &&
 			   info->si_code != SEGV_ACCERR)) {
-		engine_action.sa_sigaction(sig, info, ctx);
+		if (!inside)
+			engine_action.sa_sigaction(sig, info, ctx);
 		return;
 	}
 	n = snprintf(line, sizeof(line),
 	    "broken: access to %p outside the guest's memory, by %llx\n",
 	    info->si_addr,
-	    (unsigned long long)uc->uc_mcontext.gregs[REG_RIP]);
+	    (unsigned long long)at);
 	if (write(2, line, (size_t)n) < 0)
 		_exit(2);
 	abort();
@@ -508,8 +519,13 @@ create(struct sv *s, const uint8_t code[SV_CODE_SIZE])
 	cfg.ops = &ops;
 	cfg.ops_arg = s;
 	cfg.soft_no_link = (o & O_NO_LINK) != 0;
-	cfg.soft_no_tlb = (o & O_NO_TLB) != 0;
-	cfg.soft_one_insn = (o & O_ONE_INSN) != 0;
+	if ((o & O_MIRROR) == O_MIRROR)
+		cfg.soft_mirror = SOFT_MIRROR_EAGER;
+	else {
+		cfg.soft_no_tlb = (o & O_NO_TLB) != 0;
+		cfg.soft_one_insn = (o & O_ONE_INSN) != 0;
+		cfg.soft_mirror = SOFT_MIRROR_OFF;
+	}
 	FUZZ_CHECK(vm_create(&s->vm, &cfg) == 0);
 	guard();
 	for (unsigned i = 0; i < s->ncpus; i++)

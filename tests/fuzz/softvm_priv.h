@@ -41,6 +41,7 @@
 #define O_NO_LINK 1
 #define O_NO_TLB 2
 #define O_ONE_INSN 4
+#define O_MIRROR (O_NO_TLB | O_ONE_INSN) /* both: neither, but mirrors */
 #define O_HALT_EXIT 8
 #define O_PAUSE_EXIT 0x10
 #define O_X2APIC 0x20

@@ -266,6 +266,8 @@ gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 	cfg.soft_no_link = (options & GVM_NO_LINK) != 0;
 	cfg.soft_no_tlb = (options & GVM_NO_TLB) != 0;
 	cfg.soft_one_insn = (options & GVM_ONE_INSN) != 0;
+	if (options & GVM_MIRROR)
+		cfg.soft_mirror = SOFT_MIRROR_EAGER;
 	cfg.soft_off = options >> 16;
 	error = vm_create(&g->vm, &cfg);
 	if (error != 0)

@@ -55,6 +55,7 @@
 #define GVM_NO_LINK 1u
 #define GVM_NO_TLB 2u
 #define GVM_ONE_INSN 4u
+#define GVM_MIRROR 8u /* everywhere */
 #define GVM_OFF(bits) ((unsigned)(bits) << 16) /* SOFT_OFF_* */
 
 struct gvm_io {

@@ -5,6 +5,7 @@ import os
 import pathlib
 import socket
 import subprocess
+import urllib.parse
 import time
 
 import pytest
@@ -36,8 +37,14 @@ def lhyve_of(pid):
 
 
 def reaches_network():
+    """The place that this machine has its packages from."""
+    uris = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)",
+         "Created-By: Packages"], stdout=subprocess.PIPE, check=True)
+    url = urllib.parse.urlsplit(uris.stdout.decode().split("\n")[0])
     try:
-        with socket.create_connection(("deb.debian.org", 80), timeout=10):
+        with socket.create_connection((url.hostname, url.port or 80),
+                                      timeout=10):
             return True
     except OSError:
         return False

@@ -16,6 +16,7 @@ soft_break(struct soft_cpu *cpu)
 {
 	/* Pairs with soft_jc_flush(): poll first, then the keys. */
 	atomic_store(&cpu->poll, 1);
+	atomic_store(&cpu->go, 0);
 	for (unsigned m = 0; m < MMU_MODES; m++)
 		atomic_store(&cpu->jc_key[m], JC_KEY_KICK);
 }

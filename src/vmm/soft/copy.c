@@ -15,6 +15,7 @@ struct fields {
 	int reg, rm, vvvv, opc; /* host registers */
 	bool mem;
 	int mem_base, mem_index;
+	int32_t mem_disp;
 	bool integer; /* not x87, MMX or SSE: operand size means something */
 };
 
@@ -25,7 +26,7 @@ modrm(struct tr *t, const struct fields *f)
 	unsigned reg = f->reg >= 0 ? (unsigned)f->reg & 7 : m->reg;
 
 	if (f->mem) {
-		e_mem(t, (int)reg, f->mem_base, f->mem_index, 0, 0);
+		e_mem(t, (int)reg, f->mem_base, f->mem_index, 0, f->mem_disp);
 		return;
 	}
 	e1(t, 0xc0u | reg << 3 |
@@ -511,6 +512,8 @@ struct parts {
 	unsigned ng;
 	unsigned need; /* registers that want scratch */
 	bool high;     /* AH, CH, DH or BH is among them */
+	/* The register that stays in struct soft_cpu. */
+	const ZydisDecodedOperand *env;
 };
 
 /* False for what is not ordinary after all. */
@@ -574,6 +577,52 @@ overwrites(const struct tr *t, const struct parts *p, const struct greg *g)
 	    t->in.mnemonic != ZYDIS_MNEMONIC_BSR);
 }
 
+/*
+ * A register that is not at home can be the memory operand of many
+ * instructions as it lies in struct soft_cpu, which saves loading and storing
+ * it. Not where less than 64 bits are written: 32 clear the others, and a load
+ * of all would have to wait for a store of some. And only where a register
+ * and memory mean the same.
+ */
+static const ZydisDecodedOperand *
+in_env(const struct tr *t, const struct parts *p)
+{
+	unsigned o = t->in.opcode;
+	const struct greg *g = NULL;
+
+	if (t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+	    p->mem != NULL || p->high)
+		return (NULL);
+	if (t->in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT) {
+		if (!(o < 0x40 || o == 0x63 || o == 0x69 || o == 0x6b ||
+			(o >= 0x80 && o <= 0x85) || (o >= 0x88 && o <= 0x8b) ||
+			o == 0xc0 || o == 0xc1 || o == 0xc6 || o == 0xc7 ||
+			(o >= 0xd0 && o <= 0xd3) || o == 0xf6 || o == 0xf7 ||
+			o == 0xfe || o == 0xff))
+			return (NULL);
+	} else if (t->in.opcode_map == ZYDIS_OPCODE_MAP_0F) {
+		if (!((o >= 0x40 && o <= 0x4f) || (o >= 0x90 && o <= 0x9f) ||
+			o == 0xaf || o == 0xb6 || o == 0xb7 || o == 0xbe ||
+			o == 0xbf))
+			return (NULL);
+	} else
+		return (NULL);
+	for (unsigned i = 0; i < p->ng; i++)
+		if (p->g[i].op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
+			g = &p->g[i];
+	if (g == NULL || tr_host_of[g->guest] >= 0 ||
+	    ((g->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+		g->op->size != 64))
+		return (NULL);
+	/* Named twice, it is in scratch once. */
+	for (unsigned i = 0; i < p->ng; i++)
+		if (&p->g[i] != g && p->g[i].guest == g->guest &&
+		    ((p->g[i].op->actions | g->op->actions) &
+			ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			return (NULL);
+	return (g->op);
+}
+
 /* Gives every register operand its host register, loading what is not at
  * home into scratch. False if scratch does not suffice. */
 static bool
@@ -583,9 +632,12 @@ bring_home(struct tr *t, struct fields *f, struct parts *p,
 	for (unsigned i = 0; i < p->ng; i++) {
 		struct greg *g = &p->g[i];
 
+		if (g->op == p->env)
+			continue;
 		g->host = g->high ? -1 : tr_host_of[g->guest];
 		for (unsigned j = 0; j < i && g->host < 0; j++)
-			if (p->g[j].guest == g->guest &&
+			if (p->g[j].op != p->env &&
+			    p->g[j].guest == g->guest &&
 			    p->g[j].high == g->high)
 				g->host = p->g[j].host; /* named twice */
 		if (g->host < 0) {
@@ -610,7 +662,8 @@ send_back(struct tr *t, const struct parts *p)
 	for (unsigned i = 0; i < p->ng; i++) {
 		const struct greg *g = &p->g[i];
 
-		if (!(g->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+		if (!(g->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
+		    g->op == p->env)
 			continue;
 		if (g->high)
 			e_rorx(t, 1, tr_host_of[g->guest], g->host, 56);
@@ -620,16 +673,42 @@ send_back(struct tr *t, const struct parts *p)
 	}
 }
 
+/* What becomes of the register that T1 belongs to. */
+static void
+key_written(struct tr *t)
+{
+	bool high;
+
+	for (unsigned i = 0; i < t->in.operand_count; i++) {
+		const ZydisDecodedOperand *op = &t->op[i];
+		int g;
+
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			continue;
+		g = tr_gpr(op->reg.value, &high);
+		if (g < 0 || g != t->key)
+			continue;
+		if (i == 0 && op->size == 64 &&
+		    (t->in.mnemonic == ZYDIS_MNEMONIC_ADD ||
+			t->in.mnemonic == ZYDIS_MNEMONIC_SUB) &&
+		    t->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			tr_moved(t, (unsigned)g, t->op[1].imm.value.s);
+		else
+			t->key = -1;
+	}
+}
+
 bool
 tr_copy(struct tr *t)
 {
-	struct fields f = { -1, -1, -1, -1, false, T0, T1, false };
+	struct fields f = { -1, -1, -1, -1, false, T0, T1, 0, false };
 	struct parts p = { 0 };
 	unsigned nscratch = 0;
 	int scratch[3];
-	bool cx_in, cx_out;
+	bool cx_in, cx_out, high;
 	struct access a;
-	uint32_t what;
+	uint32_t what, use;
 	enum unit unit = tr_unit(t);
 
 	/* Not XOP, nor 3DNow!, whose opcode comes last. */
@@ -661,18 +740,37 @@ tr_copy(struct tr *t)
 			e1(t, 0x9b);
 		what = access_kind(t, p.mem, unit);
 		t->masked = what & (ACCESS_MASKED | ACCESS_VMASK) ? what : 0;
-		tr_ea(t, p.mem,
-		    EA_SEG | (what & ACCESS_SIZE) |
-			(p.mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ?
-				EA_WRITE :
-				0),
-		    0);
+		use = EA_SEG | (what & ACCESS_SIZE) |
+		    (p.mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ?
+			    EA_WRITE :
+			    0);
+		if (p.need > (cx_in || cx_out ? 0 : 1)) {
+			tr_ea(t, p.mem, use, 0);
+			tr_access(t, what, &a);
+		} else
+			tr_access_op(t, p.mem, use, what, &a);
 		t->masked = 0;
-		tr_access(t, what, &a);
 		f.mem = true;
+		f.mem_base = a.base;
+		f.mem_disp = a.disp;
+		if (a.mirror)
+			tr_keep_t1(t);
 	} else {
-		scratch[nscratch++] = T0;
+		p.env = in_env(t, &p);
+		if (p.env != NULL) {
+			int r = tr_gpr(p.env->reg.value, &high);
+
+			p.need--;
+			f.mem = true;
+			f.mem_base = H_ENV;
+			f.mem_index = -1;
+			f.mem_disp = ENV(CPU_GPR + (unsigned)r * 8);
+		}
+		/* T1 last. */
 		scratch[nscratch++] = T1;
+		scratch[nscratch++] = T0;
+		if (p.need <= (cx_in || cx_out ? 1 : 2))
+			tr_keep_t1(t);
 	}
 	if (!cx_in && !cx_out)
 		scratch[nscratch++] = T2;
@@ -693,5 +791,6 @@ tr_copy(struct tr *t)
 		e_mov(t, 1, H_R9, H_CX);
 	if (p.mem != NULL)
 		tr_access_end(t, &a);
+	key_written(t);
 	return (true);
 }

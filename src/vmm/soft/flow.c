@@ -46,6 +46,7 @@ set_width(struct tr *t, unsigned w, int dst, int src, int n)
 		e_lea(t, w == 64, dst, src, -1, 0, n);
 		return;
 	}
+	t->key = -1;
 	e_lea(t, 0, T1, src, -1, 0, n);
 	e1(t, 0x66); /* mov dst16, r15w */
 	e_mov(t, 0, dst, T1);
@@ -68,28 +69,54 @@ static void
 stack_move(struct tr *t, int n)
 {
 	set_width(t, stack_width(t), H_R10, H_R10, n);
+	if (stack_width(t) == 64)
+		tr_moved(t, R_SP, n);
 }
 
-/* mov [T0 + T1], reg */
+/* An access to [rSP + disp]. */
 static void
-store(struct tr *t, unsigned size, int reg)
+stack_access(
+    struct tr *t, int disp, unsigned size, uint32_t what, struct access *a)
+{
+	what |= size | ACCESS_STACK;
+	if (t->code64)
+		tr_access_reg(t, R_SP, disp, what, a);
+	else {
+		stack_ea(t, disp,
+		    what & ACCESS_WRITE ? EA_W(size) : EA_R(size));
+		tr_access_t0(t, what, a);
+	}
+}
+
+/* mov mem, reg */
+static void
+store(struct tr *t, unsigned size, int reg, const struct access *a)
 {
 	if (size == 2)
 		e1(t, 0x66);
-	e_op_mem(t, size == 8, 0x89, reg, T0, T1, 0, 0);
+	e_op_mem(t, size == 8, 0x89, reg, a->base, T1, 0, a->disp);
 }
 
-/* mov reg, [T0 + T1], zero-extended */
+/* mov reg, mem, zero-extended */
 static void
-load(struct tr *t, unsigned size, int reg)
+load(struct tr *t, unsigned size, int reg, const struct access *a)
 {
 	if (size == 2) {
-		e_rex(t, 0, reg, T1, T0);
+		e_rex(t, 0, reg, T1, a->base);
 		e1(t, 0x0f);
 		e1(t, 0xb7);
-		e_mem(t, reg, T0, T1, 0, 0);
+		e_mem(t, reg, a->base, T1, 0, a->disp);
 	} else
-		e_op_mem(t, size == 8, 0x8b, reg, T0, T1, 0, 0);
+		e_op_mem(t, size == 8, 0x8b, reg, a->base, T1, 0, a->disp);
+}
+
+/* The end of an instruction whose last access this was. */
+static void
+access_last(struct tr *t, const struct access *a)
+{
+	tr_access_end(t, a);
+	if (a->mirror)
+		tr_keep_t1(t);
 }
 
 static void
@@ -98,12 +125,11 @@ push_reg(struct tr *t, unsigned guest, unsigned size)
 	struct access a;
 	int h;
 
-	stack_ea(t, -(int)size, EA_W(size));
-	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK, &a);
+	stack_access(t, -(int)size, size, ACCESS_WRITE, &a);
 	h = tr_get(t, guest, T2);
-	store(t, size, h);
+	store(t, size, h, &a);
 	stack_move(t, -(int)size);
-	tr_access_end(t, &a);
+	access_last(t, &a);
 }
 
 static void
@@ -111,14 +137,13 @@ push_imm(struct tr *t, uint64_t v, unsigned size, uint32_t extra)
 {
 	struct access a;
 
-	stack_ea(t, -(int)size, EA_W(size));
-	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK | extra, &a);
+	stack_access(t, -(int)size, size, ACCESS_WRITE | extra, &a);
 	if (size != 8 || v == (uint64_t)(int32_t)v) {
 		if (size == 2)
 			e1(t, 0x66);
-		e_rex(t, size == 8, 0, T1, T0);
+		e_rex(t, size == 8, 0, T1, a.base);
 		e1(t, 0xc7);
-		e_mem(t, 0, T0, T1, 0, 0);
+		e_mem(t, 0, a.base, T1, 0, a.disp);
 		if (size == 2) {
 			e1(t, (uint8_t)v);
 			e1(t, (uint8_t)(v >> 8));
@@ -126,10 +151,10 @@ push_imm(struct tr *t, uint64_t v, unsigned size, uint32_t extra)
 			e4(t, (uint32_t)v);
 	} else {
 		e_mov_imm(t, T2, v);
-		store(t, size, T2);
+		store(t, size, T2, &a);
 	}
 	stack_move(t, -(int)size);
-	tr_access_end(t, &a);
+	access_last(t, &a);
 }
 
 /* Pushes cpu->tmp. */
@@ -138,12 +163,11 @@ push_tmp(struct tr *t, unsigned size, uint32_t extra)
 {
 	struct access a;
 
-	stack_ea(t, -(int)size, EA_W(size));
-	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK | extra, &a);
+	stack_access(t, -(int)size, size, ACCESS_WRITE | extra, &a);
 	e_ld_env(t, 1, T2, CPU_TMP);
-	store(t, size, T2);
+	store(t, size, T2, &a);
 	stack_move(t, -(int)size);
-	tr_access_end(t, &a);
+	access_last(t, &a);
 }
 
 void
@@ -158,9 +182,9 @@ load_tmp(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 {
 	struct access a;
 
-	tr_ea(t, op, EA_R(size), 0);
-	tr_access(t, size | ACCESS_READ | tr_stack(op), &a);
-	load(t, size, T2);
+	tr_access_op(
+	    t, op, EA_R(size), size | ACCESS_READ | tr_stack(op), &a);
+	load(t, size, T2, &a);
 	e_st_env(t, 1, CPU_TMP, T2);
 	tr_access_end(t, &a);
 }
@@ -211,9 +235,13 @@ put_sized(struct tr *t, unsigned guest, unsigned size)
 		if (size == 4)
 			e_mov(t, 0, T2, T2);
 		tr_put(t, guest, T2);
+		if ((int)guest == t->key)
+			t->key = -1;
 		return;
 	}
 	h = tr_get(t, guest, T1);
+	if (h == T1 || (int)guest == t->key)
+		t->key = -1;
 	e1(t, 0x66); /* mov r16, cx */
 	e_mov(t, 0, h, T2);
 	tr_put(t, guest, h);
@@ -227,19 +255,18 @@ pop(struct tr *t)
 	struct access a;
 	bool high;
 
-	stack_ea(t, 0, EA_R(size));
-	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
-	load(t, size, T2);
+	stack_access(t, 0, size, ACCESS_READ, &a);
+	load(t, size, T2, &a);
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		e_st_env(t, 1, CPU_TMP, T2);
 		tr_access_end(t, &a);
 		/* An address with rSP is that of after the pop. */
 		tr_ea(t, op, EA_W(size), (int)size);
-		tr_access(t, size | ACCESS_WRITE | tr_stack(op), &a);
+		tr_access_t0(t, size | ACCESS_WRITE | tr_stack(op), &a);
 		e_ld_env(t, 1, T2, CPU_TMP);
-		store(t, size, T2);
+		store(t, size, T2, &a);
 		stack_move(t, (int)size);
-		tr_access_end(t, &a);
+		access_last(t, &a);
 		return (true);
 	}
 	if (ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_SEGMENT) {
@@ -254,7 +281,7 @@ pop(struct tr *t)
 	}
 	stack_move(t, (int)size);
 	put_sized(t, (unsigned)tr_gpr(op->reg.value, &high), size);
-	tr_access_end(t, &a);
+	access_last(t, &a);
 	return (true);
 }
 
@@ -265,15 +292,20 @@ leave(struct tr *t)
 	unsigned size = stack_opsize(t), w = stack_width(t);
 	struct access a;
 
-	e_mov(t, w == 64, T0, H_BP);
-	if (w == 16)
-		e_zx16(t, T0, T0);
-	tr_add_seg(t, VM_SEG_SS, EA_R(size), w);
-	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
-	load(t, size, T2);
+	if (t->code64)
+		tr_access_reg(
+		    t, R_BP, 0, size | ACCESS_READ | ACCESS_STACK, &a);
+	else {
+		e_mov(t, w == 64, T0, H_BP);
+		if (w == 16)
+			e_zx16(t, T0, T0);
+		tr_add_seg(t, VM_SEG_SS, EA_R(size), w);
+		tr_access_t0(t, size | ACCESS_READ | ACCESS_STACK, &a);
+	}
+	load(t, size, T2, &a);
 	set_width(t, w, H_R10, H_BP, (int)size);
 	put_sized(t, R_BP, size);
-	tr_access_end(t, &a);
+	access_last(t, &a);
 	return (true);
 }
 
@@ -295,9 +327,8 @@ enter(struct tr *t)
 	}
 	if (t->flags & BF_CHECK(VM_SEG_SS)) /* rSP must end up in it */
 		stack_ea(t, -(int)size - n, EA_W(1));
-	stack_ea(t, -(int)size, EA_W(size));
-	tr_access(t, size | ACCESS_WRITE | ACCESS_STACK, &a);
-	store(t, size, H_BP);
+	stack_access(t, -(int)size, size, ACCESS_WRITE, &a);
+	store(t, size, H_BP, &a);
 	set_width(t, size == 2 ? 16 : w == 16 ? 32 : w, H_BP, H_R10,
 	    -(int)size);
 	set_width(t, w, H_R10, H_R10, -(int)size - n);
@@ -344,9 +375,9 @@ target(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 	int h;
 
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		tr_ea(t, op, EA_R(size), 0);
-		tr_access(t, size | ACCESS_READ | tr_stack(op), &a);
-		load(t, size, T0);
+		tr_access_op(t, op, EA_R(size),
+		    size | ACCESS_READ | tr_stack(op), &a);
+		load(t, size, T0, &a);
 		tr_access_end(t, &a);
 		limit_check(t, size);
 		return;
@@ -431,9 +462,8 @@ ret(struct tr *t)
 	if (t->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
 	    t->op[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
 		n += (int)(t->op[0].imm.value.u & 0xffff);
-	stack_ea(t, 0, EA_R(size));
-	tr_access(t, size | ACCESS_READ | ACCESS_STACK, &a);
-	load(t, size, T0);
+	stack_access(t, 0, size, ACCESS_READ, &a);
+	load(t, size, T0, &a);
 	limit_check(t, size);
 	stack_move(t, n);
 	tr_access_end(t, &a);
@@ -448,6 +478,7 @@ jcc(struct tr *t)
 	uint64_t to = branch_target(t, &t->op[0]);
 	uint8_t *over;
 	struct ool *o;
+	bool direct;
 
 	if (no_target(t, to)) {
 		e1(t, 0x70u | ((t->in.opcode & 15u) ^ 1)); /* the opposite */
@@ -457,12 +488,31 @@ jcc(struct tr *t)
 		over[-1] = (uint8_t)(t->p - over);
 		return (true);
 	}
+	if (to <= t->pc && tr_links(t, to)) {
+		/* A loop: the way back is the straight one. */
+		e1(t, 0x70u | ((t->in.opcode & 15u) ^ 1));
+		e1(t, 0);
+		over = t->p;
+		tr_goto(t, to);
+		over[-1] = (uint8_t)(t->p - over);
+		tr_keep_t1(t);
+		return (true);
+	}
+	direct = to > t->pc && tr_links(t, to);
+	while (direct && (((uintptr_t)t->p + 2) & 63) > 60)
+		e1(t, 0x90); /* see e_align_rel32() */
 	e1(t, 0x0f);
 	e1(t, 0x80u | (t->in.opcode & 15u));
 	e4(t, 0);
+	if (direct) {
+		tr_link(t, t->p - 4, to);
+		tr_keep_t1(t);
+		return (true);
+	}
 	o = &t->ool[t->nool++];
 	*o = (struct ool){ .kind = OOL_GOTO, .insn = (uint8_t)(t->ninsns - 1),
 		.patch = t->p - 4, .pc = to };
+	tr_keep_t1(t);
 	return (true);
 }
 
@@ -528,7 +578,7 @@ far_flow(struct tr *t, soft_helper *fn)
 		/* Offset into tmp, selector into T0. */
 		tr_ea(t, op, EA_R(size + 2), 0);
 		tr_access(t, (size + 2) | ACCESS_READ, &a);
-		load(t, size, T2);
+		load(t, size, T2, &a);
 		e_st_env(t, 1, CPU_TMP, T2);
 		e1(t, 0x47); /* movzx r14d, word [T0 + T1 + size] */
 		e1(t, 0x0f);

@@ -161,6 +161,9 @@ soft_update_mode(struct soft_cpu *cpu)
 		f |= BF_STEP;
 	if (m == MMU_USER && (cpu->rflags & FL_AC) && (cpu->cr0 & CR0_AM))
 		f |= BF_AC;
+	if (cpu->vm->mirror == SOFT_MIRROR_EAGER ||
+	    (m == MMU_USER && cpu->mirror.on))
+		f |= BF_MIRROR;
 	cpu->flags = f;
 	if (cpu->jc_flags[m] != f || cpu->jc_cs_base[m] != cs_base ||
 	    cpu->jc_cs_limit[m] != soft_cs_limit(cpu)) {

@@ -39,7 +39,8 @@
 #define CPU_T2 200
 #define CPU_HOST_RSP 208
 #define CPU_HOST_RET 216 /* where translated code called out from */
-#define CPU_THUNKS 224	 /* pointers, see below */
+#define CPU_GO 224	 /* u32: 0 if poll is set, for jrcxz not to jump */
+#define CPU_THUNKS 232	 /* pointers, see below */
 
 #define THUNK_MEM 0	   /* memory access slow path */
 #define THUNK_WRITEBACK 1  /* completes a slow store */
@@ -68,7 +69,10 @@
 #define JC_SHIFT 3 /* guest pc bits below do not index */
 #define JC_SIZE (1 << 16)
 #define JC_OFFSET(m) (0x800000 + (m) * 0x100000)
-#define CPU_MAPPING_SIZE 0xb00000
+/* For each 4 GiB of addresses what leads to their mirror: see mirror.c. */
+#define MIRROR_OFFSET(m) (0xb00000 + (m) * 0x80000)
+#define MIRROR_ENTRIES (1 << 16)
+#define CPU_MAPPING_SIZE 0xc80000
 
 /* Sets of translations: the TLB and the jump cache exist once for each. */
 #define MMU_KERNEL 0

@@ -371,6 +371,8 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 		cpu->stat.slow_stores++;
 	else
 		cpu->stat.slow_loads++;
+	if (cpu->flags & BF_MIRROR)
+		soft_mirror_fault(cpu);
 	mask = soft_byte_mask(what);
 	if ((what & ACCESS_ALIGNED) && (va & (size - 1)) && mask != 0)
 		soft_raise_err(cpu, EXC_GP, 0);
@@ -384,6 +386,8 @@ soft_mem_slow(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 		p = soft_translate_va(cpu, va, acc, m, &gpa);
 		if (p != NULL) {
 			cpu->t0 = (uint64_t)(uintptr_t)p;
+			if (cpu->flags & BF_MIRROR)
+				soft_mirror_fill(cpu, va, acc, m);
 			if (acc == ACC_R || !soft_page_watched(cpu->vm, gpa))
 				return;
 			/* Data beside code: no harm if no code is hit. Who is

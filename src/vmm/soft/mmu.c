@@ -20,9 +20,13 @@
 #define PF_RSVD 0x8u
 #define PF_I 0x10u
 
+/* For an access; to know whether it would fault; and that without I/O, which
+ * tables may be in: they then count as not there. */
+enum walk_how { WALK_REAL, WALK_CHECK, WALK_QUIET };
+
 struct walk {
 	uint64_t gpa;
-	bool writable, user, nx, dirty, global, large;
+	bool writable, user, nx, accessed, dirty, global, large;
 };
 
 /* An index for which no address can match; see TLB layout in layout.h: a
@@ -98,6 +102,7 @@ soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa)
 	uint32_t *slot = wr_slot(cpu, page), one = *slot & ~TLB_WR_ONE, f;
 	bool others = false;
 
+	soft_mirror_protect(cpu, gpa);
 	if (*slot != TLB_WR_MANY) {
 		/* Another page has the same slot if it is not this one. */
 		if (*slot != 0 && wr_page(cpu, one) == page) {
@@ -145,12 +150,14 @@ soft_tlb_init(struct soft_cpu *cpu)
 		tlb_clear(cpu, m, TLB_SIZE - 1);
 	}
 	soft_jc_init(cpu);
+	soft_mirror_init(cpu);
 }
 
 void
 soft_tlb_flush(struct soft_cpu *cpu, bool global)
 {
 	cpu->stat.tlb_flushes++;
+	soft_mirror_drop(cpu);
 	code_forget(cpu);
 	for (unsigned g = 0; g <= global; g++) {
 		for (unsigned n = 0; n < cpu->tlb_nfill[g]; n++) {
@@ -310,6 +317,7 @@ soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va)
 		soft_tlb_flush(cpu, true);
 		return;
 	}
+	soft_mirror_drop_page(cpu, va);
 	cpu->tlb_code[(va >> 12) % TLB_CODE_SIZE].key = 0;
 	for (unsigned m = 0; m < MMU_MODES; m++) {
 		bool x = soft_tlb(cpu, m)[idx].ntag[ACC_X] !=
@@ -428,13 +436,14 @@ reserved_upper(
 
 /*
  * Walks the tables. Returns true with *w, or false with *err (page fault
- * error code, SDM 4.7). Sets A, and D for writes, unless `peek`, and not in
+ * error code, SDM 4.7). WALK_REAL sets A, and D for writes, but not in
  * tables that lie in ROM.
  */
 static bool
 walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
-    uint32_t *err, bool peek)
+    uint32_t *err, enum walk_how how)
 {
+	bool peek = how != WALK_REAL;
 	bool pae = (cpu->cr4 & CR4_PAE) != 0, lma = (cpu->efer & EFER_LMA) != 0;
 	bool user = m == MMU_USER, nxe = (cpu->efer & EFER_NXE) != 0;
 	bool la57 = (cpu->cr4 & CR4_LA57) != 0;
@@ -451,7 +460,8 @@ walk(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m, struct walk *w,
 	if (!(cpu->cr0 & CR0_PG)) {
 		/* Nobody's page: SMEP and SMAP mean nothing here. */
 		*w = (struct walk){ .gpa = soft_phys(cpu, va & 0xffffffff),
-			.writable = true, .user = user, .dirty = true };
+			.writable = true, .user = user, .accessed = true,
+			.dirty = true };
 		return (true);
 	}
 	rsvd = reserved_all(cpu, lma, width);
@@ -472,6 +482,9 @@ again:
 
 		shift = 12 + (l - 1) * bits;
 		idx = (va >> shift) & ((1u << bits) - 1);
+		if (how == WALK_QUIET &&
+		    !soft_is_ram(cpu->vm, soft_phys(cpu, table + idx * width)))
+			return (false);
 		read_pte(cpu, &p, table + idx * width, width);
 		pte = p.val;
 		if (!(pte & PTE_P))
@@ -512,6 +525,7 @@ again:
 		if (!peek && !set_ad(cpu, &p, want, width))
 			goto again;
 		w->large = l > 1;
+		w->accessed = (pte & PTE_A) != 0;
 		w->dirty = ((pte | want) & PTE_D) != 0;
 		w->global = (pte & PTE_G) && (cpu->cr4 & CR4_PGE);
 		w->gpa = pte &
@@ -523,6 +537,15 @@ again:
 		return (true);
 	}
 	return (false);
+}
+
+/* May stores go to the page without a look at it? */
+static bool
+can_write(const struct soft_cpu *cpu, unsigned m, const struct walk *w)
+{
+	return ((w->writable || (m != MMU_USER && !(cpu->cr0 & CR0_WP))) &&
+	    w->dirty && soft_is_ram(cpu->vm, w->gpa) &&
+	    cpu->vm->pages[w->gpa >> 12] == NULL);
 }
 
 static void
@@ -558,9 +581,7 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 	/* What a later look-up of another kind may do without a walk. */
 	if (user || !w->user || !(cpu->cr4 & CR4_SMAP) || m == MMU_KERNEL_AC) {
 		e->ntag[ACC_R] = ntag;
-		if ((w->writable || (!user && !(cpu->cr0 & CR0_WP))) &&
-		    w->dirty && soft_is_ram(vm, gpa) &&
-		    vm->pages[gpa >> 12] == NULL) {
+		if (can_write(cpu, m, w)) {
 			e->ntag[ACC_W] = ntag;
 			wr_note(cpu, idx | m << 16);
 		} else if (acc == ACC_W) {
@@ -621,7 +642,7 @@ soft_translate_va(
 	}
 	if (!canonical(cpu, va))
 		soft_raise_err(cpu, EXC_GP, 0);
-	if (!walk(cpu, va, acc, m, &w, &err, false))
+	if (!walk(cpu, va, acc, m, &w, &err, WALK_REAL))
 		soft_raise_pf(cpu, va, err);
 	if (gpa != NULL)
 		*gpa = w.gpa;
@@ -630,6 +651,28 @@ soft_translate_va(
 		return (NULL);
 	tlb_add(cpu, va, acc, m, &w);
 	return (cpu->vm->ram + w.gpa);
+}
+
+bool
+soft_peek(struct soft_cpu *cpu, uint64_t va, unsigned m, uint64_t *gpa,
+    bool *write)
+{
+	const struct tlb_entry *e = &soft_tlb(cpu, m)[(va >> 12) & 0xffff];
+	uint64_t ntag = 0 - (va & ~0xfffull);
+	struct walk w;
+	uint32_t err;
+
+	if (e->ntag[ACC_R] == ntag) {
+		*gpa = va + e->addend - (uint64_t)(uintptr_t)cpu->vm->ram;
+		*write = e->ntag[ACC_W] == ntag;
+		return (true);
+	}
+	if (!canonical(cpu, va) ||
+	    !walk(cpu, va, ACC_R, m, &w, &err, WALK_QUIET) || !w.accessed)
+		return (false);
+	*gpa = w.gpa;
+	*write = can_write(cpu, m, &w);
+	return (true);
 }
 
 void
@@ -643,6 +686,6 @@ soft_check_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m)
 		return;
 	if (!canonical(cpu, va))
 		soft_raise_err(cpu, EXC_GP, 0);
-	if (!walk(cpu, va, acc, m, &w, &err, true))
+	if (!walk(cpu, va, acc, m, &w, &err, WALK_CHECK))
 		soft_raise_pf(cpu, va, err);
 }

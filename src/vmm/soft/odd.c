@@ -5,6 +5,32 @@
  */
 #include "vmm/soft/tr.h"
 
+/* LEA of registers that are all at home: as it stands. */
+static bool
+lea_at_home(struct tr *t, unsigned g, unsigned size)
+{
+	const ZydisDecodedOperand *op = &t->op[1];
+	bool high;
+	int b = tr_gpr(op->mem.base, &high), i = tr_gpr(op->mem.index, &high);
+	int64_t disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+
+	if (size < 4 || t->in.address_width != size * 8 || b < 0 ||
+	    tr_no_base(t) || tr_host_of[g] < 0 || tr_host_of[b] < 0 ||
+	    (i >= 0 && tr_host_of[i] < 0))
+		return (false);
+	e_lea(t, size == 8, tr_host_of[g], tr_host_of[b],
+	    i < 0 ? -1 : tr_host_of[i],
+	    i < 0 ? 0 : __builtin_ctz(op->mem.scale | 8u), (int32_t)disp);
+	tr_keep_t1(t);
+	if ((int)g == t->key) {
+		if (b == (int)g && i < 0 && size == 8)
+			tr_moved(t, g, disp);
+		else
+			t->key = -1;
+	}
+	return (true);
+}
+
 static bool
 lea(struct tr *t)
 {
@@ -13,6 +39,8 @@ lea(struct tr *t)
 	int h;
 
 	g = (unsigned)tr_gpr(t->op[0].reg.value, &high);
+	if (lea_at_home(t, g, size))
+		return (true);
 	tr_ea(t, &t->op[1], EA_OFFSET, 0);
 	if (size == 2) {
 		h = tr_get(t, g, T1);

@@ -67,6 +67,25 @@ pass_on(int sig, siginfo_t *info, void *ctx)
 	signal(sig, SIG_DFL);
 }
 
+/*
+ * Where the slow path of the access at pc is, if it went to the mirror, which
+ * does not have it: 0 if it did not. The registers stay as they are; nothing
+ * has happened yet.
+ */
+static uint64_t
+slow_path(const struct block *b, uint64_t pc)
+{
+	uint64_t code = (uint64_t)(uintptr_t)b->code;
+
+	for (unsigned i = 0; i < b->nfixups; i++) {
+		const struct fixup *f = &b->fixups[i];
+
+		if (pc >= code + f->start && pc < code + f->end)
+			return (code + f->slow);
+	}
+	return (0);
+}
+
 static void
 handler(int sig, siginfo_t *info, void *ctx)
 {
@@ -74,6 +93,7 @@ handler(int sig, siginfo_t *info, void *ctx)
 	struct soft_cpu *cpu = current;
 	uint64_t pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
 	const struct insn_map *im;
+	uint64_t slow;
 	struct block *b;
 
 	b = cpu != NULL && info->si_code > 0 ? soft_block_at(cpu->vm, pc) :
@@ -82,6 +102,12 @@ handler(int sig, siginfo_t *info, void *ctx)
 	    (uint64_t)uc->uc_mcontext.gregs[REG_R13] !=
 		(uint64_t)(uintptr_t)cpu + ENV_BIAS) {
 		pass_on(sig, info, ctx);
+		return;
+	}
+	/* SIGBUS: #SS, of an address by way of rBP. */
+	slow = sig == SIGSEGV || sig == SIGBUS ? slow_path(b, pc) : 0;
+	if (slow != 0) {
+		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)slow;
 		return;
 	}
 	take_registers(cpu, uc);

@@ -198,6 +198,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->start_ns = vclock_now(vm->vclock);
 	vm->start_tsc = __builtin_ia32_rdtsc();
 	vm->one_insn = cfg->soft_one_insn;
+	vm->mirror = vm->no_tlb ? SOFT_MIRROR_OFF : cfg->soft_mirror;
 	vm->x2apic = cfg->x2apic;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
 	atomic_store(&vm->phys_mask, ~0ull);
@@ -240,6 +241,7 @@ soft_destroy(void *priv)
 	gmem_set_observer(vm->gmem, NULL, NULL);
 	for (unsigned i = 0; i < vm->ncpus; i++) {
 		vtimer_cancel(&vm->cpus[i]->lapic_timer);
+		soft_mirror_fini(vm->cpus[i]);
 		munmap(vm->cpus[i], CPU_MAPPING_SIZE);
 	}
 	free(vm->cpus);
@@ -348,6 +350,8 @@ take_interrupt(struct soft_cpu *cpu)
 	}
 	cpu->halted = false;
 	cpu->stat.interrupts++;
+	if (cpu->cpl == 3)
+		soft_mirror_tick(cpu);
 	soft_trace(cpu, TRACE_intr, "interrupt %d at rip %lx", v, cpu->rip);
 	soft_interrupt(
 	    cpu, (unsigned)v, false, false, 0, true, cpu->rip);
@@ -414,6 +418,7 @@ static void
 rearm_keys(struct soft_cpu *cpu)
 {
 	atomic_store(&cpu->poll, 0);
+	atomic_store(&cpu->go, 1);
 	for (unsigned m = 0; m < MMU_MODES; m++)
 		atomic_store(&cpu->jc_key[m], JC_KEY);
 	/* A request between the two would be lost with its key. */

@@ -106,6 +106,7 @@ enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI };
 #define BF_ONE 0x2000u	  /* one instruction a block, as asked for */
 #define BF_STEP 0x4000u	  /* the same, left after it: see debug.c */
 #define BF_AC 0x8000u	  /* alignment is checked */
+#define BF_MIRROR 0x10000u /* accesses go to the mirror: see mirror.c */
 #define BF_CPL0 0x20000u
 /* Outside 64-bit mode: accesses through a segment may fail by its limit or
  * type; of CS, reads of data and jumps. */
@@ -153,6 +154,32 @@ struct writeback {
 	uint64_t mask; /* bytes that are really stored */
 };
 
+/* What a vcpu's mirrors are made of; mirror.c. */
+#define MIRROR_WINDOWS 12
+#define MIRROR_RUNS 12288
+struct mirror {
+	bool on;     /* user code may use it */
+	bool broken; /* the host refused a mapping: not again */
+	/* In time of this thread: when an interrupt first saw the address
+	 * space (0: not yet), and before when there is no other mirror. */
+	uint64_t epoch, rest;
+	uint64_t faults; /* taken since then, as credit that is spent */
+	unsigned nwindows;
+	struct {
+		uint8_t *host;	/* where its first byte is */
+		uint32_t index; /* guest address bits 47:32 */
+		unsigned m;
+	} window[MIRROR_WINDOWS];
+	/* Every page that may be mapped, in runs. */
+	unsigned nruns;
+	struct mirror_run {
+		uint64_t va, gpa;
+		uint32_t npages, m;
+	} run[MIRROR_RUNS];
+	/* Pages that may be mapped, by bits 27:12 of either address. */
+	uint64_t by_va[1024], by_gpa[1024];
+};
+
 /*
  * What is kept of a PCID that is not the current one: the last entries of its
  * TLBs, none of them global, and of the user's jump cache. SDM volume 3,
@@ -189,6 +216,8 @@ struct soft_cpu {
 	uint64_t t0, t1, t2;
 	uint64_t host_rsp;
 	uint64_t host_ret; /* 0: no translated code below us */
+	_Atomic uint32_t go; /* !poll */
+	uint32_t go_pad;
 	const void *thunks[NTHUNKS];
 
 	struct vm_seg seg[VM_SEG_MAX];
@@ -276,6 +305,8 @@ struct soft_cpu {
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
 
+	struct mirror mirror;
+
 	struct vmm_msrs msrs;
 	struct lapic lapic;
 	atomic_flag lapic_lock;
@@ -311,7 +342,7 @@ struct soft_cpu {
 		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
 		    fpu_saves, halts, worlds, helpers, pcid_kept,
-		    jc2_hits;
+		    jc2_hits, mirror_faults, mirror_maps, mirror_drops;
 	} stat;
 	struct { /* stat.c: ticks of the host's TSC */
 		uint64_t since, spent[SOFT_TIMES];
@@ -332,6 +363,7 @@ ASSERT_AT(t0, CPU_T0);
 ASSERT_AT(t2, CPU_T2);
 ASSERT_AT(host_rsp, CPU_HOST_RSP);
 ASSERT_AT(host_ret, CPU_HOST_RET);
+ASSERT_AT(go, CPU_GO);
 ASSERT_AT(thunks, CPU_THUNKS);
 _Static_assert((ENV_BIAS & 63) == 12, "r13 is also the page shift");
 _Static_assert(sizeof(struct soft_cpu) <= TLB_OFFSET(0), "TLB overlaps");
@@ -340,6 +372,12 @@ static inline struct tlb_entry *
 soft_tlb(struct soft_cpu *cpu, unsigned m)
 {
 	return ((struct tlb_entry *)((uint8_t *)cpu + TLB_OFFSET(m)));
+}
+/* What is added to an address in [i << 32, (i + 1) << 32). */
+static inline uint64_t *
+soft_mirror(struct soft_cpu *cpu, unsigned m)
+{
+	return ((uint64_t *)((uint8_t *)cpu + MIRROR_OFFSET(m)));
 }
 static inline struct jc_entry *
 soft_jc(struct soft_cpu *cpu, unsigned m)
@@ -389,6 +427,12 @@ struct insn_map {
 	uint16_t len;
 };
 
+/* A host fault in [start, end) is an access that the mirror does not have
+ * (yet): its slow path begins at `slow`. Offsets as in insn_map. */
+struct fixup {
+	uint32_t start, end, slow;
+};
+
 #define GPA_NONE UINT64_MAX
 #define GPA_MMIO (UINT64_MAX - 1) /* like no other either */
 /* What soft_translate() needs: the walk for the next page, without a lock. */
@@ -406,6 +450,8 @@ struct block {
 	const uint8_t *code; /* executable view */
 	struct insn_map *map;
 	unsigned nmap;
+	struct fixup *fixups; /* in order */
+	unsigned nfixups;
 	struct link *links; /* in the cache's arena */
 	unsigned nlinks;
 	struct link *incoming;
@@ -436,6 +482,7 @@ struct soft_vm {
 	void *ops_arg;
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
+	enum soft_mirror mirror;
 	unsigned off; /* SOFT_OFF_* */
 	bool timed;   /* vm_config.stats */
 	uint64_t start_ns, start_tsc;
@@ -578,6 +625,11 @@ uint8_t *soft_translate_va(
 /* Raises what an access would, but sets neither A nor D: for what is done in
  * parts, of which the last may fault. */
 void soft_check_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
+/* The page at va and whether it may be written to, if it may be read and all
+ * has been done before that makes the processor set A and D. Changes nothing,
+ * raises nothing. */
+bool soft_peek(struct soft_cpu *cpu, uint64_t va, unsigned m, uint64_t *gpa,
+    bool *write);
 void soft_tlb_flush(struct soft_cpu *cpu, bool global);
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va);
 /* From PCID to PCID; keep: with what is still known of the new one. */
@@ -592,6 +644,25 @@ void soft_jc_restore(struct soft_cpu *cpu, const struct pcid_set *set);
 /* Takes the write permission from every TLB entry of a RAM page. */
 void soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa);
 void soft_tlb_init(struct soft_cpu *cpu);
+
+/* ---- mirrors of address spaces (mirror.c) ---- */
+
+/* The address space changes: nothing of it stays mapped. */
+void soft_mirror_drop(struct soft_cpu *cpu);
+/* One page may mean something else, in any mode. */
+void soft_mirror_drop_page(struct soft_cpu *cpu, uint64_t va);
+/* A page of RAM must not be written to without notice from now on. Any
+ * vcpu's, with the world stopped. */
+void soft_mirror_protect(struct soft_cpu *cpu, uint64_t gpa);
+/* Maps the page, which translation has just succeeded for, if it is memory. */
+void soft_mirror_fill(
+    struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
+/* Translated code needed the slow path: is the mirror worth it? */
+void soft_mirror_fault(struct soft_cpu *cpu);
+/* An interrupt of user code: is it time to begin? */
+void soft_mirror_tick(struct soft_cpu *cpu);
+void soft_mirror_init(struct soft_cpu *cpu);
+void soft_mirror_fini(struct soft_cpu *cpu);
 
 /* Accesses by C on the guest's behalf at a linear address; any may raise. */
 uint64_t soft_ld(struct soft_cpu *cpu, uint64_t va, unsigned size, unsigned m);

@@ -26,9 +26,9 @@ extern const int8_t tr_host_of[16];
 
 enum ool_kind {
 	OOL_MEM,  /* slow path of a memory access */
+	OOL_MIRROR, /* the same of one that went to the mirror */
 	OOL_STUB, /* what a link jumps to until it is resolved */
-	OOL_GOTO, /* a conditional jump's way out */
-	OOL_POLL  /* leave the code at a backward jump */
+	OOL_GOTO  /* a conditional jump's way out */
 };
 
 /* Code to be put behind the block, away from the fast path. */
@@ -41,6 +41,10 @@ struct ool {
 	uint32_t what;
 	uint64_t pc;
 	struct link *link;
+	/* OOL_MIRROR: see struct access */
+	int base, key;
+	int32_t disp;
+	bool folded;
 };
 
 #define TR_MAX_OOL (BLOCK_MAX_INSNS * 4)
@@ -63,6 +67,15 @@ struct tr {
 	uint32_t masked; /* ACCESS_* of an operand under a mask, for tr_ea() */
 	bool clipped;	/* bytes end at the limit of CS */
 	bool last_next; /* end after one more instruction (STI, MOV SS) */
+	/*
+	 * In code for mirrors: T1 holds what leads to the mirror of addresses
+	 * near this guest register, KEY_LOW of all below 4 GiB, -1: of none;
+	 * and how far the register may have moved since. Each instruction
+	 * ends it but those that set keep_t1.
+	 */
+	int key;
+	uint32_t drift;
+	bool keep_t1;
 
 	ZydisDecoder dec;
 	ZydisDecodedInstruction in;
@@ -75,7 +88,11 @@ struct tr {
 	unsigned nmap, ninsns;
 	struct link links[TR_MAX_LINKS];
 	unsigned nlinks;
+	struct fixup fixups[BLOCK_MAX_INSNS * 2];
+	unsigned nfixups;
 };
+
+#define KEY_LOW 16
 
 /* ---- assembler ---- */
 
@@ -230,15 +247,45 @@ bool tr_no_base(const struct tr *t);
 uint32_t tr_stack(const ZydisDecodedOperand *op);
 uint32_t tr_locked(const struct tr *t); /* ACCESS_LOCKED or 0 */
 
+/* The bytes are at [base + T1 + disp]. */
 struct access {
 	uint8_t *patch, *hit;
 	uint32_t what;
+	int base;
+	int32_t disp;
+	bool mirror; /* there is no look-up: a fault leads to the slow path */
+	bool folded; /* base is the guest's register, T0 is free */
+	int key;     /* what T1 is good for behind it */
 };
 /* Look-up of T0; afterwards the bytes are at [T0 + T1], T2 is free. What is
  * emitted until tr_access_end() must be position-independent: for stores it
  * is copied to the slow path. */
 void tr_access(struct tr *t, uint32_t what, struct access *a);
 void tr_access_end(struct tr *t, const struct access *a);
+/*
+ * The two that may use the mirror. What is emitted until tr_access_end() must
+ * leave T0 (if base is T0) and T1 alone until the access is done: it is the
+ * first thing that can fault. T2 is free.
+ *
+ * tr_access_t0: the address is in T0 and stays there, base is T0, disp 0.
+ * tr_access_reg: it is guest register + disp in 64-bit mode, flat.
+ */
+void tr_access_t0(struct tr *t, uint32_t what, struct access *a);
+void tr_access_reg(struct tr *t, unsigned guest, int32_t disp, uint32_t what,
+    struct access *a);
+/* tr_ea() and one of them. */
+void tr_access_op(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
+    uint32_t what, struct access *a);
+/* Does this code go to a mirror? */
+bool tr_mirror(const struct tr *t);
+/* T1 stays what it is; the guest register moves by n, if that is known. */
+void tr_keep_t1(struct tr *t);
+void tr_moved(struct tr *t, unsigned guest, int64_t n);
+
+/* Something to be put behind the block, for the instruction at hand. */
+struct ool *tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch);
+void tr_ool_mem(struct tr *t, const struct ool *o);
+void tr_ool_mirror(struct tr *t, const struct ool *o);
 
 /* Makes sure that the guest's FPU state is in the host's registers. */
 void tr_need_fpu(struct tr *t);
@@ -252,6 +299,10 @@ void tr_exception(struct tr *t, unsigned vector, bool has_error);
 void tr_branch(struct tr *t);
 /* Goes to a constant pc; ends what is emitted, not the block. */
 void tr_goto(struct tr *t, uint64_t pc);
+/* Makes a link of the rel32 of a jump, which e_align_rel32() was for. */
+void tr_link(struct tr *t, uint8_t *rel32, uint64_t pc);
+/* Will that be a jump to another block in this page? */
+bool tr_links(const struct tr *t, uint64_t pc);
 /* Goes to the pc in T0; rSP has been moved up by so much for it. */
 void tr_goto_t0(struct tr *t, int moved);
 

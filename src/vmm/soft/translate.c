@@ -135,6 +135,7 @@ seg_check(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
 		e_lea(t, 0, T2, T0, -1, 0, (int)size - 1);
 		e_rorx(t, 0, T2, T2, 16);
 	} else {
+		t->key = -1;
 		e_mov(t, 1, T1, T0);
 		e_rex(t, 1, 0, 0, T1); /* not r15 */
 		e1(t, 0xf7);
@@ -152,6 +153,7 @@ seg_check(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
 		e_jrcxz(t, 0);
 		over = t->p;
 	}
+	t->key = -1;
 	e_mov_imm(t, T1,
 	    seg | (write ? 0x100u : 0) | (uint64_t)size << 16 |
 		(uint64_t)t->masked << 32);
@@ -170,6 +172,7 @@ tr_add_seg(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
 		return;
 	if (t->code64 && seg != VM_SEG_FS && seg != VM_SEG_GS)
 		return;
+	t->key = -1;
 	e_ld_env(t, 1, T1,
 	    (unsigned)(offsetof(struct soft_cpu, seg) +
 		seg * sizeof(struct vm_seg) + offsetof(struct vm_seg, base)));
@@ -248,6 +251,8 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
 	if (gb >= 0)
 		base = tr_get(t, (unsigned)gb, T0);
 	if (gi >= 0) {
+		if (tr_host_of[gi] < 0)
+			t->key = -1;
 		index = tr_get(t, (unsigned)gi, T1);
 		scale = op->mem.scale == 8 ? 3 :
 		    op->mem.scale == 4	   ? 2 :
@@ -274,10 +279,8 @@ seg:
 		tr_add_seg(t, seg_of(op->mem.segment), use, aw);
 }
 
-/* ---- memory accesses ---- */
-
-static struct ool *
-ool_new(struct tr *t, enum ool_kind kind, uint8_t *patch)
+struct ool *
+tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch)
 {
 	struct ool *o = &t->ool[t->nool++];
 
@@ -287,77 +290,6 @@ ool_new(struct tr *t, enum ool_kind kind, uint8_t *patch)
 	o->patch = patch;
 	o->fpu = t->fpu_in;
 	return (o);
-}
-
-/*
- * The inline TLB look-up, without touching the flags:
- *
- *	T1  = index of the entry, from address bits 27:12
- *	T2  = address - tag + size - 1
- *	T2 >>= 12		; 0 if the tag fits and the page is not left
- *	T1  = addend
- *	jrcxz hit
- */
-void
-tr_access(struct tr *t, uint32_t what, struct access *a)
-{
-	unsigned size = what & ACCESS_SIZE;
-	unsigned tag = what & ACCESS_WRITE ? TLB_W : TLB_R;
-	int32_t tlb = ENV(TLB_OFFSET(t->m));
-
-	a->what = what;
-	if (!t->vm->no_tlb && !(t->flags & (BF_STEP | BF_AC))) {
-		e_rorx(t, 1, T2, T0, 12);
-		e1(t, 0x0f); /* movzx ecx, cx */
-		e1(t, 0xb7);
-		e1(t, 0xc9);
-		e_lea(t, 0, T1, -1, T2, 2, 0);
-		e_op_mem(t, 1, 0x8b, T2, H_ENV, T1, 3, tlb + (int32_t)tag);
-		e_lea(t, 1, T2, T2, T0, 0, (int32_t)size - 1);
-		e1(t, 0xc4); /* shrx rcx, rcx, r13: see layout.h */
-		e1(t, 0xe2);
-		e1(t, 0x93);
-		e1(t, 0xf7);
-		e1(t, 0xc9);
-		e_op_mem(t, 1, 0x8b, T1, H_ENV, T1, 3, tlb + TLB_ADDEND);
-		e_jrcxz(t, 5);
-	}
-	a->patch = e_jmp(t);
-	a->hit = t->p;
-}
-
-void
-tr_access_end(struct tr *t, const struct access *a)
-{
-	struct ool *o = ool_new(t, OOL_MEM, a->patch);
-
-	o->hit = a->hit;
-	o->end = t->p;
-	o->what = a->what;
-}
-
-static void
-emit_ool_mem(struct tr *t, const struct ool *o)
-{
-	uint8_t *direct;
-
-	e1(t, 0xb9); /* mov ecx, what */
-	e4(t, o->what);
-	e_call_thunk(t, o->fpu ? THUNK_MEM_FPU : THUNK_MEM);
-	if (!(o->what & ACCESS_WRITE)) {
-		e_patch(e_jmp(t), o->hit);
-		return;
-	}
-	e_jrcxz(t, 5);
-	direct = e_jmp(t);
-	e_patch(e_jmp(t), o->hit);
-	e_patch(direct, t->p);
-	memcpy(t->p, o->hit, (size_t)(o->end - o->hit));
-	t->p += o->end - o->hit;
-	e1(t, 0xb9);
-	e4(t, o->what);
-	e_call_thunk(t, o->fpu ? THUNK_WRITEBACK_FPU : THUNK_WRITEBACK);
-	e_patch(e_jmp(t), o->end);
 }
 
 /* ---- calls ---- */
@@ -460,6 +392,22 @@ goto_far(struct tr *t, uint64_t pc)
 	e_mem(t, 4, H_ENV, -1, 0, jc + 8);
 }
 
+bool
+tr_links(const struct tr *t, uint64_t pc)
+{
+	return (!t->vm->no_link && !(t->flags & BF_STEP) &&
+	    (pc >> 12) == (t->b->pc >> 12) && t->nlinks < TR_MAX_LINKS);
+}
+
+void
+tr_link(struct tr *t, uint8_t *rel32, uint64_t pc)
+{
+	struct link *l = &t->links[t->nlinks++];
+
+	*l = (struct link){ .pc = pc, .patch = rel32 };
+	tr_ool(t, OOL_STUB, rel32)->link = l;
+}
+
 void
 tr_goto_far(struct tr *t, uint64_t pc)
 {
@@ -469,26 +417,24 @@ tr_goto_far(struct tr *t, uint64_t pc)
 void
 tr_goto(struct tr *t, uint64_t pc)
 {
-	struct link *l;
-	struct ool *o;
+	uint8_t *leave = NULL;
 
-	if (t->vm->no_link || (t->flags & BF_STEP) ||
-	    (pc >> 12) != (t->b->pc >> 12) || t->nlinks == TR_MAX_LINKS) {
+	if (!tr_links(t, pc)) {
 		goto_far(t, pc);
 		return;
 	}
 	if (pc <= t->pc) { /* a loop: give interrupts a chance */
-		e_ld_env(t, 0, T2, CPU_POLL);
-		e_jrcxz(t, 5);
-		o = ool_new(t, OOL_POLL, e_jmp(t));
-		o->pc = pc;
+		e_ld_env(t, 0, T2, CPU_GO);
+		e_jrcxz(t, 0);
+		leave = t->p;
 	}
-	l = &t->links[t->nlinks++];
-	*l = (struct link){ .pc = pc };
 	e_align_rel32(t);
-	l->patch = e_jmp(t);
-	o = ool_new(t, OOL_STUB, l->patch);
-	o->link = l;
+	tr_link(t, e_jmp(t), pc);
+	if (leave != NULL) {
+		leave[-1] = (uint8_t)(t->p - leave);
+		e_mov_imm(t, T0, pc);
+		e_jmp_thunk(t, THUNK_EXIT);
+	}
 }
 
 void
@@ -510,10 +456,14 @@ emit_ool(struct tr *t, unsigned n)
 
 	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
 		t->map[o.insn].guest, t->map[o.insn].len };
-	e_patch(o.patch, t->p);
+	if (o.patch != NULL)
+		e_patch(o.patch, t->p);
 	switch (o.kind) {
 	case OOL_MEM:
-		emit_ool_mem(t, &o);
+		tr_ool_mem(t, &o);
+		break;
+	case OOL_MIRROR:
+		tr_ool_mirror(t, &o);
 		break;
 	case OOL_STUB:
 		o.link->stub = t->p;
@@ -527,10 +477,6 @@ emit_ool(struct tr *t, unsigned n)
 		t->pc = t->b->pc + t->map[o.insn].guest;
 		tr_branch(t);
 		tr_goto(t, o.pc);
-		break;
-	case OOL_POLL:
-		e_mov_imm(t, T0, o.pc);
-		e_jmp_thunk(t, THUNK_EXIT);
 		break;
 	}
 }
@@ -652,10 +598,13 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	if (!t->code64)
 		t->next = (uint32_t)t->next;
 	t->b->len = (uint16_t)(t->b->len + t->in.length);
+	t->keep_t1 = false;
 	if (!tr_flow(t) && !tr_special(t) && !tr_copy(t)) {
 		e_mov_imm(t, T1, t->next);
 		tr_call_end(t, soft_h_unsupported);
 	}
+	if (!t->keep_t1)
+		t->key = -1;
 	return (true);
 }
 
@@ -691,6 +640,9 @@ place(struct tr *t)
 	b->nmap = t->nmap;
 	b->map = arena_alloc(vm, t->nmap * sizeof(*b->map));
 	memcpy(b->map, t->map, t->nmap * sizeof(*b->map));
+	b->nfixups = t->nfixups;
+	b->fixups = arena_alloc(vm, t->nfixups * sizeof(*b->fixups));
+	memcpy(b->fixups, t->fixups, t->nfixups * sizeof(*b->fixups));
 	b->code_len = (uint32_t)(t->p - t->start);
 	vm->code_used = ((size_t)(t->p - vm->code_rw) + 15) & ~(size_t)15;
 	soft_cache_add(vm, b);
@@ -715,7 +667,8 @@ soft_translate(
 	t->need = need;
 	t->gpa2 = gpa2;
 	t->vm = vm;
-	t->nool = t->nmap = t->ninsns = t->nlinks = 0;
+	t->nool = t->nmap = t->ninsns = t->nlinks = t->nfixups = 0;
+	t->key = -1;
 	t->masked = 0;
 	t->fpu_in = t->end = t->last_next = false;
 	t->flags = cpu->flags;

@@ -40,6 +40,7 @@ usage(void)
 	    "            [--only N] [--name MNEMONIC] [--forms] [--self]\n"
 	    "            [--max-print N] [--stop] [--mode 64|32|16]\n"
 	    "            [--strict] [--no-link] [--no-tlb] [--one-insn]\n"
+	    "            [--mirror]\n"
 	    "  --only N: test number N of the seed alone\n"
 	    "  --mode 32: code in compatibility mode; 16: with segments\n"
 	    "  --self: the processor against itself, no engine\n"
@@ -61,8 +62,8 @@ parse(struct options *o, int argc, char **argv)
 		{ "--forms", 'f', false }, { "--self", 'S', false },
 		{ "--max-print", 'm', true }, { "--stop", 'x', false },
 		{ "--no-link", 1, false }, { "--no-tlb", 2, false },
-		{ "--one-insn", 4, false }, { "--strict", 'T', false },
-		{ "--mode", 'M', true } };
+		{ "--one-insn", 4, false }, { "--mirror", 8, false },
+		{ "--strict", 'T', false }, { "--mode", 'M', true } };
 	const char *arg;
 	unsigned k;
 
@@ -269,9 +270,10 @@ report(struct session *s, unsigned slot, uint64_t n)
 	    s->opt.chain ? " --chain" : "", s->opt.name ? " --name " : "",
 	    s->opt.name ? s->opt.name : "", (unsigned long long)s->opt.seed,
 	    (unsigned long long)n);
-	printf("%s%s%s\n", s->opt.engine & 1 ? " --no-link" : "",
+	printf("%s%s%s%s\n", s->opt.engine & 1 ? " --no-link" : "",
 	    s->opt.engine & 2 ? " --no-tlb" : "",
-	    s->opt.engine & 4 ? " --one-insn" : "");
+	    s->opt.engine & 4 ? " --one-insn" : "",
+	    s->opt.engine & 8 ? " --mirror" : "");
 	if (s->opt.has_only) {
 		for (unsigned i = 0; i < 16; i++)
 			printf("  in r%-2u %016llx%s", i,
