@@ -226,6 +226,19 @@ const char *virtq_add_table(
 void virtq_get_desc(
     const struct virtq *q, const uint8_t *at, struct virtq_desc *d);
 
+/* A word of a ring, which the guest may be changing: read or written once. */
+static inline uint16_t
+load16(const uint8_t *at)
+{
+	return (__atomic_load_n((const uint16_t *)at, __ATOMIC_RELAXED));
+}
+
+static inline void
+store16(uint8_t *at, uint16_t val)
+{
+	__atomic_store_n((uint16_t *)at, val, __ATOMIC_RELAXED);
+}
+
 /* Is `event` among the positions from `old` up to but not with `new`? Modulo
  * 65536 (VIRTIO 2.7.7.2). */
 static inline bool

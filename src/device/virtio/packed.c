@@ -16,18 +16,6 @@
 #define EVENT_DESC    2u /* only with VIRTIO_F_EVENT_IDX */
 #define EVENT_WRAP    0x8000u
 
-static uint16_t
-load16(const uint8_t *at)
-{
-	return (__atomic_load_n((const uint16_t *)at, __ATOMIC_RELAXED));
-}
-
-static void
-store16(uint8_t *at, uint16_t val)
-{
-	__atomic_store_n((uint16_t *)at, val, __ATOMIC_RELAXED);
-}
-
 void
 packed_sizes(unsigned entries, uint64_t len[3])
 {

@@ -11,18 +11,6 @@
 #define AVAIL_NO_INTERRUPT 1u
 #define USED_NO_NOTIFY     1u
 
-static uint16_t
-load16(const uint8_t *at)
-{
-	return (__atomic_load_n((const uint16_t *)at, __ATOMIC_RELAXED));
-}
-
-static void
-store16(uint8_t *at, uint16_t val)
-{
-	__atomic_store_n((uint16_t *)at, val, __ATOMIC_RELAXED);
-}
-
 void
 split_sizes(unsigned entries, uint64_t len[3])
 {
