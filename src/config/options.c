@@ -300,7 +300,9 @@ parse_conf(struct options *o, const char *arg, const char *node,
 			if (error != 0)
 				return (error);
 			continue;
-		} else if (first && dev->opts != NULL && tok[0] != '\0') {
+		} else if (first && dev->opts != NULL && tok[0] != '\0' &&
+		    /* A path may have a '='; a word or a number has none. */
+		    (val == NULL || dev->opts->type == CONFIG_STRING)) {
 			v = dev->opts;
 			val = tok;
 		} else {

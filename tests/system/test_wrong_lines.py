@@ -148,6 +148,8 @@ LINES = [
      "lhyve -l help lists the devices"),
     ("-l com1 vm0", "-l com1: com1 needs a path; use -l com1,path"),
     ("-l com1, vm0", "-l com1,: com1 needs a path; use -l com1,path"),
+    ("-s 3,virtio-rnd,foo=1 vm0", '-s 3,virtio-rnd,foo=1: virtio-rnd has no '
+     'option "foo=1"; lhyve -s help lists the devices'),
     ("-l com1,stdio,x vm0", '-l com1,stdio,x: com1 has no option "x"; lhyve '
      "-l help lists the devices"),
     ("-l com1,console vm0", f"-l com1,console: {PLACE}"),
