@@ -97,8 +97,9 @@ class Net:
 
     def serve(self, *args):
         """Starts netio in the guest; finish() tells what it said."""
-        self.m.run(f"netio {' '.join(args)} > /tmp/out & until "
-                   "grep -q ready /tmp/out; do usleep 100000; done")
+        # What the last one said would be taken for this one's.
+        self.m.run(f"rm -f /tmp/out; netio {' '.join(args)} > /tmp/out & "
+                   "until grep -qs ready /tmp/out; do usleep 100000; done")
 
     def finish(self):
         return self.m.run("wait; cat /tmp/out")
