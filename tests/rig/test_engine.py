@@ -17,7 +17,7 @@ SMALL = {
     "intr": ["timer", "interrupt_flag", "halt", "ipis", "nmi", "extint",
              "level", "messages", "kicks", "sleeper"],
     "life": None,
-    "smp": ["starting", "locks", "interrupts", "halting"],
+    "smp": ["starting", "locks", "interrupts", "pic", "halting"],
 }
 ENV = {"LHYVE_ENGINE": "kvm"}
 

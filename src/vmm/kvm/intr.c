@@ -14,6 +14,7 @@
 #define APIC_SVR 0xf0u
 #define APIC_LINT0 0x350u
 #define SVR_ENABLE 0x100u
+#define APIC_BASE_ENABLE 0x800u
 #define LVT_MASKED 0x10000u
 #define MSI_MODE(data) (((data) >> 8) & 7)
 
@@ -50,17 +51,26 @@ kvm_msi(void *priv, uint64_t addr, uint32_t data)
 	return (error < 0 ? error : 0);
 }
 
-/* LINT0 of all; which of them listens, the kernel knows. */
+/*
+ * LINT0 of all; which of them listens, the kernel knows. A vcpu that had it
+ * masked is not woken at each edge: it need not be, as the kernel tells when it
+ * takes ExtINT again (kvm_inject_pending()); of other modes nobody tells, so
+ * that it looks itself now and then.
+ */
+#define DEAF_EDGES 16u
+
 void
 kvm_extint(void *priv, bool level)
 {
 	struct kvm_vm *kvm = priv;
+	bool all;
 
 	if (atomic_exchange(&kvm->extint, level) == level || !level)
 		return;
-	atomic_fetch_add(&kvm->edges, 1);
+	all = atomic_fetch_add(&kvm->edges, 1) % DEAF_EDGES == 0;
 	for (unsigned i = 0; i < kvm->ncpus; i++)
-		kvm_poke(&kvm->cpus[i]);
+		if (all || !atomic_load(&kvm->cpus[i].deaf))
+			kvm_poke(&kvm->cpus[i]);
 }
 
 void
@@ -89,6 +99,9 @@ lint0_edge(struct kvm_cpu *cpu)
 		return (error);
 	memcpy(&lvt, l.regs + APIC_LINT0, sizeof(lvt));
 	memcpy(&svr, l.regs + APIC_SVR, sizeof(svr));
+	/* A disabled APIC has its registers, but does not act by them. */
+	if ((cpu->run->apic_base & APIC_BASE_ENABLE) != 0)
+		atomic_store(&cpu->deaf, (lvt & LVT_MASKED) != 0);
 	if ((svr & SVR_ENABLE) == 0 || (lvt & LVT_MASKED) != 0)
 		return (0);
 	if (MSI_MODE(lvt) == 4)
@@ -120,13 +133,17 @@ kvm_inject_pending(struct kvm_cpu *cpu)
 		error = kvm_ioctl(cpu->fd, KVM_NMI, NULL);
 	if (error < 0)
 		return (error);
-	cpu->run->request_interrupt_window = 0;
+	/* It takes ExtINT, deaf or not: it is so no more. Who is deaf has the
+	 * window asked for, so that the kernel returns when that changes. */
+	if (cpu->run->ready_for_interrupt_injection)
+		atomic_store(&cpu->deaf, false);
 	edges = atomic_load(&kvm->edges);
 	if (edges != cpu->edges && !cpu->run->ready_for_interrupt_injection)
 		error = lint0_edge(cpu);
 	cpu->edges = edges;
 	if (error < 0)
 		return (error);
+	cpu->run->request_interrupt_window = atomic_load(&cpu->deaf);
 	if (!atomic_load(&kvm->extint))
 		return (0);
 	if (!cpu->run->ready_for_interrupt_injection) {

@@ -167,6 +167,7 @@ init_cpu(struct kvm_cpu *cpu)
 	atomic_store(&cpu->thread, (pthread_t)0);
 	atomic_store(&cpu->kick_req, false);
 	atomic_store(&cpu->nmi_req, false);
+	atomic_store(&cpu->deaf, false);
 	atomic_store(&cpu->check_req, 0);
 	error = kvm_cpuid_set(cpu);
 	if (error == 0)

@@ -48,6 +48,8 @@ struct kvm_cpu {
 	_Atomic pthread_t thread; /* that runs it, or did last */
 	_Atomic bool inside;	  /* in KVM_RUN, or about to be */
 	_Atomic bool kick_req, nmi_req;
+	_Atomic bool deaf;	/* its LINT0 is masked: intr.c */
+	_Atomic uint64_t pokes; /* signals that it was sent */
 	_Atomic int check_req; /* halt.c: KVM_CHECK_* */
 	/* The last exit waits for its answer: KVM_RUN takes it first. */
 	bool completion;

@@ -26,8 +26,10 @@ kvm_poke(struct kvm_cpu *cpu)
 		return;
 	thread = atomic_load(&cpu->thread);
 	/* Itself: it looks before it enters. */
-	if (!pthread_equal(thread, pthread_self()))
-		(void)pthread_kill(thread, KVM_KICK_SIGNAL);
+	if (pthread_equal(thread, pthread_self()))
+		return;
+	atomic_fetch_add_explicit(&cpu->pokes, 1, memory_order_relaxed);
+	(void)pthread_kill(thread, KVM_KICK_SIGNAL);
 }
 
 void

@@ -427,6 +427,66 @@ interrupts(struct t *t)
 	IS(mem(t, T_DATA, 4), 2);
 }
 
+static uint64_t
+kicks_of(struct t *t, unsigned id)
+{
+	struct vmm_stat s[VMM_STATS_MAX];
+	unsigned n = vcpu_stats(vm_vcpu(t->g->vm, id), s, VMM_STATS_MAX);
+
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(s[i].name, "kicks") == 0)
+			return (s[i].value);
+	return (0);
+}
+
+/* The PIC's output, for a processor with LINT0 masked, and once it is not. */
+static void
+pic(struct t *t)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	uint64_t before, kicks = 32;
+	struct ap ap;
+
+	put_trampoline(t);
+	handler(t, 0x31, CODE("inc dword ptr [0xa0004]\n"
+			      "and dword ptr [rsp + 16], ~0x200\niretq\n"));
+	memset(gvm_ptr(t->g, T_DATA), 0, 24);
+	put(t, AP_CODE,
+	    CODE(X2APIC "mov ecx, 0x835\nmov eax, 0x10700\nxor edx, edx\n"
+			"wrmsr\nsti\ninc dword ptr [rdi]\n"
+			AWAIT("[rdi + 8]", "1")
+			"mov ecx, 0x835\nmov eax, 0x700\nxor edx, edx\n"
+			"wrmsr\n" AWAIT("[rdi + 4]", "1")
+			"inc dword ptr [rdi + 12]\n1: hlt\njmp 1b\n"));
+	check(t, "vmm.h: the PIC is nobody's to wake a processor for that has "
+		 "LINT0 masked");
+	kernel(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi]", "1") STOP));
+	ap_begin(t, &ap);
+	GO(GO_STOP);
+	/* At first it has to look itself; it may have no core for a while. */
+	for (unsigned n = 0; n < 600 && kicks > 2; n++) {
+		before = kicks_of(t, 1);
+		for (unsigned i = 0; i < 32; i++) {
+			vm_extint(t->g->vm, false);
+			vm_extint(t->g->vm, true);
+			(void)nanosleep(&ms, NULL);
+		}
+		kicks = kicks_of(t, 1) - before;
+	}
+	IS(kicks <= 2, true);
+	IS(mem(t, T_DATA + 4, 4), 0);
+	check(t, "SDM 3A 10.5.1: the same with LINT0 as ExtINT");
+	t->g->ack_vector = 0x31;
+	t->g->nack = 0;
+	kernel(t, CODE("mov edi, 0xa0000\nmov dword ptr [rdi + 8], 1\n"
+		       AWAIT("[rdi + 12]", "1") STOP));
+	GO(GO_STOP);
+	IS(mem(t, T_DATA + 4, 4), 1);
+	vm_extint(t->g->vm, false);
+	IS(t->g->nack, 1);
+	ap_end(t, &ap);
+}
+
 static void
 halting(struct t *t)
 {
@@ -453,5 +513,5 @@ const struct group_fn group[] = { { "starting", starting },
 	{ "locks", locks }, { "modifying", modifying }, { "fresh", fresh },
 	{ "dma", dma }, { "descriptors", descriptors },
 	{ "a20", a20 }, { "interrupts", interrupts },
-	{ "halting", halting },
+	{ "pic", pic }, { "halting", halting },
 	{ NULL, NULL } };
