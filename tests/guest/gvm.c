@@ -20,6 +20,7 @@ log_io(struct gvm *g, bool write, bool port, unsigned size, uint64_t addr,
 	if (g->nio >= sizeof(g->io) / sizeof(g->io[0]))
 		return;
 	io = &g->io[g->nio++];
+	g->io_when = vclock_now(g->vc);
 	io->write = write;
 	io->port = port;
 	io->size = size;

@@ -76,6 +76,7 @@ struct gvm {
 	uint64_t next_table, next_page;
 	struct gvm_io io[64];
 	unsigned nio;
+	uint64_t io_when; /* ns of virtual time at the last */
 	uint64_t io_answer; /* what reads give */
 	void (*mem_hook)(struct gvm *g); /* NULL, or called by reads of I/O */
 	unsigned neoi, nack;
