@@ -98,6 +98,10 @@ struct gvm {
 /* LHYVE_ENGINE=kvm: the machines are KVM's. */
 bool gvm_on_kvm(void);
 int gvm_create(struct gvm **out, unsigned ncpus, unsigned options);
+/* The same with a processor of the caller's choice; NULL: the host's. */
+struct cpuid_choice;
+int gvm_create_cpu(struct gvm **out, unsigned ncpus, unsigned options,
+    const struct cpuid_choice *cpu);
 void gvm_destroy(struct gvm *g);
 
 /* RAM that nothing uses yet; its address. */
