@@ -24,6 +24,7 @@ TESTS = [
 ]
 LONG = [
     ("test_ends.py", "not 8g and not without_apics"),
+    ("test_exits.py", ""),
     ("test_lifecycle.py", ""),
     ("test_multiboot.py", ""),
     ("test_pci.py", ""),
