@@ -12,6 +12,10 @@ root is this machine's, read-only, under a writable layer in memory.
 
 A file that a command there wrote is gone with the rig, unless it is below
 rig.shared, which both sides write.
+
+A rig is asked now and then whether it is alive. One that does not answer is
+QEMU's to explain, not that of what runs in it: it is booted anew, and the
+command repeated, once.
 """
 
 import gzip
@@ -28,8 +32,11 @@ import time
 from typing import NamedTuple
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-BOOT = 300  # seconds; until it counts as hung, on a machine with much to do
+# Seconds; until something counts as hung, on a machine with much to do.
+BOOT = 300
 COMMAND = 600
+SILENCE = 120  # of a rig that was asked whether it is alive, every ASK
+ASK = 15
 
 # In the order in which they are asked for; what they need comes before.
 MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console",
@@ -39,6 +46,10 @@ MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console",
 class Result(NamedTuple):
     status: int
     output: str  # stdout and stderr
+
+
+class Lost(Exception):
+    """The rig itself stands still or has ended."""
 
 
 def has_virtualization():
@@ -122,59 +133,79 @@ def prepare(directory):
 
 
 class Rig:
-    """Boots on entry; `cpus` processors, `memory` as QEMU takes it."""
+    """Boots on entry; `cpus` processors, `memory` as QEMU takes it, `silence`
+    in seconds."""
 
     def __init__(self, directory=TOP / "build/guest", cpus=2, memory="3G",
-                 cpu="max,+svm"):
+                 cpu="max,+svm", silence=SILENCE):
         self.directory = directory
         self.cpus, self.memory, self.cpu = cpus, memory, cpu
+        self.silence = silence
         self.count = 0
+        self.reboots = 0
+        self.qemu = self.agent = None
         self.pending = b""
 
     def __enter__(self):
-        kernel, initrd = prepare(self.directory)
         self.tmp = tempfile.TemporaryDirectory(prefix="lhyve-rig-")
         self.shared = pathlib.Path(self.tmp.name)
         os.chmod(self.shared, 0o755)
-        agent = f"{self.shared}/agent"
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(agent)
-        listener.listen(1)
-        self.qemu = subprocess.Popen(
-            ["qemu-system-x86_64", "-nodefaults", "-no-user-config",
-             "-accel", "tcg,thread=multi,tb-size=512", "-cpu", self.cpu,
-             "-smp", str(self.cpus), "-m", self.memory, "-display", "none",
-             "-serial", f"file:{self.shared}/console", "-no-reboot",
-             "-kernel", kernel, "-initrd", initrd, "-append",
-             "console=ttyS0 quiet panic=-1 mitigations=off "
-             # Any other clock is an exit to QEMU at each look at it.
-             "tsc=reliable clocksource=tsc random.trust_cpu=on "
-             f"shared={self.shared}",
-             "-no-hpet",
-             "-fsdev", "local,id=root,path=/,security_model=none,"
-             "readonly=on,multidevs=remap",
-             "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
-             "-fsdev", f"local,id=shared,path={self.shared},"
-             "security_model=none",
-             "-device", "virtio-9p-pci,fsdev=shared,mount_tag=shared",
-             "-device", "virtio-serial-pci",
-             "-chardev", f"socket,id=agent,path={agent}",
-             "-device", "virtserialport,chardev=agent,name=agent"],
-            stdin=subprocess.DEVNULL)
         try:
-            listener.settimeout(60)
-            self.agent, _ = listener.accept()
-            listener.close()
-            self._wait_line("ready", time.monotonic() + BOOT)
+            self._boot()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(self, *args):
-        self.qemu.kill()
-        self.qemu.wait()
+        self._end()
         self.tmp.cleanup()
+
+    def _end(self):
+        if self.qemu is not None:
+            self.qemu.kill()
+            self.qemu.wait()
+            self.qemu = None
+        if self.agent is not None:
+            self.agent.close()
+            self.agent = None
+
+    def _boot(self):
+        kernel, initrd = prepare(self.directory)
+        agent = f"{self.shared}/agent"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(agent)
+            os.chmod(agent, 0o600)
+            listener.listen(1)
+            self.qemu = subprocess.Popen(
+                ["qemu-system-x86_64", "-nodefaults", "-no-user-config",
+                 "-accel", "tcg,thread=multi,tb-size=512", "-cpu", self.cpu,
+                 "-smp", str(self.cpus), "-m", self.memory,
+                 "-display", "none", "-no-reboot",
+                 "-serial", f"file:{self.shared}/console",
+                 "-monitor", f"unix:{self.shared}/monitor,server=on,wait=off",
+                 "-kernel", kernel, "-initrd", initrd, "-append",
+                 "console=ttyS0 quiet panic=-1 mitigations=off "
+                 # Any other clock is an exit to QEMU at each look at it.
+                 "tsc=reliable clocksource=tsc random.trust_cpu=on "
+                 f"shared={self.shared}",
+                 "-no-hpet",
+                 "-fsdev", "local,id=root,path=/,security_model=none,"
+                 "readonly=on,multidevs=remap",
+                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
+                 "-fsdev", f"local,id=shared,path={self.shared},"
+                 "security_model=none",
+                 "-device", "virtio-9p-pci,fsdev=shared,mount_tag=shared",
+                 "-device", "virtio-serial-pci",
+                 "-chardev", f"socket,id=agent,path={agent}",
+                 "-device", "virtserialport,chardev=agent,name=agent"],
+                stdin=subprocess.DEVNULL)
+            listener.settimeout(60)
+            self.agent, _ = listener.accept()
+        os.unlink(agent)
+        self.pending = b""
+        self._wait_line("ready", time.monotonic() + BOOT)
+        self.heard = time.monotonic()
 
     def console(self):
         """What its kernel printed."""
@@ -183,20 +214,51 @@ class Rig:
         except OSError:
             return ""
 
-    def _wait_line(self, wanted, deadline, watch=None):
+    def registers(self):
+        """Of the rig's processors, for a report of one that stands still."""
+        out = b""
+        try:
+            with socket.socket(socket.AF_UNIX) as monitor:
+                monitor.settimeout(5)
+                monitor.connect(f"{self.shared}/monitor")
+                monitor.sendall(b"info registers -a\n")
+                while out.count(b"(qemu)") < 2:
+                    data = monitor.recv(65536)
+                    if not data:
+                        break
+                    out += data
+        except OSError as e:
+            out += f"monitor: {e}".encode()
+        return out.decode(errors="replace")
+
+    def _wait_line(self, wanted, deadline, watch=None, ask=False):
+        """Takes lines until the wanted one comes. With `ask` the rig must
+        show that it is alive meanwhile."""
+        self.heard = asked = time.monotonic()
         while True:
             line, found, rest = self.pending.partition(b"\n")
             if found:
                 self.pending = rest
+                self.heard = time.monotonic()
                 if line.decode() == wanted:
                     return
                 continue
             if watch is not None:
                 watch()
+            now = time.monotonic()
             if self.qemu.poll() is not None:
-                raise RuntimeError(f"the rig ended\n{self.console()}")
-            if time.monotonic() > deadline:
+                raise Lost(f"the rig ended\n{self.console()}")
+            if now > deadline:
                 raise TimeoutError(f"no {wanted!r}\n{self.console()}")
+            if ask and now - self.heard > self.silence:
+                raise Lost(f"the rig stands still\n{self.console()}\n"
+                           f"{self.registers()}")
+            if ask and now - asked > min(ASK, self.silence / 4):
+                asked = now
+                try:
+                    self.agent.sendall(b"alive\n")
+                except socket.timeout:
+                    pass  # it does not even read
             self.agent.settimeout(0.2)
             try:
                 data = self.agent.recv(4096)
@@ -208,8 +270,21 @@ class Rig:
         """Runs a command (a list, or a line for the shell) as root.
 
         `env` is added to a plain environment; `live` is a stream that gets
-        the output as it comes. Raises TimeoutError when it takes longer.
+        the output as it comes. Raises TimeoutError when it takes longer, and
+        Lost when the rig did not live through it twice.
         """
+        try:
+            return self._run(command, env, cwd, timeout, live)
+        except Lost as e:
+            print(f"rig: booted anew: {e}", file=sys.stderr)
+        self.reboots += 1
+        self._end()
+        self._boot()
+        return self._run(command, env, cwd, timeout, live)
+
+    def _run(self, command, env, cwd, timeout, live):
+        if self.qemu is None:
+            raise Lost("the rig did not boot again")
         self.count += 1
         name = f"job{self.count}"
         if not isinstance(command, str):
@@ -235,7 +310,7 @@ class Rig:
             live.flush()
 
         self._wait_line(f"done {name}", time.monotonic() + timeout,
-                        follow if live else None)
+                        follow if live else None, ask=True)
         if live:
             follow()
         output = (self.shared / f"{name}.out").read_bytes()

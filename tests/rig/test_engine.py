@@ -44,7 +44,7 @@ def test_kernel(host, build, differs):
          "0,hostbridge", "-s", "31,lpc", "-l", "com1,stdio", "-o",
          "engine=kvm", "-o", f"kernel={build}/kernel.elf",
          *(["-o", "cmdline=tcg"] if host.is_rig else []), "kernel"],
-        {"LHYVE_RUNDIR": "/run/lhyve-kernel"}, timeout=1200)
+        {"LHYVE_RUNDIR": "/run/lhyve-kernel"}, timeout=600)
     out = result.output.replace("\r", "")
     end = re.search(r"^kernel: (\d+) checks, (\d+) failed$", out, re.M)
     assert end is not None, out[-2000:]

@@ -16,7 +16,7 @@ def costs(host, build, guest):
     subprocess.run(["nasm", "-f", "bin", "-o", rom, "-DDO_SLEEP",
                     HERE.parent / "system/guest/ends.asm"], check=True)
     result = host.run(["/usr/bin/python3", HERE / "measure.py",
-                       build / "lhyve", guest / "vmlinuz", rom], timeout=1800)
+                       build / "lhyve", guest / "vmlinuz", rom], timeout=600)
     assert result.status == 0, result
     return json.loads(result.output.splitlines()[-1])
 

@@ -44,22 +44,22 @@ def made(host, build, guest):
     return where
 
 
-def run(host, made, build, guest, name, chosen):
+def run(host, made, build, guest, name, chosen, timeout):
     env = {"LHYVE": build / "lhyve", "LHYVE_GUEST": guest,
            "LHYVE_FILES": made, "LHYVE_ENGINE": "kvm",
            "PYTHONDONTWRITEBYTECODE": "1", "HOME": os.environ["HOME"]}
     result = host.run(["/usr/bin/python3", "-m", "pytest",
                        f"tests/system/{name}", "-k", chosen], env, cwd=TOP,
-                      timeout=3600)
+                      timeout=timeout)
     assert result.status == 0, result.output[-6000:]
 
 
 @pytest.mark.parametrize("name, chosen", TESTS)
 def test_system(host, made, build, guest, name, chosen):
-    run(host, made, build, guest, name, chosen)
+    run(host, made, build, guest, name, chosen, 600)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name, chosen", LONG)
 def test_system_long(host, made, build, guest, name, chosen):
-    run(host, made, build, guest, name, chosen)
+    run(host, made, build, guest, name, chosen, 3600)
