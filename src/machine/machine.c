@@ -106,6 +106,8 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
 	    .soft_off = soft_off(m),
 	    .stats = config_bool(m->cfg, "stats", false),
+	    .pause_exit =
+		config_bool(m->cfg, "x86.vmexit_on_pause", false),
 	};
 	const char *engine = config_get(m->cfg, "engine");
 	const char *mirror = config_get(m->cfg, "soft.mirror");

@@ -91,6 +91,9 @@ struct vm_config {
 	enum soft_mirror soft_mirror; /* mirrors of address spaces */
 	unsigned soft_off;	/* SOFT_OFF_* */
 	bool stats;		/* take the time of what vcpus do */
+	/* VM_CAP_PAUSE_EXIT will be asked for: an engine may have to know it
+	 * before there are vcpus. */
+	bool pause_exit;
 };
 
 /* Fast paths of the soft engine around translated code: vm_config.soft_off. */
