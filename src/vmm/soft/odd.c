@@ -21,13 +21,11 @@ lea_at_home(struct tr *t, unsigned g, unsigned size)
 	e_lea(t, size == 8, tr_host_of[g], tr_host_of[b],
 	    i < 0 ? -1 : tr_host_of[i],
 	    i < 0 ? 0 : __builtin_ctz(op->mem.scale | 8u), (int32_t)disp);
-	tr_keep_t1(t);
-	if ((int)g == t->key) {
-		if (b == (int)g && i < 0 && size == 8)
-			tr_moved(t, g, disp);
-		else
-			t->key = -1;
-	}
+	tr_keep(t);
+	if (b == (int)g && i < 0 && size == 8)
+		tr_moved(t, g, disp);
+	else
+		tr_written(t, g);
 	return (true);
 }
 
