@@ -210,6 +210,14 @@ soft_mirror_protect(struct soft_cpu *cpu, uint64_t gpa)
 	}
 }
 
+bool
+soft_mirror_had(struct soft_cpu *cpu, uint64_t va)
+{
+	uint64_t bit, *word = bit_of(cpu->mirror.by_va, va, &bit);
+
+	return ((*word & bit) != 0);
+}
+
 /* The window of va; NULL if there is no room for it. */
 static uint8_t *
 get_window(struct soft_cpu *cpu, uint64_t va, unsigned m)

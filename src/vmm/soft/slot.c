@@ -80,6 +80,15 @@ lookup(struct tr *t, int h, int into)
 	    t, 1, 0x8b, into, H_ENV, T2, 3, ENV(MIRROR_OFFSET(t->m)));
 }
 
+void
+tr_find_mirror(struct tr *t, int h, int reg)
+{
+	if (t->code64)
+		lookup(t, h, reg);
+	else
+		e_ld_env(t, 1, reg, MIRROR_OFFSET(t->m));
+}
+
 static unsigned
 window_of(uint64_t va)
 {

@@ -27,6 +27,8 @@ extern const int8_t tr_host_of[16];
 enum ool_kind {
 	OOL_MEM,  /* slow path of a memory access */
 	OOL_MIRROR, /* the same of one that went to the mirror */
+	OOL_STRING, /* a string instruction, in C; patch is NULL where the
+		     * mirror does not have what it accesses */
 	OOL_STUB, /* what a link jumps to until it is resolved */
 	OOL_GOTO  /* a conditional jump's way out */
 };
@@ -74,6 +76,9 @@ struct ool {
 	struct slot want, slot[TR_SLOTS];
 	int index, scale;
 	int32_t disp;
+	/* OOL_STRING: see soft_h_string(); where it goes on. `pc`: next. */
+	uint64_t arg;
+	uint8_t *back;
 };
 
 #define TR_MAX_OOL (BLOCK_MAX_INSNS * 4)
@@ -323,6 +328,9 @@ void tr_written(struct tr *t, unsigned guest);
 void tr_moved(struct tr *t, unsigned guest, int64_t n);
 /* The slot that is `want`, made if need be, and its register. T2 is lost. */
 struct slot *tr_slot(struct tr *t, const struct slot *want, int *reg);
+/* reg := what leads to the mirror of the address in host register h, which
+ * outside 64-bit mode has 32 bits. T2 is lost. */
+void tr_find_mirror(struct tr *t, int h, int reg);
 /* Makes all of them again. T2 is lost. */
 void tr_slots_again(struct tr *t, const struct slot slot[TR_SLOTS]);
 /* Notes what the instruction does to t->small. */
@@ -332,6 +340,7 @@ void tr_note_small(struct tr *t);
 struct ool *tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch);
 void tr_ool_mem(struct tr *t, const struct ool *o);
 void tr_ool_mirror(struct tr *t, const struct ool *o);
+void tr_ool_string(struct tr *t, const struct ool *o);
 
 /* Makes sure that the guest's FPU state is in the host's registers. */
 void tr_need_fpu(struct tr *t);

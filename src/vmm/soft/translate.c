@@ -424,7 +424,8 @@ tr_goto(struct tr *t, uint64_t pc)
 		goto_far(t, pc);
 		return;
 	}
-	if (pc <= t->pc) { /* a loop: give interrupts a chance */
+	/* A circle of blocks has such a link: give interrupts a chance. */
+	if (pc <= t->b->pc) {
 		e_ld_env(t, 0, T2, CPU_GO);
 		e_jrcxz(t, 0);
 		leave = t->p;
@@ -465,6 +466,9 @@ emit_ool(struct tr *t, unsigned n)
 		break;
 	case OOL_MIRROR:
 		tr_ool_mirror(t, &o);
+		break;
+	case OOL_STRING:
+		tr_ool_string(t, &o);
 		break;
 	case OOL_STUB:
 		o.link->stub = t->p;

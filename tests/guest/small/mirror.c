@@ -269,5 +269,92 @@ wander(struct t *t)
 	IS(t->f.rsp, EDGE + 8);
 }
 
+/* REP over both pages and further, where the mirror has them and where not. */
+static void
+strings(struct t *t)
+{
+	uint64_t pa[2], far = gvm_alloc(t->g, 1);
+
+	edge(t, pa);
+	gvm_map(t->g, EDGE + (4ull << 30), far, PTE_P | PTE_W | PTE_U);
+	user(t,
+	    CODE("mov ebp, 3\n1: mov rdi, rbx\nlea rsi, [rbx + 0x1000]\n"
+		 "mov ecx, 0x400\nrep movsd\n"
+		 "mov rdi, r8\nmov rsi, rbx\nmov ecx, 0x1000\nrep movsb\n"
+		 "mov rdi, r9\nmov eax, 0x5a5a5a5a\nmov ecx, 0x100\n"
+		 "rep stosq\nmovsb\nmov ecx, 0\nrep stosb\nstosw\n"
+		 "mov ecx, 0xc0\nadd rdi, rcx\nmov rsi, rdi\nstd\n"
+		 "rep movsb\ncld\ndec ebp\njnz 1b\n" USTOP));
+	set(t, VM_REG_RBX, EDGE - 0x1000);
+	set(t, VM_REG_R8, EDGE + (4ull << 30));
+	set(t, VM_REG_R9, T_UDATA);
+	check(t, "SDM 1 7.3.9.3: strings in several windows");
+	GO(U_STOPPED);
+	IS(get(t, VM_REG_RCX), 0);
+	IS(get(t, VM_REG_RDI), T_UDATA + 0x800 + 1 + 2);
+	IS(get(t, VM_REG_RSI), T_UDATA + 0x800 + 1 + 2);
+	for (unsigned j = 0; j < 0x1000; j += 4) {
+		IS(mem(t, pa[0] + j, 4), at_edge(EDGE + j));
+		IS(mem(t, far + j, 4), at_edge(EDGE + j));
+	}
+	for (unsigned j = 0; j < 0x800; j += 4)
+		IS(mem(t, upage(t, T_UDATA) + j, 4),
+		    j & 4 ? 0 : 0x5a5a5a5a);
+	IS(mem(t, upage(t, T_UDATA) + 0x801, 2), 0x5a5a);
+
+	/* Twice, so that the pages are there the second time. */
+	for (unsigned i = 0; i < 2; i++) {
+		user(t, CODE("rep stosb\n" USTOP));
+		set(t, VM_REG_RAX, 7 + i);
+		set(t, VM_REG_RDI, EDGE - 0x800);
+		set(t, VM_REG_RCX, 0x3000);
+		check(t, "SDM 2 REP: a fault in the middle");
+		GO(V_PF);
+		IS(get(t, VM_REG_CR2), EDGE + 0x1000);
+		IS(get(t, VM_REG_RDI), EDGE + 0x1000);
+		IS(get(t, VM_REG_RCX), 0x3000 - 0x1800);
+		IS(t->f.rip, T_UCODE);
+		IS(mem(t, pa[0] + 0x800, 1), 7 + i);
+		IS(mem(t, pa[1] + 0xfff, 1), 7 + i);
+	}
+	user(t, CODE("mov ecx, 5\nrep movsb\n" USTOP));
+	set(t, VM_REG_RDI, EDGE);
+	set(t, VM_REG_RSI, EDGE + 0xffe);
+	check(t, "SDM 2 REP: the source faults");
+	GO(V_PF);
+	IS(get(t, VM_REG_CR2), EDGE + 0x1000);
+	IS(get(t, VM_REG_RDI), EDGE + 2);
+	IS(get(t, VM_REG_RCX), 3);
+
+	user(t, CODE("mov ecx, 5\nrep movsb\n" USTOP));
+	set(t, VM_REG_RDI, 1ull << 47);
+	set(t, VM_REG_RSI, EDGE);
+	check(t, "SDM 1 3.3.7.1: to an address that is not canonical");
+	GO(V_GP);
+	IS(get(t, VM_REG_RCX), 5);
+}
+
+/* REP STOSB over the code that is behind it, and over itself. */
+static void
+strings_smc(struct t *t)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		user(t,
+		    CODE("mov edx, 1\n" /* 5 bytes */
+			 "rep stosb\n"  /* 2 */
+			 "mov edx, 2\nmov edx, 3\n" USTOP));
+		set(t, VM_REG_RAX, 0x90);
+		set(t, VM_REG_RDI, T_UCODE + (i == 2 ? 5 : 7));
+		set(t, VM_REG_RCX, i == 0 ? 5 : i == 1 ? 10 : 7);
+		check(t, "SDM 3A 8.1.3: a string onto code, %u", i);
+		GO(U_STOPPED);
+		IS(get(t, VM_REG_RDX), i == 1 ? 1 : 3);
+		/* The instruction is gone when it has stored once. */
+		if (i < 2)
+			IS(get(t, VM_REG_RCX), 0);
+	}
+}
+
 const struct group_fn group[] = { { "remap", remap }, { "loops", loops },
-	{ "wander", wander }, { NULL, NULL } };
+	{ "wander", wander }, { "strings", strings },
+	{ "strings_smc", strings_smc }, { NULL, NULL } };
