@@ -18,7 +18,9 @@ QEMU's to explain, not that of what runs in it: it is booted anew, and the
 command repeated, once.
 """
 
+import ctypes
 import gzip
+import mmap
 import os
 import pathlib
 import shlex
@@ -61,6 +63,34 @@ def has_virtualization():
                 return (("vmx" in flags or "svm" in flags) and
                         os.access("/dev/kvm", os.R_OK | os.W_OK))
     return False
+
+
+def tsc_khz(seconds=0.3):
+    """What the TSC counts, here and by TCG in the rig. A kernel that has no
+    processor for a while takes it for anything, a fiftieth even, and then its
+    clock runs away, and with it what is to end after some time."""
+    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE |
+                     mmap.PROT_EXEC)
+    # rdtsc; shl rdx, 32; or rax, rdx; ret
+    code.write(b"\x0f\x31\x48\xc1\xe2\x20\x48\x09\xd0\xc3")
+    read = ctypes.CFUNCTYPE(ctypes.c_uint64)(
+        ctypes.addressof(ctypes.c_char.from_buffer(code)))
+
+    def both():
+        """The closest of some pairs: nobody came between."""
+        best = None
+        for _ in range(100):
+            before = time.monotonic_ns()
+            tsc = read()
+            after = time.monotonic_ns()
+            if best is None or after - before < best[0]:
+                best = after - before, tsc, (before + after) // 2
+        return best[1:]
+
+    tsc, ns = both()
+    time.sleep(seconds)
+    tsc2, ns2 = both()
+    return (tsc2 - tsc) * 1000000 // (ns2 - ns)
 
 
 def module_info(path):
@@ -193,7 +223,7 @@ class Rig:
                  "console=ttyS0 loglevel=5 nokaslr panic=-1 mitigations=off "
                  # Any other clock is an exit to QEMU at each look at it.
                  "tsc=reliable clocksource=tsc random.trust_cpu=on "
-                 f"shared={self.shared}",
+                 f"tsc_early_khz={tsc_khz()} shared={self.shared}",
                  "-no-hpet",
                  "-fsdev", "local,id=root,path=/,security_model=none,"
                  "readonly=on,multidevs=remap",

@@ -2,6 +2,7 @@
 """The rig itself."""
 
 import signal
+import time
 
 import pytest
 import rig
@@ -22,3 +23,17 @@ def test_lost(guest):
         r.qemu.kill()
         with pytest.raises(rig.Lost):
             r.run("sleep 60")
+
+
+@pytest.mark.long
+def test_clock(guest):
+    """A second there is a second here, however busy this machine is."""
+    with rig.Rig(guest, memory="1G") as r:
+        times = []
+        for _ in range(2):
+            before = time.monotonic()
+            seen = float(r.run("cut -d' ' -f1 /proc/uptime").output)
+            times.append((before, seen, time.monotonic()))
+            time.sleep(10)
+        (a, seen1, b), (c, seen2, d) = times
+        assert 0.98 * (c - b) - 1 < seen2 - seen1 < 1.02 * (d - a) + 1
