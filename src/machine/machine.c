@@ -77,6 +77,7 @@ soft_off(const struct machine *m)
 		{ "soft.inline", SOFT_OFF_INLINE },
 		{ "soft.pcid", SOFT_OFF_PCID },
 		{ "soft.jc2", SOFT_OFF_JC2 },
+		{ "soft.huge", SOFT_OFF_HUGE },
 	};
 	unsigned off = 0;
 

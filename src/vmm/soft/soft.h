@@ -508,6 +508,7 @@ struct soft_vm {
 	 * together; `part` is the one being filled. */
 	unsigned part;
 	size_t code_used, code_end;
+	size_t code_huge; /* up to here it has large pages: codemem.c */
 	uint8_t *arena;
 	size_t arena_used, arena_end;
 	struct soft_form *forms; /* decode.c; NULL: off */
@@ -546,6 +547,14 @@ soft_is_memory(const struct soft_vm *vm, uint64_t gpa)
 {
 	return (soft_is_ram(vm, gpa) || soft_is_rom(vm, gpa));
 }
+
+/* ---- its memory (codemem.c) ---- */
+
+/* Sets vm->code_rw and vm->code_rx; -errno: some of them may be set. */
+int soft_code_map(struct soft_vm *vm);
+void soft_code_unmap(struct soft_vm *vm);
+/* The cache is about to be written to up to this offset. */
+void soft_code_need(struct soft_vm *vm, size_t end);
 
 int soft_cache_create(struct soft_vm *vm);
 void soft_cache_destroy(struct soft_vm *vm);
