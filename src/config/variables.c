@@ -283,7 +283,8 @@ const struct config_var config_vars[] = {
     {.name = "soft.huge",
 	.type = CONFIG_BOOL,
 	.dflt = "true",
-	.help = "soft engine: large pages of the host for translations"},
+	.help = "soft engine: large pages of the host for translations "
+		"and for what the guest uses much"},
     {.name = "soft.oneinsn",
 	.type = CONFIG_BOOL,
 	.dflt = "false",

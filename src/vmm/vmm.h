@@ -97,7 +97,7 @@ struct vm_config {
 #define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
 #define SOFT_OFF_PCID 4u /* PCIDs keep what they had */
 #define SOFT_OFF_JC2 8u /* a second jump cache */
-#define SOFT_OFF_HUGE 0x10u /* large pages for translations */
+#define SOFT_OFF_HUGE 0x10u /* large pages for translations and RAM */
 #define SOFT_OFF_INLINE 2u /* system instructions without a helper */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */

@@ -17,6 +17,7 @@
 
 /* Pages with code that are known at once: 256 MiB of them. */
 #define PAGE_POOL (1u << 16)
+#define NFILLS(vm) (((vm)->npages >> 9) + 1)
 
 static unsigned
 block_hash(uint64_t pc, uint64_t gpa, uint32_t flags)
@@ -65,8 +66,9 @@ soft_cache_create(struct soft_vm *vm)
 	if (!(vm->off & SOFT_OFF_FORMS))
 		vm->forms = map_anon(tr_forms_size());
 	vm->pages = map_anon(vm->npages * sizeof(*vm->pages));
+	vm->fills = map_anon(NFILLS(vm));
 	if (vm->arena == NULL || vm->blocks == NULL ||
-	    vm->page_pool == NULL || vm->pages == NULL)
+	    vm->page_pool == NULL || vm->pages == NULL || vm->fills == NULL)
 		goto fail;
 	begin_part(vm, 0);
 	return (0);
@@ -92,6 +94,9 @@ soft_cache_destroy(struct soft_vm *vm)
 	if (vm->pages != NULL)
 		munmap(vm->pages, vm->npages * sizeof(*vm->pages));
 	vm->arena = NULL;
+	if (vm->fills != NULL)
+		munmap(vm->fills, NFILLS(vm));
+	vm->fills = NULL;
 	vm->blocks = NULL;
 	vm->page_pool = NULL;
 	vm->pages = NULL;

@@ -470,6 +470,8 @@ struct code_page {
 };
 
 #define BLOCK_HASH_BITS 16
+/* What the guest uses so often gets a large page of the host's. */
+#define LARGE_FILLS 32u
 
 struct soft_vm {
 	struct vm *vm;
@@ -516,6 +518,8 @@ struct soft_vm {
 	_Atomic unsigned nblocks[CODE_PARTS];
 	struct block *hash[1 << BLOCK_HASH_BITS];
 	struct code_page **pages; /* by page frame number */
+	/* TLB entries made for each 2 MiB of memory, up to LARGE_FILLS. */
+	_Atomic uint8_t *fills;
 	struct code_page *page_pool, *free_pages;
 	unsigned npool, nfree;
 	uint64_t npages;
