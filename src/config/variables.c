@@ -292,6 +292,11 @@ const struct config_var config_vars[] = {
 	.type = CONFIG_BOOL,
 	.dflt = "true",
 	.help = "soft engine: MOVS and STOS by the host's, in mirrors"},
+    {.name = "soft.huge",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "soft engine: large pages of the host for translations "
+		"and for what the guest uses much"},
     {.name = "soft.oneinsn",
 	.type = CONFIG_BOOL,
 	.dflt = "false",

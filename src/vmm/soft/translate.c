@@ -698,6 +698,7 @@ soft_translate(
 	t->code64 = (cpu->flags & BF_CODE64) != 0;
 	t->pc = cpu->rip;
 	t->cs_limit = t->code64 ? UINT64_MAX : soft_cs_limit(cpu);
+	soft_code_need(vm, vm->code_used + CODE_MARGIN);
 	t->p = t->start = vm->code_rw + vm->code_used;
 	t->rx_off = vm->code_rx - vm->code_rw;
 	ZydisDecoderInit(&t->dec,

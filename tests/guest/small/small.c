@@ -204,7 +204,8 @@ main(int argc, char **argv)
 		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) },
 		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) },
 		{ "no-pcid", GVM_OFF(SOFT_OFF_PCID) },
-		{ "no-jc2", GVM_OFF(SOFT_OFF_JC2) } };
+		{ "no-jc2", GVM_OFF(SOFT_OFF_JC2) },
+		{ "no-huge", GVM_OFF(SOFT_OFF_HUGE) } };
 	/* KVM has but one. */
 	const unsigned nsettings =
 	    gvm_on_kvm() ? 1 : sizeof(settings) / sizeof(settings[0]);
