@@ -172,7 +172,10 @@ class Machine(Shell):
                 "-o", f"kernel={files.kernel}"]
         if initrd:
             argv += ["-o", f"initrd={files.initrd}"]
-        argv += ["-o", f"cmdline=console=ttyS0 {cmdline}".rstrip(),
+        # What a kernel has to be told where it would measure wrongly.
+        told = " ".join(["console=ttyS0", *os.environ.get(
+            "LHYVE_CMDLINE", "").split(), cmdline])
+        argv += ["-o", f"cmdline={told}".rstrip(),
                  *options, "vm0"]
         super().__init__(argv)
 
