@@ -33,7 +33,8 @@ struct gmem {
 	int fd; /* file offset = gpa, with a hole below 4 GiB */
 	enum gmem_pages pages;
 	/* One bit a page from gpa 0 to the end of memory. */
-	_Atomic uint64_t *watch;
+	_Atomic uint64_t *watch, *dirty;
+	_Atomic bool log; /* dirty is in use */
 	void (*observer)(void *arg, uint64_t gpa, uint64_t len);
 	void *observer_arg;
 };
@@ -158,7 +159,8 @@ gmem_create_as(
 	/* Untouched pages of a large calloc() cost nothing. */
 	words = (end >> GMEM_PAGE_SHIFT) / 64 + 1;
 	gm->watch = calloc(words, sizeof(*gm->watch));
-	if (gm->watch == NULL) {
+	gm->dirty = calloc(words, sizeof(*gm->dirty));
+	if (gm->watch == NULL || gm->dirty == NULL) {
 		error = -ENOMEM;
 		goto fail;
 	}
@@ -201,6 +203,7 @@ gmem_destroy(struct gmem *gm)
 	if (gm->fd >= 0)
 		close(gm->fd);
 	free((void *)gm->watch);
+	free((void *)gm->dirty);
 	free(gm);
 }
 
@@ -447,13 +450,64 @@ gmem_watched(const struct gmem *gm, uint64_t gpa)
 		     memory_order_acquire) >> (page % 64)) & 1);
 }
 
+/* ---- the dirty log ---- */
+
+size_t
+gmem_dirty_words(const struct gmem *gm)
+{
+	return ((GMEM_HIGHMEM_BASE + gm->highmem) / GMEM_PAGE_SIZE / 64 + 1);
+}
+
+_Atomic uint64_t *
+gmem_dirty_bits(struct gmem *gm)
+{
+	return (gm->dirty);
+}
+
+bool
+gmem_dirty_logged(const struct gmem *gm)
+{
+	return (atomic_load_explicit(&gm->log, memory_order_relaxed));
+}
+
+void
+gmem_dirty_log(struct gmem *gm, bool on)
+{
+	if (on)
+		for (size_t i = 0; i < gmem_dirty_words(gm); i++)
+			if (atomic_load(&gm->dirty[i]) != 0)
+				atomic_store(&gm->dirty[i], 0);
+	atomic_store(&gm->log, on);
+}
+
+void
+gmem_dirty_take(struct gmem *gm, uint64_t *bits)
+{
+	for (size_t i = 0; i < gmem_dirty_words(gm); i++)
+		bits[i] = atomic_load(&gm->dirty[i]) == 0 ?
+		    0 : atomic_exchange(&gm->dirty[i], 0);
+}
+
+/* After the bytes: who takes the bit sees them. */
+static void
+mark_dirty(struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	uint64_t last = (gpa + len - 1) >> GMEM_PAGE_SHIFT;
+
+	for (uint64_t p = gpa >> GMEM_PAGE_SHIFT; p <= last; p++)
+		atomic_fetch_or(&gm->dirty[p / 64], 1ull << (p % 64));
+}
+
 void
 gmem_wrote(struct gmem *gm, uint64_t gpa, uint64_t len)
 {
 	uint64_t page, last, word, start, end;
 
-	if (len == 0 || gm->observer == NULL ||
-	    gmem_map(gm, gpa, len) == NULL)
+	if (len == 0 || gmem_map(gm, gpa, len) == NULL)
+		return;
+	if (gmem_dirty_logged(gm))
+		mark_dirty(gm, gpa, len);
+	if (gm->observer == NULL)
 		return;
 	/* The bytes are out before the bit is read: either we see the bit, or
 	 * who sets it sees the bytes. Pairs with gmem_watch(). */

@@ -99,4 +99,19 @@ void gmem_watch(struct gmem *gm, uint64_t gpa, bool on);
 bool gmem_watched(const struct gmem *gm, uint64_t gpa);
 void gmem_wrote(struct gmem *gm, uint64_t gpa, uint64_t len);
 
+/*
+ * The dirty log: pages of RAM that were written, a bit for each by its frame
+ * number, 64 to a word. gmem_wrote() marks pages, and so do gmem_write() and
+ * gmem_set(); the processors' stores are the engine's to mark: who wants to
+ * know of both asks for vm_dirty_log(). Any thread.
+ */
+size_t gmem_dirty_words(const struct gmem *gm);
+/* Begins with no page marked, or ends. */
+void gmem_dirty_log(struct gmem *gm, bool on);
+bool gmem_dirty_logged(const struct gmem *gm);
+/* The words, for engines to set bits in; they live as long as gm. */
+_Atomic uint64_t *gmem_dirty_bits(struct gmem *gm);
+/* Takes what is marked to gmem_dirty_words() words, and unmarks it. */
+void gmem_dirty_take(struct gmem *gm, uint64_t *bits);
+
 #endif

@@ -43,6 +43,9 @@ struct vmm_engine {
 	/* NULL: an engine that cannot. */
 	int (*doorbell)(void *priv, bool port, uint64_t addr, unsigned size,
 	    int64_t match, int fd, bool on);
+	int (*dirty_log)(void *priv, bool on);
+	/* bits: gmem_dirty_words() of them. */
+	int (*dirty_get)(void *priv, uint64_t *bits);
 	/* Wakes every vcpu for a machine that is to end. */
 	void (*suspend)(void *priv, enum vm_suspend_how how);
 	void (*dump)(void *priv, unsigned vcpu, FILE *out);

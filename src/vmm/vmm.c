@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "gmem/gmem.h"
 #include "vmm/engine.h"
 
 struct vcpu {
@@ -19,6 +20,7 @@ struct vm {
 	const struct vmm_engine *eng;
 	char why[160];
 	void *priv;
+	struct gmem *gmem;
 	unsigned ncpus;
 	_Atomic int suspend; /* enum vm_suspend_how, VM_SUSPEND_NONE */
 	struct vcpu vcpu[];
@@ -125,6 +127,7 @@ vm_create(struct vm **out, const struct vm_config *cfg)
 	if (vm == NULL)
 		return (-ENOMEM);
 	vm->ncpus = cfg->ncpus;
+	vm->gmem = cfg->gmem;
 	atomic_store(&vm->suspend, VM_SUSPEND_NONE);
 	for (unsigned i = 0; i < cfg->ncpus; i++)
 		vm->vcpu[i] = (struct vcpu){ vm, i };
@@ -321,6 +324,23 @@ vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
 		return (-EOPNOTSUPP);
 	return (vm->eng->doorbell(
 	    vm->priv, port, addr, size, match, fd, on));
+}
+
+int
+vm_dirty_log(struct vm *vm, bool on)
+{
+	if (gmem_dirty_logged(vm->gmem) == on)
+		return (0);
+	return (vm->eng->dirty_log(vm->priv, on));
+}
+
+int
+vm_dirty_get(struct vm *vm, uint64_t *bits, size_t words)
+{
+	if (!gmem_dirty_logged(vm->gmem) ||
+	    words != gmem_dirty_words(vm->gmem))
+		return (-EINVAL);
+	return (vm->eng->dirty_get(vm->priv, bits));
 }
 
 void

@@ -3,6 +3,7 @@
 #define LHYVE_VMM_VMM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -255,6 +256,19 @@ void vm_set_a20(struct vm *vm, bool open);
  */
 int vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
     int64_t match, int fd, bool on);
+
+/*
+ * The dirty log: pages of RAM that were written since it began or was last
+ * asked, by processors and, as far as they announce it (gmem_wrote()), by
+ * everybody else. A bit for each by its frame number, 64 to a word,
+ * gmem_dirty_words() words. What is written before vm_dirty_get() returns is
+ * there by then and is in `bits`; what is written later is in the next. A page
+ * may be told of without need. Any thread, but not in an upcall; vcpus may run.
+ * Costs the guest some; ask for it only while it is needed. vm_dirty_get():
+ * -EINVAL without a log, or if `words` is another number.
+ */
+int vm_dirty_log(struct vm *vm, bool on);
+int vm_dirty_get(struct vm *vm, uint64_t *bits, size_t words);
 
 /* Ends the machine: every vcpu_run() returns SUSPENDED. The first reason
  * wins; 0, or -EALREADY. */

@@ -325,6 +325,7 @@ gvm_destroy(struct gvm *g)
 	if (g->loop != NULL)
 		mevent_loop_destroy(g->loop);
 	gmem_destroy(g->gm);
+	free(g->before);
 	free(g);
 }
 
@@ -401,12 +402,62 @@ gvm_start_user(struct gvm *g, uint64_t rip, uint64_t rsp)
 	gvm_set(g, VM_REG_RSP, rsp);
 }
 
+/* ---- LHYVE_DIRTY ---- */
+
+
+static int
+dirty_begin(struct gvm *g)
+{
+	int error;
+
+	if (getenv("LHYVE_DIRTY") == NULL || vm_ncpus(g->vm) != 1)
+		return (0);
+	if (g->before == NULL)
+		g->before = malloc(GVM_RAM);
+	if (g->before == NULL)
+		return (-ENOMEM);
+	if (!gmem_dirty_logged(g->gm)) {
+		error = vm_dirty_log(g->vm, true);
+		if (error != 0)
+			return (error);
+	}
+	memcpy(g->before, gvm_ptr(g, 0), g->next_page);
+	return (0);
+}
+
+static int
+dirty_end(struct gvm *g)
+{
+	uint64_t *bits, n = gmem_dirty_words(g->gm);
+	int error;
+
+	if (g->before == NULL)
+		return (0);
+	bits = calloc(n, sizeof(*bits));
+	if (bits == NULL)
+		return (-ENOMEM);
+	error = vm_dirty_get(g->vm, bits, n);
+	for (uint64_t p = 0; p < g->next_page / 4096 && error == 0; p++)
+		if (((bits[p / 64] >> (p % 64)) & 1) == 0 &&
+		    memcmp(g->before + p * 4096, gvm_ptr(g, p * 4096),
+			4096) != 0) {
+			printf("FAIL: page 0x%llx has no mark\n",
+			    (unsigned long long)p);
+			error = -EIO;
+		}
+	free(bits);
+	return (error);
+}
+
 int
 gvm_run(struct gvm *g, struct vm_exit *e, uint64_t *stop)
 {
 	int error;
 
 	*stop = 0;
+	error = dirty_begin(g);
+	if (error != 0)
+		return (error);
 	g->hung = g->stopped = false;
 	g->run++;
 	g->running = true;
@@ -418,6 +469,8 @@ gvm_run(struct gvm *g, struct vm_exit *e, uint64_t *stop)
 	} while (error == 0 && e->exitcode == VM_EXITCODE_BOGUS &&
 	    !g->hung && !g->stopped);
 	g->running = g->kick_soon = g->suspend_soon = false;
+	if (error == 0)
+		error = dirty_end(g);
 	if (error == 0 && g->stopped) {
 		*stop = gvm_get(g, VM_REG_RIP) - 2;
 		return (0);

@@ -87,6 +87,7 @@ struct gvm {
 	struct vtimer watchdog;
 	volatile uint64_t run, seen;
 	volatile bool running, hung;
+	uint8_t *before; /* of LHYVE_DIRTY: memory at the last start */
 	unsigned patience; /* ticks that a run may take, 0: one */
 	unsigned ticks;
 	bool stopped;
@@ -124,6 +125,8 @@ uint64_t gvm_get(struct gvm *g, enum vm_reg reg);
 void gvm_set(struct gvm *g, enum vm_reg reg, uint64_t val);
 void gvm_set_seg_base(struct gvm *g, enum vm_segreg seg, uint64_t base);
 
+/* LHYVE_DIRTY=1: a run of a machine with one processor is done with a dirty
+ * log, and -EIO if a page in use changed that has no mark. */
 /* Runs until GVM_STOP_CODE (then *stop is its address) or an exit (*stop is
  * 0 and *e says which); 0 or -errno, -ETIMEDOUT after 1 to 2 s. */
 int gvm_run(struct gvm *g, struct vm_exit *e, uint64_t *stop);

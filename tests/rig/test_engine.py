@@ -17,6 +17,7 @@ SMALL = {
     "intr": ["timer", "interrupt_flag", "halt", "ipis", "nmi", "extint",
              "level", "messages", "kicks", "sleeper"],
     "life": None,
+    "dirty": None,
     "smp": ["starting", "locks", "interrupts", "pic", "halting"],
 }
 ENV = {"LHYVE_ENGINE": "kvm"}

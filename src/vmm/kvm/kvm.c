@@ -82,44 +82,6 @@ enable(struct kvm_vm *kvm, uint32_t cap, uint64_t arg)
 	return (error < 0 ? error : 0);
 }
 
-/* ---- memory ---- */
-
-/* Slots never overlap; one that has no bytes is none (api.rst 4.35). */
-static int
-set_slot(struct kvm_vm *kvm, uint32_t slot, uint64_t gpa, uint64_t len,
-    uint32_t flags)
-{
-	struct kvm_userspace_memory_region r;
-	int error;
-
-	if (len == 0)
-		return (0);
-	memset(&r, 0, sizeof(r));
-	r.slot = slot;
-	r.flags = flags;
-	r.guest_phys_addr = gpa;
-	r.memory_size = len;
-	r.userspace_addr = (uintptr_t)gmem_base(kvm->gmem) + gpa;
-	error = kvm_ioctl(kvm->fd, KVM_SET_USER_MEMORY_REGION, &r);
-	return (error < 0 ? error : 0);
-}
-
-static int
-set_memory(struct kvm_vm *kvm)
-{
-	uint64_t rom = gmem_rom(kvm->gmem);
-	int error;
-
-	error = set_slot(kvm, 0, 0, gmem_lowmem(kvm->gmem), 0);
-	if (error == 0)
-		error = set_slot(kvm, 1, GMEM_HIGHMEM_BASE,
-		    gmem_highmem(kvm->gmem), 0);
-	if (error == 0)
-		error = set_slot(kvm, 2, GMEM_HIGHMEM_BASE - rom, rom,
-		    KVM_MEM_READONLY);
-	return (error);
-}
-
 /* ---- vcpus ---- */
 
 static void
@@ -229,7 +191,7 @@ open_vm(struct kvm_vm *kvm, const struct vm_config *cfg)
 	    kvm_check(kvm->fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE) != 0)
 		error = enable(kvm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1);
 	if (error == 0)
-		error = set_memory(kvm);
+		error = kvm_set_memory(kvm);
 	for (unsigned i = 0; i < kvm->ncpus && error == 0; i++)
 		error = open_cpu(&kvm->cpus[i]);
 	if (error == 0)
@@ -335,9 +297,13 @@ static int
 kvm_reset(void *priv)
 {
 	struct kvm_vm *kvm = priv;
+	int error = 0;
 
+	/* The kernel's marks go with its VM. */
+	if (gmem_dirty_logged(kvm->gmem))
+		error = kvm_dirty_fetch(kvm);
 	close_vm(kvm);
-	return (open_vm(kvm, NULL));
+	return (error != 0 ? error : open_vm(kvm, NULL));
 }
 
 /* ---- the rest of the table ---- */
@@ -409,4 +375,6 @@ const struct vmm_engine kvm_engine = {
 	.dump = kvm_dump,
 	.stats = kvm_stats,
 	.doorbell = kvm_doorbell,
+	.dirty_log = kvm_dirty_log,
+	.dirty_get = kvm_dirty_get,
 };

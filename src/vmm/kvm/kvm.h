@@ -181,6 +181,14 @@ int kvm_doorbell(void *priv, bool port, uint64_t addr, unsigned size,
 /* All of them once more, in a new VM. */
 int kvm_doorbells_again(struct kvm_vm *kvm);
 
+/* ---- dirty.c ---- */
+/* Tells a new VM of its memory. */
+int kvm_set_memory(struct kvm_vm *kvm);
+/* Takes the kernel's marks to gmem's. */
+int kvm_dirty_fetch(struct kvm_vm *kvm);
+int kvm_dirty_log(void *priv, bool on);
+int kvm_dirty_get(void *priv, uint64_t *bits);
+
 /* ---- stats.c ---- */
 /* The kernel's counters of a vcpu that was just created, where it has them. */
 void kvm_stats_open(struct kvm_cpu *cpu);

@@ -49,6 +49,8 @@ soft_phys_write(struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t v)
 
 	if (soft_is_ram(vm, gpa) && soft_is_ram(vm, gpa + size - 1)) {
 		soft_copy(vm->ram + gpa, &v, size);
+		soft_dirty(vm, gpa);
+		soft_dirty(vm, gpa + size - 1);
 		if (soft_page_hit(vm, gpa, size))
 			soft_invalidate(vm, gpa, size);
 		return;

@@ -270,8 +270,9 @@ soft_mirror_fill(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m)
 	/* The windows are of 48 bits; with LA57 there are more addresses. */
 	if (((va + (1ull << 47)) >> 48) != 0)
 		return;
-	/* The ROM is in no file. */
-	if (mi->broken || !soft_peek(cpu, va, m, &gpa, &w) ||
+	/* The ROM is in no file; nobody marks pages for a dirty log here. */
+	if (mi->broken || cpu->vm->dirty != NULL ||
+	    !soft_peek(cpu, va, m, &gpa, &w) ||
 	    !soft_is_ram(cpu->vm, gpa) || (acc == ACC_W && !w))
 		return; /* nor does it help a store beside code */
 	if (mi->nruns == MIRROR_RUNS) {
@@ -337,7 +338,8 @@ soft_mirror_tick(struct soft_cpu *cpu)
 	struct mirror *mi = &cpu->mirror;
 	uint64_t now;
 
-	if (mi->on || mi->broken || cpu->vm->mirror != SOFT_MIRROR_ON)
+	if (mi->on || mi->broken || cpu->vm->mirror != SOFT_MIRROR_ON ||
+	    cpu->vm->dirty != NULL)
 		return;
 	now = thread_time();
 	if (mi->epoch == 0)

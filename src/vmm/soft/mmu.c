@@ -309,6 +309,15 @@ large_word(struct soft_cpu *cpu, uint64_t va, uint64_t *bit)
 }
 
 void
+soft_flush_asked(struct soft_cpu *cpu)
+{
+	if (atomic_load_explicit(&cpu->flush_req, memory_order_relaxed) == 0)
+		return;
+	atomic_store(&cpu->flush_req, 0);
+	soft_tlb_flush(cpu, true);
+}
+
+void
 soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va)
 {
 	unsigned idx = (va >> 12) & 0xffff;
@@ -358,6 +367,7 @@ set_ad(struct soft_cpu *cpu, const struct pte *p, uint64_t bits,
     unsigned width)
 {
 	uint64_t old = p->val;
+	bool done;
 
 	if ((old & bits) == bits)
 		return (true);
@@ -368,12 +378,14 @@ set_ad(struct soft_cpu *cpu, const struct pte *p, uint64_t bits,
 	if (width == 4) {
 		uint32_t o = (uint32_t)old;
 
-		return (atomic_compare_exchange_strong(
+		done = atomic_compare_exchange_strong(
 		    (_Atomic uint32_t *)(void *)p->ram, &o,
-		    (uint32_t)(old | bits)));
-	}
-	return (atomic_compare_exchange_strong(
-	    (_Atomic uint64_t *)p->ram, &old, old | bits));
+		    (uint32_t)(old | bits));
+	} else
+		done = atomic_compare_exchange_strong(
+		    (_Atomic uint64_t *)p->ram, &old, old | bits);
+	soft_dirty(cpu->vm, p->gpa);
+	return (done);
 }
 
 /* Physical-address bits that no entry may have. */
@@ -574,7 +586,7 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 	uint64_t page = va & ~0xfffull, gpa = w->gpa & ~0xfffull;
 	uint64_t inv = tlb_invalid(idx), ntag = 0 - page;
 	struct soft_vm *vm = cpu->vm;
-	bool user = m == MMU_USER;
+	bool user = m == MMU_USER, writes = can_write(cpu, m, w);
 
 	cpu->stat.tlb_fills++;
 	count_fill(cpu, gpa);
@@ -593,13 +605,18 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 			*word |= bit;
 		}
 	}
+	/* With a dirty log who reads does not get what is for who writes. */
+	if (acc == ACC_W)
+		soft_dirty(vm, gpa);
+	else if (vm->dirty != NULL)
+		writes = false;
 	wr_forget(cpu, idx | m << 16, false);
 	e->ntag[ACC_W] = inv;
 	e->addend = (uint64_t)(uintptr_t)(vm->ram + gpa) - page;
 	/* What a later look-up of another kind may do without a walk. */
 	if (user || !w->user || !(cpu->cr4 & CR4_SMAP) || m == MMU_KERNEL_AC) {
 		e->ntag[ACC_R] = ntag;
-		if (can_write(cpu, m, w)) {
+		if (writes) {
 			e->ntag[ACC_W] = ntag;
 			wr_note(cpu, idx | m << 16);
 		} else if (acc == ACC_W) {

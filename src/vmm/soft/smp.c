@@ -113,11 +113,10 @@ soft_run_end(struct soft_cpu *cpu)
 		futex_wake(&cpu->running, 1);
 }
 
+/* All but cpu, which may be NULL. */
 static void
-stop_others(struct soft_cpu *cpu)
+stop_others(struct soft_vm *vm, const struct soft_cpu *cpu)
 {
-	struct soft_vm *vm = cpu->vm;
-
 	for (unsigned i = 0; i < vm->ncpus; i++)
 		if (vm->cpus[i] != cpu && atomic_load(&vm->cpus[i]->running))
 			soft_break(vm->cpus[i]);
@@ -148,9 +147,12 @@ soft_world_stop(struct soft_cpu *cpu)
 	soft_run_end(cpu);
 	mutex_lock(&vm->world_lock);
 	atomic_store(&vm->world, 1);
-	stop_others(cpu);
+	stop_others(vm, cpu);
 	atomic_store(&cpu->running, 1);
 	cpu->owns_world = true;
+	/* The one before may have wanted it. Nobody who comes here has an
+	 * address from the TLB. */
+	soft_flush_asked(cpu);
 	cpu->stat.worlds++;
 	(void)soft_clock(cpu, kind);
 }
@@ -163,6 +165,22 @@ soft_world_go(struct soft_cpu *cpu)
 	if (!cpu->owns_world)
 		return;
 	cpu->owns_world = false;
+	atomic_store(&vm->world, 0);
+	futex_wake(&vm->world, INT_MAX);
+	mutex_unlock(&vm->world_lock);
+}
+
+void
+soft_world_stop_all(struct soft_vm *vm)
+{
+	mutex_lock(&vm->world_lock);
+	atomic_store(&vm->world, 1);
+	stop_others(vm, NULL);
+}
+
+void
+soft_world_go_all(struct soft_vm *vm)
+{
 	atomic_store(&vm->world, 0);
 	futex_wake(&vm->world, INT_MAX);
 	mutex_unlock(&vm->world_lock);

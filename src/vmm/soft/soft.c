@@ -185,6 +185,8 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->vm = v;
 	vm->gmem = cfg->gmem;
 	vm->ram = gmem_base(cfg->gmem);
+	if (gmem_dirty_logged(cfg->gmem))
+		vm->dirty = gmem_dirty_bits(cfg->gmem);
 	vm->lowmem = gmem_lowmem(cfg->gmem);
 	vm->highmem = gmem_highmem(cfg->gmem);
 	vm->rom = GMEM_HIGHMEM_BASE - gmem_rom(cfg->gmem);
@@ -268,7 +270,7 @@ something_to_do(struct soft_cpu *cpu)
 {
 	return (atomic_load(&cpu->irq_req) || atomic_load(&cpu->kick_req) ||
 	    atomic_load(&cpu->init_req) || atomic_load(&cpu->sipi_req) ||
-	    atomic_load(&cpu->a20_req) ||
+	    atomic_load(&cpu->a20_req) || atomic_load(&cpu->flush_req) ||
 	    atomic_load(&cpu->vm->suspend) != VM_SUSPEND_NONE);
 }
 
@@ -484,6 +486,7 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		atomic_store(&cpu->a20_req, 0);
 		soft_tlb_flush(cpu, true);
 	}
+	soft_flush_asked(cpu);
 	how = atomic_load(&cpu->vm->suspend);
 	if (how != VM_SUSPEND_NONE) {
 		exit->exitcode = VM_EXITCODE_SUSPENDED;
@@ -619,6 +622,7 @@ soft_one(void *priv, unsigned id)
 	cpu->exit_now = cpu->one_done = cpu->halted = false;
 	cpu->host_ret = 0;
 	soft_run_begin(cpu);
+	soft_flush_asked(cpu);
 	if (_setjmp(cpu->unwind) != 0) {
 		if (cpu->owns_code) {
 			cpu->owns_code = false;
@@ -688,6 +692,8 @@ const struct vmm_engine soft_engine = {
 	.extint = soft_extint,
 	.nmi = soft_nmi,
 	.set_a20 = soft_set_a20,
+	.dirty_log = soft_dirty_log,
+	.dirty_get = soft_dirty_get,
 	.suspend = soft_suspend,
 	.dump = soft_dump,
 	.stats = soft_stats,

@@ -316,6 +316,9 @@ struct soft_cpu {
 	_Atomic uint32_t sipi_req; /* a SIPI arrived: vector | 0x100 */
 	_Atomic uint32_t kick_req; /* vcpu_kick() */
 	_Atomic uint32_t a20_req;  /* the A20 gate has moved */
+	/* The TLB has to go before anything runs (dirty.c). Set while the
+	 * world is stopped. */
+	_Atomic uint32_t flush_req;
 	_Atomic uint32_t wake;	   /* futex: bumped for a sleeper */
 	bool halt_exit, pause_exit;
 	bool wait_sipi; /* after INIT, until a SIPI */
@@ -477,6 +480,9 @@ struct soft_vm {
 	struct vm *vm;
 	struct gmem *gmem;
 	uint8_t *ram; /* host address of gpa 0 */
+	/* The dirty log's words; NULL: there is none (dirty.c). Changes while
+	 * the world is stopped. */
+	_Atomic uint64_t *dirty;
 	uint64_t lowmem, highmem;
 	uint64_t rom; /* first address of the boot ROM; it ends at 4 GiB */
 	struct vclock *vclock;
@@ -777,6 +783,24 @@ void soft_run_end(struct soft_cpu *cpu);
  * lock held, nor where translated code will be returned to. */
 void soft_world_stop(struct soft_cpu *cpu);
 void soft_world_go(struct soft_cpu *cpu);
+/* The same for a thread that runs no vcpu. */
+void soft_world_stop_all(struct soft_vm *vm);
+void soft_world_go_all(struct soft_vm *vm);
+
+/* ---- dirty.c ---- */
+int soft_dirty_log(void *priv, bool on);
+int soft_dirty_get(void *priv, uint64_t *bits);
+/* A page of RAM that may be written from now on, or was. Before the entry of
+ * a TLB is used, after any other store: who takes the bit finds the bytes. */
+static inline void
+soft_dirty(struct soft_vm *vm, uint64_t gpa)
+{
+	if (vm->dirty != NULL)
+		atomic_fetch_or(
+		    &vm->dirty[gpa >> 18], 1ull << (gpa >> 12 & 63));
+}
+/* Does what somebody asked for with flush_req. */
+void soft_flush_asked(struct soft_cpu *cpu);
 /* For a helper that must not run beside other vcpus: leaves, and has the
  * instruction run again with the world stopped. */
 void soft_alone(struct soft_cpu *cpu);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_PRINT 60
@@ -213,7 +214,11 @@ main(int argc, char **argv)
 	unsigned nfns = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (unsigned s = 0; s < nsettings; s++)
+	for (unsigned s = 0; s < nsettings; s++) {
+		/* With a dirty log nothing is mirrored: all would fault. */
+		if (getenv("LHYVE_DIRTY") != NULL &&
+		    (settings[s].options & GVM_MIRROR) != 0)
+			continue;
 		for (const struct group_fn *f = group; f->name != NULL; f++) {
 			/* One function alone, by its name. */
 			if (argc > 1 && strcmp(argv[1], f->name) != 0)
@@ -224,6 +229,7 @@ main(int argc, char **argv)
 			if (one(&t, f) != 0)
 				return (2);
 		}
+	}
 	printf("%u checks, %u failed\n", t.nchecks, t.nfailed);
 	return (t.nfailed != 0 || nfns == 0);
 }

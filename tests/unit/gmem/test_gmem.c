@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -394,6 +395,57 @@ test_bind(void **state)
 	gmem_destroy(gm);
 }
 
+/* Each writer marks what it wrote, on both sides of the hole; a mark is taken
+ * once. */
+static void
+test_dirty(void **state)
+{
+	const uint64_t high = GMEM_HIGHMEM_BASE / GMEM_PAGE_SIZE;
+	uint64_t *bits, v = 1;
+	struct gmem *gm;
+	size_t words;
+
+	(void)state;
+	assert_int_equal(
+	    gmem_create_as(&gm, 2 * MIB, MIB, GMEM_PAGES_AUTO), 0);
+	words = gmem_dirty_words(gm);
+	assert_true(words * 64 >= high + MIB / GMEM_PAGE_SIZE);
+	bits = calloc(words, sizeof(*bits));
+	assert_non_null(bits);
+	/* Nothing without a log, nor anything from before. */
+	assert_int_equal(gmem_write(gm, 0, &v, 8), 0);
+	assert_false(gmem_dirty_logged(gm));
+	gmem_dirty_log(gm, true);
+	assert_true(gmem_dirty_logged(gm));
+	gmem_dirty_take(gm, bits);
+	for (size_t i = 0; i < words; i++)
+		assert_int_equal(bits[i], 0);
+	/* 63, 64 and 65; the first and the last of the high ones. */
+	assert_int_equal(
+	    gmem_set(gm, 64 * GMEM_PAGE_SIZE - 1, 0, GMEM_PAGE_SIZE + 2), 0);
+	assert_int_equal(gmem_write(gm, GMEM_HIGHMEM_BASE, &v, 8), 0);
+	gmem_wrote(gm, GMEM_HIGHMEM_BASE + MIB - 1, 1);
+	gmem_wrote(gm, GMEM_HIGHMEM_BASE + MIB, 1); /* not RAM */
+	gmem_wrote(gm, 0, 0);
+	gmem_dirty_take(gm, bits);
+	assert_int_equal(bits[0], 1ull << 63);
+	assert_int_equal(bits[1], 3);
+	assert_int_equal(bits[high / 64], 1);
+	assert_int_equal(bits[high / 64 + 3], 1ull << 63);
+	assert_int_equal(bits[high / 64 + 4], 0);
+	gmem_dirty_take(gm, bits);
+	for (size_t i = 0; i < words; i++)
+		assert_int_equal(bits[i], 0);
+	/* Off and on again: what is in between is not told. */
+	gmem_set(gm, 0, 0, 1);
+	gmem_dirty_log(gm, false);
+	gmem_dirty_log(gm, true);
+	gmem_dirty_take(gm, bits);
+	assert_int_equal(bits[0], 0);
+	free(bits);
+	gmem_destroy(gm);
+}
+
 int
 main(void)
 {
@@ -409,6 +461,7 @@ main(void)
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_make_large),
 		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_dirty),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
