@@ -317,6 +317,7 @@ struct soft_cpu {
 	_Atomic uint32_t kick_req; /* vcpu_kick() */
 	_Atomic uint32_t a20_req;  /* the A20 gate has moved */
 	_Atomic uint32_t wake;	   /* futex: bumped for a sleeper */
+	_Atomic uint32_t sleeping; /* it looks at that */
 	bool halt_exit, pause_exit;
 	bool wait_sipi; /* after INIT, until a SIPI */
 	unsigned npauses;
