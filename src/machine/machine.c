@@ -77,6 +77,9 @@ soft_off(const struct machine *m)
 		{ "soft.inline", SOFT_OFF_INLINE },
 		{ "soft.pcid", SOFT_OFF_PCID },
 		{ "soft.jc2", SOFT_OFF_JC2 },
+		{ "soft.slots", SOFT_OFF_SLOTS },
+		{ "soft.rounds", SOFT_OFF_ROUNDS },
+		{ "soft.string", SOFT_OFF_STRING },
 		{ "soft.huge", SOFT_OFF_HUGE },
 	};
 	unsigned off = 0;
@@ -107,6 +110,8 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
 	    .soft_off = soft_off(m),
 	    .stats = config_bool(m->cfg, "stats", false),
+	    .pause_exit =
+		config_bool(m->cfg, "x86.vmexit_on_pause", false),
 	};
 	const char *engine = config_get(m->cfg, "engine");
 	const char *mirror = config_get(m->cfg, "soft.mirror");

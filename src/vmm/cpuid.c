@@ -409,6 +409,14 @@ xsave_size(const struct cpuid_policy *p, uint64_t xcr0, bool compacted)
 	return (size);
 }
 
+/* XSAVEC or XSAVES; without, nobody needs to know the compacted size and
+ * subleaf 1 has 0 (SDM volume 2A, CPUID). */
+static bool
+compacts(const struct cpuid_policy *p)
+{
+	return ((p->features.word[CPUID_D1_EAX] & (BIT(1) | BIT(3))) != 0);
+}
+
 /* EBX of subleaves 0 and 1 depends on XCR0: the query fills it in. */
 static void
 add_xsave(struct cpuid_policy *p, const struct host *h)
@@ -432,7 +440,7 @@ add_xsave(struct cpuid_policy *p, const struct host *h)
 	add(p, 0xd, 0, sub0);
 	r[0] = p->features.word[CPUID_D1_EAX];
 	p->xsaves = (r[0] & 8) != 0;
-	r[1] = xsave_size(p, XCR0_X87_SSE, true);
+	r[1] = compacts(p) ? xsave_size(p, XCR0_X87_SSE, true) : 0;
 	r[2] = r[3] = 0;
 	add(p, 0xd, 1, r);
 }
@@ -703,14 +711,17 @@ cpuid_query(const struct cpuid_policy *p, const struct cpuid_dynamic *dyn,
 		break;
 	case 0xb:
 	case 0x1f:
-		/* ECX[7:0] and EDX are valid for every subleaf. */
+		/* ECX[7:0] and EDX are valid for every subleaf of a leaf that
+		 * is there. */
+		if (leaf > p->max_basic)
+			break;
 		out[2] = (out[2] & 0xff00) | (ecx & 0xff);
 		out[3] = dyn->apicid;
 		break;
 	case 0xd:
 		if (p->xcr0 == 0)
 			break;
-		if (ecx <= 1)
+		if (ecx == 0 || (ecx == 1 && compacts(p)))
 			out[1] = xsave_size(p, dyn->xcr0, ecx == 1);
 		break;
 	case 0x8000001e:

@@ -91,12 +91,18 @@ struct vm_config {
 	enum soft_mirror soft_mirror; /* mirrors of address spaces */
 	unsigned soft_off;	/* SOFT_OFF_* */
 	bool stats;		/* take the time of what vcpus do */
+	/* VM_CAP_PAUSE_EXIT will be asked for: an engine may have to know it
+	 * before there are vcpus. */
+	bool pause_exit;
 };
 
 /* Fast paths of the soft engine around translated code: vm_config.soft_off. */
 #define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
 #define SOFT_OFF_PCID 4u /* PCIDs keep what they had */
 #define SOFT_OFF_JC2 8u /* a second jump cache */
+#define SOFT_OFF_SLOTS 0x100u /* T0 and T1 kept for the next access */
+#define SOFT_OFF_STRING 0x400u /* MOVS and STOS by the host's, in mirrors */
+#define SOFT_OFF_ROUNDS 0x200u /* several rounds of a loop in a block */
 #define SOFT_OFF_HUGE 0x10u /* large pages for translations and RAM */
 #define SOFT_OFF_INLINE 2u /* system instructions without a helper */
 

@@ -20,6 +20,7 @@ log_io(struct gvm *g, bool write, bool port, unsigned size, uint64_t addr,
 	if (g->nio >= sizeof(g->io) / sizeof(g->io[0]))
 		return;
 	io = &g->io[g->nio++];
+	g->io_when = vclock_now(g->vc);
 	io->write = write;
 	io->port = port;
 	io->size = size;
@@ -240,10 +241,19 @@ gvm_on_kvm(void)
 int
 gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 {
+	return (gvm_create_cpu(out, ncpus, options, NULL));
+}
+
+int
+gvm_create_cpu(struct gvm **out, unsigned ncpus, unsigned options,
+    const struct cpuid_choice *cpu)
+{
 	struct vm_config cfg = { .engine = gvm_on_kvm() ? VM_ENGINE_KVM :
 							  VM_ENGINE_SOFT,
-		.ncpus = ncpus };
+		.ncpus = ncpus,
+		.cpu = cpu };
 	struct gvm *g = calloc(1, sizeof(*g));
+	struct vm_error why = { "" };
 	void *rom = NULL;
 	int error;
 
@@ -259,6 +269,7 @@ gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 		error = vclock_create(&g->vc, g->loop);
 	if (error != 0)
 		goto fail;
+	cfg.err = &why;
 	cfg.gmem = g->gm;
 	cfg.vclock = g->vc;
 	cfg.ops = &ops;
@@ -290,6 +301,8 @@ gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 	*out = g;
 	return (0);
 fail:
+	if (why.msg[0] != '\0')
+		fprintf(stderr, "gvm: %s\n", why.msg);
 	gvm_destroy(g);
 	return (error);
 }

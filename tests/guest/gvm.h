@@ -76,6 +76,7 @@ struct gvm {
 	uint64_t next_table, next_page;
 	struct gvm_io io[64];
 	unsigned nio;
+	uint64_t io_when; /* ns of virtual time at the last */
 	uint64_t io_answer; /* what reads give */
 	void (*mem_hook)(struct gvm *g); /* NULL, or called by reads of I/O */
 	unsigned neoi, nack;
@@ -97,6 +98,10 @@ struct gvm {
 /* LHYVE_ENGINE=kvm: the machines are KVM's. */
 bool gvm_on_kvm(void);
 int gvm_create(struct gvm **out, unsigned ncpus, unsigned options);
+/* The same with a processor of the caller's choice; NULL: the host's. */
+struct cpuid_choice;
+int gvm_create_cpu(struct gvm **out, unsigned ncpus, unsigned options,
+    const struct cpuid_choice *cpu);
 void gvm_destroy(struct gvm *g);
 
 /* RAM that nothing uses yet; its address. */

@@ -17,6 +17,8 @@ import pytest
 # How long until something counts as hung. Nothing here measures speed.
 BOOT = 240
 REPLY = 120
+# What all of these are multiplied by where everything is slow: tests/rig.
+PATIENCE = int(os.environ.get("LHYVE_PATIENCE", "1"))
 
 NOBODY = 65534
 
@@ -42,7 +44,7 @@ def unprivileged(place=True):
 
 def wait_for(what, timeout=120):
     """Until it is true, which takes no more than a moment."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -86,7 +88,7 @@ class Console:
 
     def expect(self, pattern, timeout=REPLY):
         """Waits for output; fails at once if the command ends before."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while True:
             ended = self.proc.poll() is not None
             if self.tty.expect([pattern, pexpect.TIMEOUT], timeout=0.5) == 0:
@@ -95,7 +97,8 @@ class Console:
                 self._fail(f"ended with status {self.proc.returncode} "
                            f"before {pattern!r}")
             if time.monotonic() > deadline:
-                self._fail(f"no {pattern!r} within {timeout} s")
+                self._fail(
+                    f"no {pattern!r} within {timeout * PATIENCE} s")
 
     def _fail(self, what):
         tail = "\n".join((self.tty.buffer or "").splitlines()[-40:])
@@ -107,11 +110,11 @@ class Console:
 
     def wait(self, timeout=REPLY):
         """Takes output until the command ends; returns its status."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while self.proc.poll() is None:
             self.tty.expect([pexpect.TIMEOUT], timeout=0.1)
             if time.monotonic() > deadline:
-                self._fail(f"still runs after {timeout} s")
+                self._fail(f"still runs after {timeout * PATIENCE} s")
         self.tty.expect([pexpect.TIMEOUT], timeout=0.1)
         return self.proc.returncode
 

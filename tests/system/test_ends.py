@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from console import (BOOT, Console, Machine, PC, engine, unprivileged,
-                     wait_for)
+from console import (BOOT, PATIENCE, PC, Console, Machine, engine,
+                     unprivileged, wait_for)
 from conftest import TOP
 from kernellog import complaints
 
@@ -90,8 +90,8 @@ def unattended(files, redirect):
                "lhyve_run=\"echo alive-$((6*7)); poweroff -f\"", "vm0"]
     return subprocess.run(
         ["sh", "-c", f'exec "$@" {redirect}', "sh", *command],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=BOOT,
-        check=False)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        timeout=BOOT * PATIENCE, check=False)
 
 
 @pytest.mark.parametrize("redirect", ["<&-", "</dev/null"])
@@ -120,7 +120,7 @@ def test_input_from_a_pipe(files):
         lhyve.stdin.close()
         rest = lhyve.stdout.read()
         assert b"piped-42" in rest
-        assert lhyve.wait(BOOT) == 1
+        assert lhyve.wait(BOOT * PATIENCE) == 1
     finally:
         lhyve.kill()
         lhyve.wait()
@@ -225,7 +225,7 @@ def test_reader_is_gone(files):
     try:
         assert os.read(lhyve.stdout.fileno(), 1)
         lhyve.stdout.close()
-        assert lhyve.wait(BOOT) in (0, -signal.SIGPIPE)
+        assert lhyve.wait(BOOT * PATIENCE) in (0, -signal.SIGPIPE)
     finally:
         lhyve.kill()
         lhyve.wait()

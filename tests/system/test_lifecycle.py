@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from console import BOOT, Firmware, engine, unprivileged
+from console import BOOT, PATIENCE, Firmware, engine, unprivileged
 from conftest import ends_rom
 from kernellog import complaints
 
@@ -197,7 +197,7 @@ def test_rom_that_has_gone(files, tmp_path):
         try:
             assert p.stdout.read(1)
             os.unlink(kernel)
-            _, err = p.communicate(timeout=BOOT)
+            _, err = p.communicate(timeout=BOOT * PATIENCE)
             assert p.returncode == 4
             assert str(kernel) in err.decode()
             assert err.count(b"\n") == 1

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from console import BOOT, PC, REPLY, Console, engine, wait_for
+from console import BOOT, PATIENCE, PC, REPLY, Console, engine, wait_for
 
 # Options of a device, and the feature bits that its driver then takes:
 # indirect descriptors, event index, version 1, packed ring, ring reset.
@@ -102,7 +102,7 @@ def dial(path):
     """Connects to a Unix socket that appears in a moment."""
     wait_for(lambda: os.path.exists(path), REPLY)
     sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(REPLY)
+    sock.settimeout(REPLY * PATIENCE)
     # Bound a moment before it listens.
     wait_for(lambda: sock.connect_ex(path) == 0)
     return sock
@@ -194,13 +194,13 @@ def test_vsock(machine, modules, tmp_path):
     # Nobody listens there.
     m.run("vsock connect 5 </dev/null", status=1)
     listener = socket.socket(socket.AF_UNIX)
-    listener.settimeout(REPLY)
+    listener.settimeout(REPLY * PATIENCE)
     listener.bind(f"{path}_5")
     listener.listen()
     # The guest connects, sends a file and gets its sum back.
     m.send("vsock connect 5 < /bin/busybox\r")
     peer = listener.accept()[0]
-    peer.settimeout(REPLY)
+    peer.settimeout(REPLY * PATIENCE)
     assert receive(peer, len(busybox)) == busybox
     assert peer.recv(1) == b""
     peer.sendall(hashlib.sha256(busybox).hexdigest().encode())
@@ -241,7 +241,7 @@ def test_vsock(machine, modules, tmp_path):
     m.send("for i in $(seq 50); do echo $i | vsock connect 5; done\r")
     for i in range(1, 51):
         peer = listener.accept()[0]
-        peer.settimeout(REPLY)
+        peer.settimeout(REPLY * PATIENCE)
         assert peer.recv(10) == f"{i}\n".encode()
         peer.close()
     assert m.run("true") == ""

@@ -273,17 +273,3 @@ kvm_doorbells_again(struct kvm_vm *kvm)
 		error = ioeventfd(kvm, &kvm->bells[i], true);
 	return (error);
 }
-
-unsigned
-kvm_stats(void *priv, unsigned id, struct vmm_stat *s, unsigned max)
-{
-	struct kvm_vm *kvm = priv;
-
-	if (max < 2)
-		return (0);
-	s[0].name = "msi_ioctl";
-	s[0].value = id == 0 ? atomic_load(&kvm->by_ioctl) : 0;
-	s[1].name = "msi_irqfd";
-	s[1].value = id == 0 ? atomic_load(&kvm->by_irqfd) : 0;
-	return (2);
-}

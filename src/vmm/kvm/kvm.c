@@ -125,6 +125,7 @@ set_memory(struct kvm_vm *kvm)
 static void
 close_cpu(struct kvm_cpu *cpu)
 {
+	kvm_stats_close(cpu);
 	if (cpu->run != NULL)
 		(void)munmap(cpu->run, cpu->kvm->run_size);
 	if (cpu->fd >= 0)
@@ -153,6 +154,8 @@ open_cpu(struct kvm_cpu *cpu)
 	if (p == MAP_FAILED)
 		return (-errno);
 	cpu->run = p;
+	if (kvm->stats)
+		kvm_stats_open(cpu);
 	return (0);
 }
 
@@ -214,6 +217,12 @@ open_vm(struct kvm_vm *kvm, const struct vm_config *cfg)
 	if (error == 0)
 		error = enable(kvm, KVM_CAP_X86_USER_SPACE_MSR,
 		    KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER);
+	/* Without -P a PAUSE is nobody's business but the processor's. */
+	if (error == 0 && !kvm->pause_exit &&
+	    (kvm_check(kvm->fd, KVM_CAP_X86_DISABLE_EXITS) &
+		KVM_X86_DISABLE_EXITS_PAUSE) != 0)
+		error = enable(kvm, KVM_CAP_X86_DISABLE_EXITS,
+		    KVM_X86_DISABLE_EXITS_PAUSE);
 	/* Otherwise user code would get #UD for what we can complete. */
 	if (error == 0 &&
 	    kvm_check(kvm->fd, KVM_CAP_EXIT_ON_EMULATION_FAILURE) != 0)
@@ -231,8 +240,7 @@ open_vm(struct kvm_vm *kvm, const struct vm_config *cfg)
 	if (error == 0)
 		error = kvm_doorbells_again(kvm);
 	if (error == 0)
-		vtimer_arm(&kvm->halt_check,
-		    vclock_now(kvm->vclock) + KVM_CHECK_NS);
+		kvm_halt_start(kvm);
 	return (error);
 }
 
@@ -289,6 +297,8 @@ kvm_create(struct vm *vm, const struct vm_config *cfg, void **priv)
 	kvm->ops = cfg->ops;
 	kvm->ops_arg = cfg->ops_arg;
 	kvm->x2apic = cfg->x2apic;
+	kvm->pause_exit = cfg->pause_exit;
+	kvm->stats = cfg->stats;
 	kvm->sys = kvm->fd = -1;
 	pthread_mutex_init(&kvm->soft_lock, NULL);
 	kvm_event_init(kvm);
@@ -305,7 +315,7 @@ kvm_create(struct vm *vm, const struct vm_config *cfg, void **priv)
 		kvm->cpus[i].kvm = kvm;
 		kvm->cpus[i].vcpu = vm_vcpu(vm, i);
 		kvm->cpus[i].id = i;
-		kvm->cpus[i].fd = -1;
+		kvm->cpus[i].fd = kvm->cpus[i].stats_fd = -1;
 	}
 	kvm->cpuid.topology = vm_topology(cfg);
 	error = open_vm(kvm, cfg);
@@ -332,7 +342,7 @@ kvm_reset(void *priv)
 /* ---- the rest of the table ---- */
 
 /* HLT and PAUSE stay in the kernel, which gives the host's processor away
- * meanwhile: what -H and -P are for. */
+ * meanwhile: what -H and -P are for. PAUSE is decided with the VM. */
 static int
 kvm_set_cap(void *priv, unsigned id, enum vm_cap cap, bool on)
 {

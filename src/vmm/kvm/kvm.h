@@ -34,7 +34,6 @@
 /* Is everybody dead: so far all at the same place as the last time, or not
  * (halt.c). */
 enum { KVM_CHECK_FIRST = 1, KVM_CHECK_SAME };
-#define KVM_CHECK_NS 500000000ull
 
 struct kvm_vm;
 
@@ -59,6 +58,9 @@ struct kvm_cpu {
 	/* Where it waited with interrupts off at the last check (halt.c). */
 	uint64_t dead_rip, dead_rsp;
 	struct vmm_msrs msrs;
+	/* KVM_RUN came back with an exit, or for a signal. */
+	_Atomic uint64_t exits, signals;
+	int stats_fd; /* stats.c; -1: none */
 };
 
 struct kvm_route {
@@ -98,6 +100,11 @@ struct kvm_vm {
 	_Atomic bool extint;	/* level of the PIC's output */
 	_Atomic uint32_t edges; /* how often it rose */
 	struct vtimer halt_check;
+	/* halt.c: a vcpu came out since the timer fired; it is long till the
+	 * timer fires. */
+	_Atomic bool active, patient;
+	bool pause_exit; /* -P */
+	bool stats;	 /* the kernel's counters are wanted */
 	/* The soft engine, for what KVM does not execute (complete.c); NULL
 	 * until then. Guarded by soft_lock. */
 	pthread_mutex_t soft_lock;
@@ -172,6 +179,11 @@ int kvm_doorbell(void *priv, bool port, uint64_t addr, unsigned size,
     int64_t match, int fd, bool on);
 /* All of them once more, in a new VM. */
 int kvm_doorbells_again(struct kvm_vm *kvm);
+
+/* ---- stats.c ---- */
+/* The kernel's counters of a vcpu that was just created, where it has them. */
+void kvm_stats_open(struct kvm_cpu *cpu);
+void kvm_stats_close(struct kvm_cpu *cpu);
 unsigned kvm_stats(
     void *priv, unsigned id, struct vmm_stat *s, unsigned max);
 
@@ -184,8 +196,12 @@ void kvm_kick(void *priv, unsigned id);
 void kvm_poke(struct kvm_cpu *cpu);
 
 /* ---- halt.c ---- */
+/* Of a new VM, before its vcpus run. */
+void kvm_halt_start(struct kvm_vm *kvm);
 /* A timer's: do all processors wait with interrupts off? */
 void kvm_halt_check(void *arg);
+/* A vcpu did something that it came out for. */
+void kvm_halt_active(struct kvm_vm *kvm);
 /* The vcpu's own answer. */
 void kvm_halt_answer(struct kvm_cpu *cpu);
 

@@ -203,6 +203,15 @@ leaves(struct kvm_cpu *cpu, struct vm_exit *exit)
 	return (false);
 }
 
+/* Its own thread's; others only read it. */
+static void
+count(_Atomic uint64_t *n)
+{
+	atomic_store_explicit(n,
+	    atomic_load_explicit(n, memory_order_relaxed) + 1,
+	    memory_order_relaxed);
+}
+
 /*
  * One KVM_RUN. With immediate_exit it only takes the answer to the last exit
  * and returns -EINTR. False: out, with *exit.
@@ -230,10 +239,13 @@ one_round(struct kvm_cpu *cpu, struct vm_exit *exit)
 	atomic_store(&cpu->inside, false);
 	if (error >= 0) {
 		cpu->completion = false;
+		count(&cpu->exits);
+		kvm_halt_active(cpu->kvm);
 		return (!handle(cpu, exit));
 	}
 	if (error == -EINTR || error == -EAGAIN) {
 		cpu->completion = false;
+		count(&cpu->signals);
 		if (!leave && error == -EINTR)
 			take_signal();
 		if (atomic_load(&cpu->check_req) != 0)

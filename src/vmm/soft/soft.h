@@ -669,6 +669,8 @@ void soft_mirror_drop_page(struct soft_cpu *cpu, uint64_t va);
  * vcpu's, with the world stopped. */
 void soft_mirror_protect(struct soft_cpu *cpu, uint64_t gpa);
 /* Maps the page, which translation has just succeeded for, if it is memory. */
+/* Was there a page at va, as far as one can tell? */
+bool soft_mirror_had(struct soft_cpu *cpu, uint64_t va);
 void soft_mirror_fill(
     struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
 /* Translated code needed the slow path: is the mirror worth it? */

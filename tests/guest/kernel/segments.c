@@ -294,7 +294,9 @@ far_transfers(void)
 	check("SDM 2 JMP far: L and D together is #GP");
 	K("mov dword ptr [rsi + 4], 0x60\njmp fword ptr [rsi]\n");
 	set_gdt(F0, 0x00ef9b000000ffff);
-	faults(V_GP, F0, 7);
+	/* TCG takes it, and refuses it in the next VMRUN. */
+	if (!loses_tcg())
+		faults(V_GP, F0, 7);
 	check("SDM 2 JMP far: to conforming code keeps CPL");
 	U("lea rax, [rip + 1f]\nmov [rsi], eax\nmov word ptr [rsi + 4], 0x60\n"
 	  "jmp fword ptr [rsi]\n1: mov eax, cs\n");

@@ -427,25 +427,47 @@ interrupts(struct t *t)
 	IS(mem(t, T_DATA, 4), 2);
 }
 
-static void
-halting(struct t *t)
+/* Until the machine has ended; its last word before is a byte at a port. ns
+ * from there. */
+static uint64_t
+halt_all(struct t *t)
 {
-	struct vm_exit e;
+	uint64_t end;
 	struct ap ap;
 
 	put_trampoline(t);
 	put(t, AP_CODE, CODE("inc dword ptr [rdi]\ncli\n1: hlt\njmp 1b\n"));
-	check(t, "vmm.h: all processors in HLT with IF 0 end the machine");
+	set_mem(t, T_DATA, 8, 0);
 	kernel(t, CODE(START_AP "mov edi, 0xa0000\n" AWAIT("[rdi]", "1")
-		       "cli\nhlt\n" STOP));
+		       "out 0x80, al\ncli\nhlt\n" STOP));
 	ap_begin(t, &ap);
-	GO(GO_EXIT(VM_EXITCODE_HLT));
-	vcpu_wait(t->g->cpu);
-	IS(vcpu_run(t->g->cpu, &e), 0);
-	IS(e.exitcode, VM_EXITCODE_SUSPENDED);
-	IS(e.u.suspended.how, VM_SUSPEND_HALT);
+	if (!gvm_on_kvm()) {
+		GO(GO_EXIT(VM_EXITCODE_HLT));
+		vcpu_wait(t->g->cpu);
+	}
+	GO(GO_EXIT(VM_EXITCODE_SUSPENDED));
+	end = vclock_now(t->g->vc);
+	IS(t->exit.u.suspended.how, VM_SUSPEND_HALT);
 	pthread_join(ap.thread, NULL);
 	IS(ap.exit.exitcode, VM_EXITCODE_SUSPENDED);
+	IS(t->g->nio, 1);
+	return (end - t->g->io_when);
+}
+
+static void
+halting(struct t *t)
+{
+	uint64_t ns;
+
+	check(t, "vmm.h: all processors in HLT with IF 0 end the machine");
+	ns = halt_all(t);
+	check(t, "vmm.h: that is seen at once, or after a tenth of a second");
+	/* A host that is late now and then is not late ten times. */
+	for (unsigned i = 0; i < 10 && ns > 400000000; i++) {
+		IS(vm_reset(t->g->vm), 0);
+		ns = halt_all(t);
+	}
+	IS(ns > 400000000 ? ns : 0, 0);
 }
 
 unsigned group_ncpus = 2;

@@ -21,6 +21,7 @@ struct fake {
 	const char *vendor;
 	uint32_t features;
 	bool limit;
+	uint32_t max_basic; /* 0: 0x20 */
 };
 
 static void
@@ -32,7 +33,8 @@ leaf(void *arg, uint32_t n, uint32_t sub, uint32_t r[4])
 	switch (n) {
 	case 0:
 	case 0x80000000:
-		r[EAX] = n == 0 ? 0x20 : 0x80000021;
+		r[EAX] = n != 0 ? 0x80000021 :
+		    f->max_basic != 0 ? f->max_basic : 0x20;
 		memcpy(&r[EBX], f->vendor, 4);
 		memcpy(&r[EDX], f->vendor + 4, 4);
 		memcpy(&r[ECX], f->vendor + 8, 4);
@@ -157,8 +159,8 @@ test_names(void **state)
 static void
 test_all_named(void **state)
 {
-	struct fake f = { "AuthenticAMD", 0xffffffff, false };
-	struct fake g = { "GenuineIntel", 0xffffffff, false };
+	struct fake f = { "AuthenticAMD", 0xffffffff, false, 0 };
+	struct fake g = { "GenuineIntel", 0xffffffff, false, 0 };
 	struct cpuid_policy p;
 	struct vm_error err;
 
@@ -186,7 +188,7 @@ test_all_named(void **state)
 static void
 test_level_needs(void **state)
 {
-	struct fake small = { "GenuineIntel", 0, false };
+	struct fake small = { "GenuineIntel", 0, false, 0 };
 	struct cpuid_policy p;
 	struct vm_error err;
 
@@ -200,7 +202,7 @@ test_level_needs(void **state)
 static void
 test_level_has(void **state)
 {
-	struct fake f = { "GenuineIntel", 0xffffffff, false };
+	struct fake f = { "GenuineIntel", 0xffffffff, false, 0 };
 	struct cpuid_policy p;
 	struct vm_error err;
 
@@ -225,7 +227,7 @@ test_level_has(void **state)
 static void
 test_changes(void **state)
 {
-	struct fake f = { "GenuineIntel", 0xffffffff, false };
+	struct fake f = { "GenuineIntel", 0xffffffff, false, 0 };
 	struct cpuid_policy p;
 	struct vm_error err;
 
@@ -257,8 +259,8 @@ test_changes(void **state)
 static void
 test_limit(void **state)
 {
-	struct fake none = { "AuthenticAMD", 0, true };
-	struct fake f = { "AuthenticAMD", 0xffffffff, true };
+	struct fake none = { "AuthenticAMD", 0, true, 0 };
+	struct fake f = { "AuthenticAMD", 0xffffffff, true, 0 };
 	struct cpuid_policy p;
 	struct vm_error err;
 
@@ -291,9 +293,9 @@ test_same(void **state)
 		for (unsigned m = 0; m < 3; m++)
 			for (unsigned l = 0; l < 3; l++) {
 				struct fake f = { vendors[v], 0xffffffff,
-					false };
+					false, 0 };
 				struct fake g = { vendors[v], 0xffffffff,
-					true };
+					true, 0 };
 
 				assert_int_equal(choose(&soft, &f, models[m],
 						     lists[l], &err), 0);
@@ -301,6 +303,48 @@ test_same(void **state)
 						     lists[l], &err), 0);
 				assert_memory_equal(&soft, &kvm, sizeof(kvm));
 			}
+}
+
+/* Leaf 0xd.1 has the size of the compacted form where there is one. */
+static void
+test_compacted(void **state)
+{
+	static const struct {
+		const char *list;
+		bool there;
+	} cases[] = { { NULL, true }, { "-xsaves", true }, { "-xsavec", true },
+		{ "-xsavec,-xsaves", false } };
+	const struct cpuid_dynamic dyn = { .xcr0 = 7 };
+	struct fake f = { "AuthenticAMD", UINT32_MAX, false, 0 };
+	struct cpuid_policy p;
+	struct vm_error err;
+	uint32_t r[4];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(
+		    choose(&p, &f, "host", cases[i].list, &err), 0);
+		cpuid_query(&p, &dyn, 0xd, 1, r);
+		assert_int_equal(r[EBX] != 0, cases[i].there);
+	}
+}
+
+/* A topology leaf that is not there is zero in every subleaf. */
+static void
+test_no_topology(void **state)
+{
+	struct fake f = { "AuthenticAMD", 0, false, 0x16 };
+	struct cpuid_policy p;
+	struct vm_error err;
+
+	(void)state;
+	assert_int_equal(choose(&p, &f, "host", NULL, &err), 0);
+	assert_int_equal(p.max_basic, 0x16);
+	for (uint32_t sub = 0; sub < 4; sub++) {
+		for (unsigned w = 0; w < 4; w++)
+			assert_int_equal(reg(&p, 0x1f, sub, w), 0);
+		assert_int_equal(reg(&p, 0xb, sub, ECX) & 0xff, sub);
+	}
 }
 
 int
@@ -315,6 +359,8 @@ main(void)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_compacted),
+		cmocka_unit_test(test_no_topology),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
