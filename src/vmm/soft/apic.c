@@ -27,6 +27,10 @@ soft_request(struct soft_cpu *cpu)
 {
 	atomic_store(&cpu->irq_req, 1);
 	soft_break(cpu);
+	/* Either it sees what is asked before it sleeps, or we see that it
+	 * may sleep: all are sequentially consistent. */
+	if (!atomic_load(&cpu->sleeping))
+		return;
 	atomic_fetch_add(&cpu->wake, 1);
 	syscall(SYS_futex, &cpu->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }

@@ -555,7 +555,9 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	uint16_t cs, ss = 0;
 	bool code64 = (cpu->flags & BF_CODE64) != 0, outer, l;
 
-	soft_sync_rip(cpu);
+	/* To know our own rip takes a search; who raises does it. */
+	if (!code64)
+		soft_sync_rip(cpu);
 	cpu->branched = 1;
 	if (cpu->flags & BF_REAL) {
 		real_iret(cpu, size);
@@ -640,6 +642,7 @@ soft_h_iret(struct soft_cpu *cpu, uint64_t size64, uint64_t next)
 	if (outer)
 		soft_drop_segs(cpu);
 	cpu->rip = rip;
+	cpu->host_ret = 0; /* what is raised from here on is there */
 	if (cpu->nmi_blocked) {
 		cpu->nmi_blocked = false;
 		soft_request(cpu); /* one may have come meanwhile */

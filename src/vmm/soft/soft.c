@@ -292,6 +292,8 @@ sleep_for_event(struct soft_cpu *cpu, bool dead)
 		if (all)
 			vm_suspend(vm->vm, VM_SUSPEND_HALT);
 	}
+	/* Pairs with soft_request(). */
+	atomic_store(&cpu->sleeping, 1);
 	for (;;) {
 		w = atomic_load(&cpu->wake);
 		if (something_to_do(cpu))
@@ -299,6 +301,7 @@ sleep_for_event(struct soft_cpu *cpu, bool dead)
 		syscall(SYS_futex, &cpu->wake, FUTEX_WAIT_PRIVATE, w, NULL,
 		    NULL, 0);
 	}
+	atomic_store(&cpu->sleeping, 0);
 	if (dead)
 		atomic_fetch_sub(&vm->ndead, 1);
 }
@@ -530,6 +533,7 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		if (cpu->flags & BF_STEP)
 			soft_debug_step(cpu, b->pc + b->len);
 		cpu->rflags &= ~FL_RF; /* for one instruction only */
+		(void)soft_clock(cpu, TIME_CODE);
 		soft_enter(cpu, b->code);
 	}
 	one_step_end(cpu);

@@ -320,6 +320,7 @@ struct soft_cpu {
 	 * world is stopped. */
 	_Atomic uint32_t flush_req;
 	_Atomic uint32_t wake;	   /* futex: bumped for a sleeper */
+	_Atomic uint32_t sleeping; /* it looks at that */
 	bool halt_exit, pause_exit;
 	bool wait_sipi; /* after INIT, until a SIPI */
 	unsigned npauses;
