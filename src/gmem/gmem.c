@@ -16,7 +16,10 @@
 /* Inaccessible space on both sides of the reservation: a wrong gpa plus an
  * instruction's displacement faults instead of reaching our own memory. */
 #define GMEM_GUARD (4ull << 20)
-#define GMEM_ALIGN (2ull << 20)
+#define GMEM_ALIGN GMEM_LARGE
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
 /* The physical address space that CPUID offers at most is 46 bits wide; the
  * 64-bit PCI window needs its place above memory. */
 #define GMEM_SIZE_LIMIT (1ull << 45)
@@ -393,6 +396,23 @@ gmem_discard(struct gmem *gm, uint64_t gpa, uint64_t len)
 		return (-errno);
 	gmem_wrote(gm, gpa, len);
 	return (0);
+}
+
+int
+gmem_make_large(struct gmem *gm, uint64_t gpa)
+{
+	const volatile uint8_t *p;
+
+	gpa -= gpa % GMEM_LARGE;
+	p = gmem_map(gm, gpa, GMEM_LARGE);
+	if (p == NULL)
+		return (-EFAULT);
+	if (gm->pages != GMEM_PAGES_AUTO)
+		return (-EINVAL);
+	(void)*p; /* of nothing it makes nothing */
+	return (madvise((void *)(uintptr_t)p, GMEM_LARGE, MADV_COLLAPSE) != 0 ?
+		-errno :
+		0);
 }
 
 void

@@ -47,6 +47,14 @@ int gmem_create_as(
  */
 int gmem_bind(
     struct gmem *gm, uint64_t gpa, uint64_t len, int mode, uint64_t nodes);
+/*
+ * Makes one page of the host's of the 2 MiB around gpa, holes included, even
+ * where shared memory gets none by itself (madvise(2), MADV_COLLAPSE). Any
+ * thread, beside accesses. 0; -EFAULT: not all of it is RAM; -EINVAL: pages
+ * are not transparent ones, or the host cannot; or what madvise says.
+ */
+int gmem_make_large(struct gmem *gm, uint64_t gpa);
+#define GMEM_LARGE (2ull << 20)
 void gmem_destroy(struct gmem *gm);
 
 uint64_t gmem_lowmem(const struct gmem *gm);  /* bytes below 4 GiB */

@@ -77,6 +77,10 @@ soft_off(const struct machine *m)
 		{ "soft.inline", SOFT_OFF_INLINE },
 		{ "soft.pcid", SOFT_OFF_PCID },
 		{ "soft.jc2", SOFT_OFF_JC2 },
+		{ "soft.slots", SOFT_OFF_SLOTS },
+		{ "soft.rounds", SOFT_OFF_ROUNDS },
+		{ "soft.string", SOFT_OFF_STRING },
+		{ "soft.huge", SOFT_OFF_HUGE },
 	};
 	unsigned off = 0;
 

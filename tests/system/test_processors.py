@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The options about processors: what a guest sees and how it ends."""
 
+import ctypes
+import mmap
 import os
 import pathlib
 import re
@@ -146,6 +148,42 @@ def test_memory_options(ending):
     entry, flags = smaps(m.pid)
     assert "dd" not in flags and "lo" in flags
     assert re.search(r"Locked: +16384 kB", entry)
+
+
+def large_pages_on_demand():
+    """Does the host make a large page of a memfd's small ones?"""
+    size = 2 << 20
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    fd = os.memfd_create("probe")
+    os.ftruncate(fd, size)
+    with mmap.mmap(-1, 2 * size) as m:
+        view = ctypes.c_char.from_buffer(m)
+        at = -(-ctypes.addressof(view) // size) * size
+        del view
+        got = libc.mmap(ctypes.c_void_p(at), ctypes.c_size_t(size),
+                        mmap.PROT_READ | mmap.PROT_WRITE,
+                        mmap.MAP_SHARED | 0x10, fd, ctypes.c_long(0))
+        assert got == at  # MAP_FIXED
+        os.close(fd)
+        ctypes.memset(at, 1, size)
+        return libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(size),
+                            25) == 0  # MADV_COLLAPSE
+
+
+def test_large_pages_of_translations(ending):
+    """Both views of the code cache, as far as it is used."""
+    def pages(m):
+        with open(f"/proc/{m.pid}/smaps", encoding="ascii") as f:
+            return re.findall(r"lhyve-code.*?ShmemPmdMapped: +(\d+) kB",
+                              f.read(), re.S)
+
+    m = ending("SLEEP")
+    m.expect(">")
+    assert pages(m) == (["2048"] * 2 if large_pages_on_demand() else ["0"] * 2)
+    m = ending("SLEEP", "-o", "soft.huge=off", name="vm1")
+    m.expect(">")
+    assert pages(m) == ["0"] * 2
 
 
 def counters(text):

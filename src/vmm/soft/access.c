@@ -23,8 +23,8 @@ tr_access(struct tr *t, uint32_t what, struct access *a)
 	unsigned tag = what & ACCESS_WRITE ? TLB_W : TLB_R;
 	int32_t tlb = ENV(TLB_OFFSET(t->m));
 
-	*a = (struct access){ .what = what, .base = T0, .key = -1 };
-	t->key = -1;
+	*a = (struct access){ .what = what, .base = T0, .index = T1 };
+	tr_lose_all(t);
 	if (!t->vm->no_tlb && !(t->flags & (BF_STEP | BF_AC))) {
 		e_rorx(t, 1, T2, T0, 12);
 		e1(t, 0x0f); /* movzx ecx, cx */
@@ -53,10 +53,13 @@ tr_access_end(struct tr *t, const struct access *a)
 	o->hit = a->hit;
 	o->end = t->p;
 	o->what = a->what;
-	o->base = a->base;
+	o->reg = a->reg;
+	o->want = a->want;
+	for (unsigned i = 0; i < TR_SLOTS; i++)
+		o->slot[i] = t->slot[i];
+	o->index = a->index;
+	o->scale = a->scale;
 	o->disp = a->disp;
-	o->folded = a->folded;
-	o->key = a->key;
 }
 
 /* ---- the same by the mirror ---- */
@@ -68,46 +71,57 @@ tr_mirror(const struct tr *t)
 	    !(t->flags & (BF_STEP | BF_AC)));
 }
 
-/* How far from the address that was looked up code may go: the guard of a
- * window, with something to spare for a register that moves. */
-#define FAR_DISP (1 << 30)
-#define FAR_DRIFT (1u << 28)
-
-/* T1 := what is to be added to addresses near the one in reg. T2 is lost. */
-static void
-mirror_lookup(struct tr *t, int reg)
-{
-	if (!t->code64) { /* linear addresses have 32 bits */
-		e_ld_env(t, 1, T1, MIRROR_OFFSET(t->m));
-		return;
-	}
-	e_rorx(t, 1, T2, reg, 32);
-	e_zx16(t, T2, T2);
-	e_op_mem(t, 1, 0x8b, T1, H_ENV, T2, 3, ENV(MIRROR_OFFSET(t->m)));
-}
-
-static void
-mirror_access(struct tr *t, int base, int key, struct access *a)
-{
-	a->mirror = true;
-	a->key = key;
-	if (key < 0 || t->key != key) {
-		mirror_lookup(t, base);
-		t->drift = 0;
-	}
-	t->key = key;
-	a->hit = t->p;
-}
-
 void
 tr_access_t0(struct tr *t, uint32_t what, struct access *a)
 {
+	struct slot low = { .kind = SLOT_OFF, .base = SLOT_LOW, .index = -1 };
+
 	if (!tr_mirror(t)) {
 		tr_access(t, what, a);
 		return;
 	}
-	*a = (struct access){ .what = what, .base = T0 };
-	mirror_access(t, T0, t->code64 ? -1 : KEY_LOW, a);
+	*a = (struct access){ .what = what, .base = T0, .index = T1,
+		.mirror = true, .reg = T1 };
+	tr_lose(t, T0);
+	if (!t->code64) { /* linear addresses have 32 bits */
+		(void)tr_slot(t, &low, &a->reg);
+		a->hit = t->p;
+		return;
+	}
+	tr_lose(t, T1);
+	e_rorx(t, 1, T2, T0, 32);
+	e_zx16(t, T2, T2);
+	e_op_mem(t, 1, 0x8b, T1, H_ENV, T2, 3, ENV(MIRROR_OFFSET(t->m)));
+	a->hit = t->p;
+}
+
+/* The access by way of a slot, `disp` from what it stands for. */
+static void
+slot_access(struct tr *t, const struct slot *want, int index, int scale,
+    int32_t disp, uint32_t what, struct access *a)
+{
+	struct slot *s;
+
+	*a = (struct access){ .what = what, .mirror = true, .want = *want };
+	s = tr_slot(t, want, &a->reg);
+	a->base = a->reg;
+	a->index = index;
+	a->scale = scale;
+	a->disp = disp;
+	if (s->kind == SLOT_OFF) {
+		a->base = tr_host_of[s->base];
+		a->index = a->reg;
+	} else if (s->kind == SLOT_CONST) {
+		a->disp = disp + (int32_t)(want->anchor - s->anchor);
+		a->want.anchor = s->anchor;
+	}
+	a->hit = t->p;
+}
+
+static bool
+far(int64_t disp)
+{
+	return (disp > FAR_DISP || disp < -FAR_DISP);
 }
 
 void
@@ -115,83 +129,78 @@ tr_access_reg(struct tr *t, unsigned guest, int32_t disp, uint32_t what,
     struct access *a)
 {
 	int h = tr_host_of[guest];
+	struct slot want = { .kind = h >= 0 ? SLOT_OFF : SLOT_PTR,
+		.base = (int)guest, .index = -1 };
 
-	if (!tr_mirror(t) || h < 0 || disp > FAR_DISP || disp < -FAR_DISP) {
+	if (!tr_mirror(t) || far(disp)) {
+		tr_lose(t, T0);
 		h = tr_get(t, guest, T0);
 		if (disp != 0 || h != T0)
 			e_lea(t, 1, T0, h, -1, 0, disp);
 		tr_access_t0(t, what, a);
 		return;
 	}
-	*a = (struct access){ .what = what, .base = h, .disp = disp,
-		.folded = true };
-	mirror_access(t, h, (int)guest, a);
+	slot_access(t, &want, -1, 0, disp, what, a);
 }
 
-/* An address that is known: of RIP and a displacement. */
+/* An operand of 64-bit code whose address a slot can be used for. */
 static bool
-constant(const ZydisDecodedOperand *op)
+by_slot(struct tr *t, const ZydisDecodedOperand *op, uint32_t what,
+    struct access *a)
 {
-	return ((op->mem.base == ZYDIS_REGISTER_RIP ||
-		    op->mem.base == ZYDIS_REGISTER_EIP) &&
-	    op->mem.segment != ZYDIS_REGISTER_FS &&
-	    op->mem.segment != ZYDIS_REGISTER_GS);
+	int64_t disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+	bool high, is_const;
+	int g = tr_gpr(op->mem.base, &high);
+	int i = tr_gpr(op->mem.index, &high);
+	int scale = i < 0 ? 0 : __builtin_ctz(op->mem.scale | 8u);
+	struct slot want = { .kind = SLOT_PTR, .base = g, .index = -1 };
+
+	is_const = op->mem.base == ZYDIS_REGISTER_RIP ||
+	    (op->mem.base == ZYDIS_REGISTER_NONE && i < 0);
+	/* EVEX has its own idea of short displacements. */
+	if (!t->code64 || t->in.address_width != 64 || tr_no_base(t) ||
+	    op->mem.segment == ZYDIS_REGISTER_FS ||
+	    op->mem.segment == ZYDIS_REGISTER_GS ||
+	    t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ||
+	    (i < 0 && op->mem.index != ZYDIS_REGISTER_NONE) ||
+	    (i >= 0 && tr_host_of[i] < 0) || (!is_const && far(disp)))
+		return (false);
+	if (is_const) {
+		if (op->mem.base == ZYDIS_REGISTER_RIP)
+			disp = (int64_t)(t->next + (uint64_t)disp);
+		want = (struct slot){ .kind = SLOT_CONST, .base = -1,
+			.index = -1 };
+		if (disp >= 0 && disp <= FAR_DISP) {
+			slot_access(t, &want, -1, 0, (int32_t)disp, what, a);
+			return (true);
+		}
+		want.anchor = (uint64_t)disp;
+		slot_access(t, &want, -1, 0, 0, what, a);
+		return (true);
+	}
+	if (i < 0) {
+		tr_access_reg(t, (unsigned)g, (int32_t)disp, what, a);
+		return (true);
+	}
+	if (!((t->small >> i) & 1)) {
+		want.index = i;
+		want.scale = scale;
+	} else if (g < 0)
+		want = (struct slot){ .kind = SLOT_CONST, .base = -1,
+			.index = -1 };
+	slot_access(
+	    t, &want, tr_host_of[i], scale, (int32_t)disp, what, a);
+	return (true);
 }
 
 void
 tr_access_op(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
     uint32_t what, struct access *a)
 {
-	bool high;
-	int g = tr_gpr(op->mem.base, &high);
-
-	/* EVEX has its own idea of short displacements. */
-	if (tr_mirror(t) && t->code64 && t->in.address_width == 64 && g >= 0 &&
-	    op->mem.index == ZYDIS_REGISTER_NONE && !tr_no_base(t) &&
-	    op->mem.segment != ZYDIS_REGISTER_FS &&
-	    op->mem.segment != ZYDIS_REGISTER_GS &&
-	    t->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX) {
-		tr_access_reg(t, (unsigned)g,
-		    op->mem.disp.has_displacement ?
-			(int32_t)op->mem.disp.value :
-			0,
-		    what, a);
+	if (tr_mirror(t) && by_slot(t, op, what, a))
 		return;
-	}
 	tr_ea(t, op, use, 0);
-	if (tr_mirror(t) && t->code64 && constant(op)) {
-		uint64_t va = t->in.address_width == 64 ?
-		    t->next + (uint64_t)op->mem.disp.value :
-		    (uint32_t)(t->next + (uint64_t)op->mem.disp.value);
-
-		*a = (struct access){ .what = what, .base = T0,
-			.mirror = true, .key = -1 };
-		t->key = -1;
-		e_ld_env(t, 1, T1,
-		    (unsigned)(MIRROR_OFFSET(t->m) + (va >> 32 & 0xffff) * 8));
-		a->hit = t->p;
-		return;
-	}
 	tr_access_t0(t, what, a);
-}
-
-void
-tr_keep_t1(struct tr *t)
-{
-	t->keep_t1 = true;
-}
-
-void
-tr_moved(struct tr *t, unsigned guest, int64_t n)
-{
-	uint64_t d = (uint64_t)(n < 0 ? -n : n);
-
-	if (t->key != (int)guest)
-		return;
-	if (d >= FAR_DRIFT || t->drift + d >= FAR_DRIFT)
-		t->key = -1;
-	else
-		t->drift += (uint32_t)d;
 }
 
 void
@@ -218,10 +227,59 @@ tr_ool_mem(struct tr *t, const struct ool *o)
 	e_patch(e_jmp(t), o->end);
 }
 
+/* T0 := the guest's address, of an access by way of a slot. */
+static void
+address(struct tr *t, const struct ool *o)
+{
+	const struct slot *w = &o->want;
+	int h = -1;
+
+	switch (w->kind) {
+	case SLOT_NONE:
+		return; /* it is there */
+	case SLOT_CONST:
+		e_mov_imm(t, T0, w->anchor);
+		e_lea(t, 1, T0, T0, o->index, o->scale, o->disp);
+		return;
+	case SLOT_OFF:
+		e_lea(t, 1, T0, tr_host_of[w->base], -1, 0, o->disp);
+		return;
+	case SLOT_PTR:
+		if (w->base >= 0)
+			h = tr_get(t, (unsigned)w->base, T0);
+		e_lea(t, 1, T0, h, o->index, o->scale, o->disp);
+		return;
+	}
+}
+
+/* The slot's register such that the copy of the access is to T0, where the
+ * bytes are now. T1 is lost. */
+static void
+aim(struct tr *t, const struct ool *o)
+{
+	const struct slot *w = &o->want;
+	int32_t disp = o->disp;
+
+	if (w->kind == SLOT_NONE)
+		return; /* [T0 + T1], and T1 is 0 */
+	if (w->kind == SLOT_OFF)
+		e_mov(t, 1, T1, tr_host_of[w->base]);
+	else if (o->index >= 0)
+		e_lea(t, 1, T1, -1, o->index, o->scale, 0);
+	else {
+		e_lea(t, 1, o->reg, T0, -1, 0, -disp);
+		return;
+	}
+	e_rex(t, 1, 0, 0, T1); /* not r15 */
+	e1(t, 0xf7);
+	e1(t, 0xd0u | (T1 & 7));
+	e_lea(t, 1, o->reg, T1, T0, 0, 1 - disp);
+}
+
 /*
  * The slow path of an access to the mirror, where signal.c goes. It does not
  * go back to the access but has it once more, so that a fault there is a
- * fault. Its copy is at [base + T1 + disp], too: T1 is made to fit.
+ * fault.
  */
 void
 tr_ool_mirror(struct tr *t, const struct ool *o)
@@ -232,18 +290,11 @@ tr_ool_mirror(struct tr *t, const struct ool *o)
 	t->fixups[t->nfixups++] =
 	    (struct fixup){ (uint32_t)(o->hit - t->start),
 		    (uint32_t)(o->end - t->start), here };
-	if (o->folded)
-		e_lea(t, 1, T0, o->base, -1, 0, o->disp);
+	address(t, o);
 	e1(t, 0xb9); /* mov ecx, what */
 	e4(t, o->what);
 	e_call_thunk(t, o->fpu ? THUNK_MEM_FPU : THUNK_MEM);
-	if (o->folded) { /* T1 := T0 - base - disp */
-		e_mov(t, 1, T1, o->base);
-		e_rex(t, 1, 0, 0, T1); /* not r15 */
-		e1(t, 0xf7);
-		e1(t, 0xd0u | (T1 & 7));
-		e_lea(t, 1, T1, T1, T0, 0, 1 - o->disp);
-	}
+	aim(t, o);
 	if (o->what & ACCESS_WRITE) {
 		e_jrcxz(t, 5);
 		other = e_jmp(t);
@@ -261,9 +312,6 @@ tr_ool_mirror(struct tr *t, const struct ool *o)
 		memcpy(t->p, o->hit, (size_t)(o->end - o->hit));
 		t->p += o->end - o->hit;
 	}
-	if (o->key == KEY_LOW)
-		mirror_lookup(t, T0);
-	else if (o->key >= 0)
-		mirror_lookup(t, tr_host_of[o->key]);
+	tr_slots_again(t, o->slot);
 	e_patch(e_jmp(t), o->end);
 }

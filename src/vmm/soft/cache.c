@@ -4,13 +4,12 @@
  * dropped. Intel SDM volume 3, 9.1.3 ("Handling Self- and Cross-Modifying
  * Code") says what a guest may expect.
  *
- * The cache is one memfd mapped twice, writable here and executable there.
+ * codemem.c has the memory that they are in.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "gmem/gmem.h"
@@ -18,6 +17,7 @@
 
 /* Pages with code that are known at once: 256 MiB of them. */
 #define PAGE_POOL (1u << 16)
+#define NFILLS(vm) (((vm)->npages >> 9) + 1)
 
 static unsigned
 block_hash(uint64_t pc, uint64_t gpa, uint32_t flags)
@@ -51,17 +51,11 @@ begin_part(struct soft_vm *vm, unsigned part)
 int
 soft_cache_create(struct soft_vm *vm)
 {
-	int fd, error = ENOMEM;
+	int error = soft_code_map(vm);
 
-	fd = memfd_create("lhyve-code", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, CODE_CACHE_SIZE) != 0) {
-		error = errno;
+	if (error != 0)
 		goto fail;
-	}
-	vm->code_rw = mmap(NULL, CODE_CACHE_SIZE, PROT_READ | PROT_WRITE,
-	    MAP_SHARED, fd, 0);
-	vm->code_rx = mmap(NULL, CODE_CACHE_SIZE, PROT_READ | PROT_EXEC,
-	    MAP_SHARED, fd, 0);
+	error = -ENOMEM;
 	vm->npages = (vm->highmem || vm->rom != 0x100000000ull ?
 			     0x100000000ull + vm->highmem :
 			     vm->lowmem) >> 12;
@@ -72,27 +66,21 @@ soft_cache_create(struct soft_vm *vm)
 	if (!(vm->off & SOFT_OFF_FORMS))
 		vm->forms = map_anon(tr_forms_size());
 	vm->pages = map_anon(vm->npages * sizeof(*vm->pages));
-	if (vm->code_rw == MAP_FAILED || vm->code_rx == MAP_FAILED ||
-	    vm->arena == NULL || vm->blocks == NULL ||
-	    vm->page_pool == NULL || vm->pages == NULL)
+	vm->fills = map_anon(NFILLS(vm));
+	if (vm->arena == NULL || vm->blocks == NULL ||
+	    vm->page_pool == NULL || vm->pages == NULL || vm->fills == NULL)
 		goto fail;
 	begin_part(vm, 0);
-	close(fd);
 	return (0);
 fail:
-	if (fd >= 0)
-		close(fd);
 	soft_cache_destroy(vm);
-	return (-error);
+	return (error);
 }
 
 void
 soft_cache_destroy(struct soft_vm *vm)
 {
-	if (vm->code_rw != NULL && vm->code_rw != MAP_FAILED)
-		munmap(vm->code_rw, CODE_CACHE_SIZE);
-	if (vm->code_rx != NULL && vm->code_rx != MAP_FAILED)
-		munmap(vm->code_rx, CODE_CACHE_SIZE);
+	soft_code_unmap(vm);
 	if (vm->forms != NULL)
 		munmap(vm->forms, tr_forms_size());
 	vm->forms = NULL;
@@ -105,8 +93,10 @@ soft_cache_destroy(struct soft_vm *vm)
 		munmap(vm->page_pool, PAGE_POOL * sizeof(*vm->page_pool));
 	if (vm->pages != NULL)
 		munmap(vm->pages, vm->npages * sizeof(*vm->pages));
-	vm->code_rw = vm->code_rx = NULL;
 	vm->arena = NULL;
+	if (vm->fills != NULL)
+		munmap(vm->fills, NFILLS(vm));
+	vm->fills = NULL;
 	vm->blocks = NULL;
 	vm->page_pool = NULL;
 	vm->pages = NULL;

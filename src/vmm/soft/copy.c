@@ -14,7 +14,7 @@
 struct fields {
 	int reg, rm, vvvv, opc; /* host registers */
 	bool mem;
-	int mem_base, mem_index;
+	int mem_base, mem_index, mem_scale;
 	int32_t mem_disp;
 	bool integer; /* not x87, MMX or SSE: operand size means something */
 };
@@ -26,7 +26,8 @@ modrm(struct tr *t, const struct fields *f)
 	unsigned reg = f->reg >= 0 ? (unsigned)f->reg & 7 : m->reg;
 
 	if (f->mem) {
-		e_mem(t, (int)reg, f->mem_base, f->mem_index, 0, f->mem_disp);
+		e_mem(t, (int)reg, f->mem_base, f->mem_index, f->mem_scale,
+		    f->mem_disp);
 		return;
 	}
 	e1(t, 0xc0u | reg << 3 |
@@ -644,6 +645,7 @@ bring_home(struct tr *t, struct fields *f, struct parts *p,
 			if (nscratch == 0)
 				return (false);
 			g->host = scratch[--nscratch];
+			tr_lose(t, g->host);
 			if (g->high)
 				e_rorx(t, 1, g->host, tr_host_of[g->guest], 8);
 			else if (!overwrites(t, p, g))
@@ -673,9 +675,9 @@ send_back(struct tr *t, const struct parts *p)
 	}
 }
 
-/* What becomes of the register that T1 belongs to. */
+/* What becomes of the slots with registers that the instruction writes. */
 static void
-key_written(struct tr *t)
+slots_written(struct tr *t)
 {
 	bool high;
 
@@ -687,22 +689,29 @@ key_written(struct tr *t)
 		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 			continue;
 		g = tr_gpr(op->reg.value, &high);
-		if (g < 0 || g != t->key)
+		if (g < 0)
 			continue;
-		if (i == 0 && op->size == 64 &&
-		    (t->in.mnemonic == ZYDIS_MNEMONIC_ADD ||
-			t->in.mnemonic == ZYDIS_MNEMONIC_SUB) &&
+		if (i != 0 || op->size != 64)
+			tr_written(t, (unsigned)g);
+		else if (t->in.mnemonic == ZYDIS_MNEMONIC_ADD &&
 		    t->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
 			tr_moved(t, (unsigned)g, t->op[1].imm.value.s);
+		else if (t->in.mnemonic == ZYDIS_MNEMONIC_SUB &&
+		    t->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			tr_moved(t, (unsigned)g, -t->op[1].imm.value.s);
+		else if (t->in.mnemonic == ZYDIS_MNEMONIC_INC)
+			tr_moved(t, (unsigned)g, 1);
+		else if (t->in.mnemonic == ZYDIS_MNEMONIC_DEC)
+			tr_moved(t, (unsigned)g, -1);
 		else
-			t->key = -1;
+			tr_written(t, (unsigned)g);
 	}
 }
 
 bool
 tr_copy(struct tr *t)
 {
-	struct fields f = { -1, -1, -1, -1, false, T0, T1, 0, false };
+	struct fields f = { -1, -1, -1, -1, false, T0, T1, 0, 0, false };
 	struct parts p = { 0 };
 	unsigned nscratch = 0;
 	int scratch[3];
@@ -752,9 +761,9 @@ tr_copy(struct tr *t)
 		t->masked = 0;
 		f.mem = true;
 		f.mem_base = a.base;
+		f.mem_index = a.index;
+		f.mem_scale = a.scale;
 		f.mem_disp = a.disp;
-		if (a.mirror)
-			tr_keep_t1(t);
 	} else {
 		p.env = in_env(t, &p);
 		if (p.env != NULL) {
@@ -766,11 +775,11 @@ tr_copy(struct tr *t)
 			f.mem_index = -1;
 			f.mem_disp = ENV(CPU_GPR + (unsigned)r * 8);
 		}
-		/* T1 last. */
-		scratch[nscratch++] = T1;
-		scratch[nscratch++] = T0;
-		if (p.need <= (cx_in || cx_out ? 1 : 2))
-			tr_keep_t1(t);
+		/* One that holds nothing first, but T2 before all. */
+		bool swap = t->slot[1].kind == SLOT_NONE;
+
+		scratch[nscratch++] = swap ? T0 : T1;
+		scratch[nscratch++] = swap ? T1 : T0;
 	}
 	if (!cx_in && !cx_out)
 		scratch[nscratch++] = T2;
@@ -791,6 +800,7 @@ tr_copy(struct tr *t)
 		e_mov(t, 1, H_R9, H_CX);
 	if (p.mem != NULL)
 		tr_access_end(t, &a);
-	key_written(t);
+	slots_written(t);
+	tr_keep(t);
 	return (true);
 }

@@ -46,7 +46,7 @@ set_width(struct tr *t, unsigned w, int dst, int src, int n)
 		e_lea(t, w == 64, dst, src, -1, 0, n);
 		return;
 	}
-	t->key = -1;
+	tr_lose(t, T1);
 	e_lea(t, 0, T1, src, -1, 0, n);
 	e1(t, 0x66); /* mov dst16, r15w */
 	e_mov(t, 0, dst, T1);
@@ -58,6 +58,7 @@ stack_ea(struct tr *t, int disp, uint32_t use)
 {
 	unsigned w = stack_width(t);
 
+	tr_lose(t, T0);
 	e_lea(t, w == 64, T0, H_R10, -1, 0, disp);
 	if (w == 16)
 		e_zx16(t, T0, T0);
@@ -94,7 +95,7 @@ store(struct tr *t, unsigned size, int reg, const struct access *a)
 {
 	if (size == 2)
 		e1(t, 0x66);
-	e_op_mem(t, size == 8, 0x89, reg, a->base, T1, 0, a->disp);
+	e_op_access(t, size == 8, 0x89, reg, a);
 }
 
 /* mov reg, mem, zero-extended */
@@ -102,12 +103,12 @@ static void
 load(struct tr *t, unsigned size, int reg, const struct access *a)
 {
 	if (size == 2) {
-		e_rex(t, 0, reg, T1, a->base);
+		e_rex(t, 0, reg, a->index, a->base);
 		e1(t, 0x0f);
 		e1(t, 0xb7);
-		e_mem(t, reg, a->base, T1, 0, a->disp);
+		e_mem(t, reg, a->base, a->index, a->scale, a->disp);
 	} else
-		e_op_mem(t, size == 8, 0x8b, reg, a->base, T1, 0, a->disp);
+		e_op_access(t, size == 8, 0x8b, reg, a);
 }
 
 /* The end of an instruction whose last access this was. */
@@ -115,8 +116,7 @@ static void
 access_last(struct tr *t, const struct access *a)
 {
 	tr_access_end(t, a);
-	if (a->mirror)
-		tr_keep_t1(t);
+	tr_keep(t);
 }
 
 static void
@@ -141,9 +141,7 @@ push_imm(struct tr *t, uint64_t v, unsigned size, uint32_t extra)
 	if (size != 8 || v == (uint64_t)(int32_t)v) {
 		if (size == 2)
 			e1(t, 0x66);
-		e_rex(t, size == 8, 0, T1, a.base);
-		e1(t, 0xc7);
-		e_mem(t, 0, a.base, T1, 0, a.disp);
+		e_op_access(t, size == 8, 0xc7, 0, &a);
 		if (size == 2) {
 			e1(t, (uint8_t)v);
 			e1(t, (uint8_t)(v >> 8));
@@ -235,13 +233,13 @@ put_sized(struct tr *t, unsigned guest, unsigned size)
 		if (size == 4)
 			e_mov(t, 0, T2, T2);
 		tr_put(t, guest, T2);
-		if ((int)guest == t->key)
-			t->key = -1;
+		tr_written(t, guest);
 		return;
 	}
 	h = tr_get(t, guest, T1);
-	if (h == T1 || (int)guest == t->key)
-		t->key = -1;
+	if (h == T1)
+		tr_lose(t, T1);
+	tr_written(t, guest);
 	e1(t, 0x66); /* mov r16, cx */
 	e_mov(t, 0, h, T2);
 	tr_put(t, guest, h);
@@ -304,6 +302,7 @@ leave(struct tr *t)
 	}
 	load(t, size, T2, &a);
 	set_width(t, w, H_R10, H_BP, (int)size);
+	tr_written(t, R_SP);
 	put_sized(t, R_BP, size);
 	access_last(t, &a);
 	return (true);
@@ -378,10 +377,12 @@ target(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 		tr_access_op(t, op, EA_R(size),
 		    size | ACCESS_READ | tr_stack(op), &a);
 		load(t, size, T0, &a);
+		tr_lose_all(t);
 		tr_access_end(t, &a);
 		limit_check(t, size);
 		return;
 	}
+	tr_lose(t, T0);
 	h = tr_get(t, (unsigned)tr_gpr(op->reg.value, &high), T0);
 	if (size == 2)
 		e_zx16(t, T0, h);
@@ -465,11 +466,33 @@ ret(struct tr *t)
 	stack_access(t, 0, size, ACCESS_READ, &a);
 	load(t, size, T0, &a);
 	limit_check(t, size);
+	tr_lose_all(t);
 	stack_move(t, n);
 	tr_access_end(t, &a);
 	tr_goto_t0(t, n);
 	t->end = true;
 	return (true);
+}
+
+/* More of them would gain little. */
+#define MAX_ROUNDS 7
+
+/*
+ * A block that loops has several rounds of the loop, in code for mirrors: what
+ * a round begins with, and the look for interrupts at its end, are there once
+ * then. The rounds are whole: the block ends where it began, and what leaves
+ * it goes to behind it, so that no circle of links is without that look.
+ */
+static bool
+again(const struct tr *t, uint64_t to)
+{
+	unsigned body = t->ninsns / (t->rounds + 1u);
+
+	return (tr_mirror(t) && !(t->flags & BF_ONE) &&
+	    !(t->vm->off & SOFT_OFF_ROUNDS) && to == t->b->pc &&
+	    t->next > to && tr_links(t, to) && tr_links(t, t->next) &&
+	    t->rounds < MAX_ROUNDS &&
+	    t->ninsns + body <= BLOCK_MAX_INSNS);
 }
 
 static bool
@@ -488,6 +511,19 @@ jcc(struct tr *t)
 		over[-1] = (uint8_t)(t->p - over);
 		return (true);
 	}
+	if (again(t, to)) {
+		/* Another round: what leaves is the jump. */
+		while (((uintptr_t)t->p + 2) % 64 > 60)
+			e1(t, 0x90); /* see e_align_rel32() */
+		e1(t, 0x0f);
+		e1(t, 0x80u | ((t->in.opcode & 15u) ^ 1));
+		e4(t, 0);
+		tr_link(t, t->p - 4, t->next);
+		t->next = to;
+		t->rounds++;
+		tr_keep(t);
+		return (true);
+	}
 	if (to <= t->pc && tr_links(t, to)) {
 		/* A loop: the way back is the straight one. */
 		e1(t, 0x70u | ((t->in.opcode & 15u) ^ 1));
@@ -495,7 +531,7 @@ jcc(struct tr *t)
 		over = t->p;
 		tr_goto(t, to);
 		over[-1] = (uint8_t)(t->p - over);
-		tr_keep_t1(t);
+		tr_keep(t);
 		return (true);
 	}
 	direct = to > t->pc && tr_links(t, to);
@@ -506,13 +542,13 @@ jcc(struct tr *t)
 	e4(t, 0);
 	if (direct) {
 		tr_link(t, t->p - 4, to);
-		tr_keep_t1(t);
+		tr_keep(t);
 		return (true);
 	}
 	o = &t->ool[t->nool++];
 	*o = (struct ool){ .kind = OOL_GOTO, .insn = (uint8_t)(t->ninsns - 1),
 		.patch = t->p - 4, .pc = to };
-	tr_keep_t1(t);
+	tr_keep(t);
 	return (true);
 }
 

@@ -60,6 +60,7 @@ clear_flag(struct tr *t, unsigned bit)
 static void
 pushf(struct tr *t)
 {
+	tr_lose_all(t);
 	e_st_env(t, 1, CPU_T0, H_AX);
 	e1(t, 0x9f); /* lahf */
 	e1(t, 0x0f); /* seto al */

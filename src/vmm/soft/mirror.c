@@ -7,9 +7,9 @@
  * host's. So the guest's are cut into windows of 4 GiB, and a table says for
  * each window what is to be added (MIRROR_OFFSET; bits 47:32 of the address
  * are the index). Where a window is mirrored, that leads into a reservation
- * of 8 GiB: 4 GiB in which pages are mapped one by one, when they are first
- * used, between 2 GiB on either side in which nothing ever is. Code may
- * therefore look up a base register and then access anything within 2 GiB of
+ * of 84 GiB: 4 GiB in which pages are mapped one by one, when they are first
+ * used, between 40 GiB on either side in which nothing ever is. Code may
+ * therefore look up a base register and then access anything within 40 GiB of
  * it without another look. Where it is not mirrored, it leads to addresses
  * that are not canonical. Whatever is not mapped faults, and the fault's
  * handler (signal.c) sends the access to its slow path, which is that of the
@@ -40,7 +40,9 @@
 #include "vmm/soft/soft.h"
 
 #define WINDOW (4ull << 30)
-#define GUARD (2ull << 30)
+/* What code may add to an address that it has looked up: displacements, moves
+ * of the register, and eight times an index of 32 bits (slot.c). */
+#define GUARD (40ull << 30)
 
 /* In nanoseconds of this thread: how long an address space must have been
  * there, and what time earns one fault. A fault with its mapping takes some
@@ -59,7 +61,7 @@
 #define MIRROR_AROUND 64u
 
 /* Sums with this are not canonical, wherever in the window, give or take the
- * 2 GiB that code may add. */
+ * 40 GiB that code may add. */
 #define NOWHERE (3ull << 46)
 
 static void *
@@ -206,6 +208,14 @@ soft_mirror_protect(struct soft_cpu *cpu, uint64_t gpa)
 		if (gpa - r->gpa < (uint64_t)r->npages << 12)
 			drop_one(cpu, r->va + (gpa - r->gpa), r->m);
 	}
+}
+
+bool
+soft_mirror_had(struct soft_cpu *cpu, uint64_t va)
+{
+	uint64_t bit, *word = bit_of(cpu->mirror.by_va, va, &bit);
+
+	return ((*word & bit) != 0);
 }
 
 /* The window of va; NULL if there is no room for it. */

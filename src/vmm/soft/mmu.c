@@ -3,6 +3,7 @@
  * Guest page tables and the TLB. Intel SDM volume 3, chapter 4 ("Paging").
  * A light file, see soft.h.
  */
+#include "gmem/gmem.h"
 #include "vmm/soft/soft.h"
 
 #define PTE_P 0x1ull
@@ -560,6 +561,22 @@ can_write(const struct soft_cpu *cpu, unsigned m, const struct walk *w)
 	    cpu->vm->pages[w->gpa >> 12] == NULL);
 }
 
+/* The host's processor walks tables, too: two of them in a virtual machine. A
+ * guest that has large pages under it misses its TLB less, and its memory
+ * comes with fewer faults. */
+static void
+count_fill(struct soft_cpu *cpu, uint64_t gpa)
+{
+	_Atomic uint8_t *n = &cpu->vm->fills[gpa >> 21];
+
+	if (atomic_load_explicit(n, memory_order_relaxed) >= LARGE_FILLS ||
+	    (cpu->vm->off & SOFT_OFF_HUGE) ||
+	    atomic_fetch_add(n, 1) + 1u != LARGE_FILLS)
+		return;
+	soft_fpu_leave(cpu);
+	(void)gmem_make_large(cpu->vm->gmem, gpa);
+}
+
 static void
 tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
     const struct walk *w)
@@ -572,6 +589,7 @@ tlb_add(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m,
 	bool user = m == MMU_USER, writes = can_write(cpu, m, w);
 
 	cpu->stat.tlb_fills++;
+	count_fill(cpu, gpa);
 	if (e->ntag[ACC_R] != ntag && e->ntag[ACC_X] != ntag) {
 		if (e->ntag[ACC_X] != inv)
 			cpu->jc_orphans[m] = true;

@@ -5,29 +5,31 @@
  */
 #include "vmm/soft/tr.h"
 
-/* LEA of registers that are all at home: as it stands. */
+/* LEA of general registers as it stands, with at most one of those that it
+ * reads not at home. */
 static bool
-lea_at_home(struct tr *t, unsigned g, unsigned size)
+lea_plain(struct tr *t, unsigned g, unsigned size)
 {
 	const ZydisDecodedOperand *op = &t->op[1];
 	bool high;
 	int b = tr_gpr(op->mem.base, &high), i = tr_gpr(op->mem.index, &high);
 	int64_t disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+	int hb, hi, dst = tr_host_of[g] < 0 ? T2 : tr_host_of[g];
 
 	if (size < 4 || t->in.address_width != size * 8 || b < 0 ||
-	    tr_no_base(t) || tr_host_of[g] < 0 || tr_host_of[b] < 0 ||
-	    (i >= 0 && tr_host_of[i] < 0))
+	    tr_no_base(t) ||
+	    (tr_host_of[b] < 0 && i >= 0 && i != b && tr_host_of[i] < 0))
 		return (false);
-	e_lea(t, size == 8, tr_host_of[g], tr_host_of[b],
-	    i < 0 ? -1 : tr_host_of[i],
+	hb = tr_get(t, (unsigned)b, T2);
+	hi = i < 0 ? -1 : i == b ? hb : tr_get(t, (unsigned)i, T2);
+	e_lea(t, size == 8, dst, hb, hi,
 	    i < 0 ? 0 : __builtin_ctz(op->mem.scale | 8u), (int32_t)disp);
-	tr_keep_t1(t);
-	if ((int)g == t->key) {
-		if (b == (int)g && i < 0 && size == 8)
-			tr_moved(t, g, disp);
-		else
-			t->key = -1;
-	}
+	tr_put(t, g, dst);
+	tr_keep(t);
+	if (b == (int)g && i < 0 && size == 8)
+		tr_moved(t, g, disp);
+	else
+		tr_written(t, g);
 	return (true);
 }
 
@@ -39,7 +41,7 @@ lea(struct tr *t)
 	int h;
 
 	g = (unsigned)tr_gpr(t->op[0].reg.value, &high);
-	if (lea_at_home(t, g, size))
+	if (lea_plain(t, g, size))
 		return (true);
 	tr_ea(t, &t->op[1], EA_OFFSET, 0);
 	if (size == 2) {
@@ -174,6 +176,125 @@ xlat(struct tr *t)
 	return (true);
 }
 
+/* dst -= reg, which is lost. */
+static void
+take_away(struct tr *t, int dst, int reg)
+{
+	e_rex(t, 1, 0, 0, reg); /* not reg */
+	e1(t, 0xf7);
+	e1(t, 0xd0u | (reg & 7));
+	e_lea(t, t->code64, dst, dst, reg, 0, 1);
+}
+
+/* The registers, while they lead to the mirror, become the guest's again. */
+static void
+string_out(struct tr *t, bool movs, bool rep)
+{
+	if (movs)
+		take_away(t, H_SI, T1);
+	take_away(t, H_DI, T0);
+	if (rep)
+		e_mov(t, t->code64, H_R9, H_CX);
+}
+
+/* jmp to C that does it all, unless rcx is 0. */
+static struct ool *
+string_unless(struct tr *t, uint64_t arg)
+{
+	struct ool *o;
+
+	e_jrcxz(t, 5);
+	o = tr_ool(t, OOL_STRING, e_jmp(t));
+	o->pc = t->next;
+	o->arg = arg;
+	return (o);
+}
+
+/*
+ * MOVS and STOS by the host's own, in the mirror. In C: with DF set, and when
+ * REP takes so many rounds that an interrupt would have to wait. Where the
+ * mirror has nothing, some elements are done in C, and it begins anew.
+ */
+#define STRING_SHORT 16 /* log2 of the elements */
+static bool
+string_mirror(struct tr *t, uint64_t arg, unsigned seg)
+{
+	bool movs = (arg & 0xff) == 0, rep = (arg >> 16 & 0xff) != 0;
+	unsigned size = arg >> 8 & 0xff;
+	const unsigned checks = BF_CHECK(VM_SEG_ES) | BF_CHECK(seg);
+	struct ool *slow[2] = { NULL, NULL }, *o;
+	uint8_t *start = t->p;
+
+	if (!tr_mirror(t) || (arg & 0xff) > 1 || seg == VM_SEG_FS ||
+	    seg == VM_SEG_GS ||
+	    t->in.address_width != (t->code64 ? 64 : 32) ||
+	    (!t->code64 && (t->flags & (BF_SEGMENTED | BF_REAL | checks))) ||
+	    (t->vm->off & SOFT_OFF_STRING))
+		return (false);
+	e_ld_env(t, 0, T2, (unsigned)offsetof(struct soft_cpu, rflags));
+	e_mov_imm(t, T1, FL_DF);
+	e1(t, 0xc4); /* pext ecx, ecx, T1d */
+	e1(t, 0xc2);
+	e1(t, 0x72);
+	e1(t, 0xf5);
+	e1(t, 0xc0u | T2 << 3 | (T1 & 7));
+	slow[0] = string_unless(t, arg);
+	if (rep) {
+		e_mov(t, t->code64, T2, H_R9);
+		e_mov_imm(t, T1, STRING_SHORT);
+		shift_cx_by_t1(t, 3);
+		slow[1] = string_unless(t, arg);
+	}
+	if (!t->code64) {
+		e_mov(t, 0, H_DI, H_DI);
+		if (movs)
+			e_mov(t, 0, H_SI, H_SI);
+	}
+	tr_find_mirror(t, H_DI, T0);
+	if (movs)
+		tr_find_mirror(t, H_SI, T1);
+	e_lea(t, 1, H_DI, H_DI, T0, 0, 0);
+	if (movs)
+		e_lea(t, 1, H_SI, H_SI, T1, 0, 0);
+	if (rep)
+		e_mov(t, t->code64, H_CX, H_R9);
+	o = tr_ool(t, OOL_STRING, NULL);
+	o->hit = t->p;
+	if (size == 2)
+		e1(t, 0x66);
+	if (rep)
+		e1(t, 0xf3);
+	e_rex(t, size == 8, 0, 0, 0);
+	e1(t, (movs ? 0xa4u : 0xaau) | (size > 1));
+	o->end = t->p;
+	string_out(t, movs, rep);
+	o->pc = t->next;
+	o->arg = arg | 1ull << 40;
+	o->back = rep ? start : t->p;
+	slow[0]->back = t->p;
+	if (rep)
+		slow[1]->back = t->p;
+	return (true);
+}
+
+void
+tr_ool_string(struct tr *t, const struct ool *o)
+{
+	uint32_t here = (uint32_t)(t->p - t->start);
+
+	if (o->patch == NULL) {
+		t->fixups[t->nfixups++] =
+		    (struct fixup){ (uint32_t)(o->hit - t->start),
+			    (uint32_t)(o->end - t->start), here };
+		string_out(t, (o->arg & 0xff) == 0, (o->arg >> 16 & 0xff) != 0);
+	}
+	e_mov_imm(t, T0, o->arg);
+	e_mov_imm(t, T1, o->pc);
+	e_mov_imm(t, T2, (uint64_t)(uintptr_t)soft_h_string);
+	e_call_thunk(t, o->fpu ? THUNK_HELPER_FPU : THUNK_HELPER);
+	e_patch(e_jmp(t), o->back);
+}
+
 /* String instructions: see soft_h_string() for what T0 says. */
 static bool
 string(struct tr *t)
@@ -223,6 +344,8 @@ string(struct tr *t)
 		arg = ops[i].kind | (uint64_t)ops[i].size << 8 |
 		    (uint64_t)rep << 16 | (uint64_t)seg << 24 |
 		    (uint64_t)t->in.address_width << 32;
+		if (string_mirror(t, arg, seg))
+			return (true);
 		e_mov_imm(t, T0, arg);
 		e_mov_imm(t, T1, t->next);
 		tr_call(t, soft_h_string);

@@ -473,6 +473,8 @@ struct code_page {
 };
 
 #define BLOCK_HASH_BITS 16
+/* What the guest uses so often gets a large page of the host's. */
+#define LARGE_FILLS 32u
 
 struct soft_vm {
 	struct vm *vm;
@@ -514,6 +516,7 @@ struct soft_vm {
 	 * together; `part` is the one being filled. */
 	unsigned part;
 	size_t code_used, code_end;
+	size_t code_huge; /* up to here it has large pages: codemem.c */
 	uint8_t *arena;
 	size_t arena_used, arena_end;
 	struct soft_form *forms; /* decode.c; NULL: off */
@@ -521,6 +524,8 @@ struct soft_vm {
 	_Atomic unsigned nblocks[CODE_PARTS];
 	struct block *hash[1 << BLOCK_HASH_BITS];
 	struct code_page **pages; /* by page frame number */
+	/* TLB entries made for each 2 MiB of memory, up to LARGE_FILLS. */
+	_Atomic uint8_t *fills;
 	struct code_page *page_pool, *free_pages;
 	unsigned npool, nfree;
 	uint64_t npages;
@@ -552,6 +557,14 @@ soft_is_memory(const struct soft_vm *vm, uint64_t gpa)
 {
 	return (soft_is_ram(vm, gpa) || soft_is_rom(vm, gpa));
 }
+
+/* ---- its memory (codemem.c) ---- */
+
+/* Sets vm->code_rw and vm->code_rx; -errno: some of them may be set. */
+int soft_code_map(struct soft_vm *vm);
+void soft_code_unmap(struct soft_vm *vm);
+/* The cache is about to be written to up to this offset. */
+void soft_code_need(struct soft_vm *vm, size_t end);
 
 int soft_cache_create(struct soft_vm *vm);
 void soft_cache_destroy(struct soft_vm *vm);
@@ -661,6 +674,8 @@ void soft_mirror_drop_page(struct soft_cpu *cpu, uint64_t va);
  * vcpu's, with the world stopped. */
 void soft_mirror_protect(struct soft_cpu *cpu, uint64_t gpa);
 /* Maps the page, which translation has just succeeded for, if it is memory. */
+/* Was there a page at va, as far as one can tell? */
+bool soft_mirror_had(struct soft_cpu *cpu, uint64_t va);
 void soft_mirror_fill(
     struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
 /* Translated code needed the slow path: is the mirror worth it? */

@@ -531,12 +531,15 @@ tr_special(struct tr *t)
 		if (t->in.opcode_map == ZYDIS_OPCODE_MAP_0F &&
 		    t->in.opcode == 0x0d && t->in.raw.modrm.mod == 3)
 			as_host(t, 1);
+		else
+			tr_keep(t);
 		return (true);
 	case ZYDIS_MNEMONIC_ENDBR32:
 	case ZYDIS_MNEMONIC_ENDBR64:
 	case ZYDIS_MNEMONIC_RDSSPD:
 	case ZYDIS_MNEMONIC_RDSSPQ:
 	case ZYDIS_MNEMONIC_PREFETCHWT1:
+		tr_keep(t);
 		return (true);
 	case ZYDIS_MNEMONIC_UD0:
 	case ZYDIS_MNEMONIC_UD1:

@@ -302,9 +302,10 @@ advance(struct str *s, uint64_t n)
 		set_reg(s, R_CX, reg(s, R_CX) - n);
 }
 
-/* A store may have hit the block that called: its rest is stale then. */
+/* A store may have hit the block that called: its rest is stale then, and of
+ * an instruction that was done in part what is left of it. */
 static void
-leave_if_dead(struct str *s, uint64_t next)
+leave_if_dead(struct str *s, uint64_t next, bool part)
 {
 	struct soft_cpu *cpu = s->cpu;
 	struct block *b;
@@ -313,16 +314,36 @@ leave_if_dead(struct str *s, uint64_t next)
 		return;
 	b = soft_block_at(cpu->vm, cpu->host_ret);
 	if (b != NULL && b->dead) {
-		cpu->rip = next;
+		soft_sync_rip(cpu);
+		if (!part || !s->rep || reg(s, R_CX) == 0)
+			cpu->rip = next;
 		soft_unwind(cpu);
 	}
 }
 
+/* Maps to the mirror what the instruction was about to access at d and src;
+ * what is there already, as far as one can tell, only if all is. */
+static void
+fill_mirror(const struct str *s, uint64_t d, uint64_t src)
+{
+	struct soft_cpu *cpu = s->cpu;
+	bool has_d = soft_mirror_had(cpu, d);
+	bool has_src = s->kind != K_MOVS || soft_mirror_had(cpu, src);
+
+	if (!has_d || has_src)
+		soft_mirror_fill(cpu, d, ACC_W, s->m);
+	if (s->kind == K_MOVS && (!has_src || has_d))
+		soft_mirror_fill(cpu, src, ACC_R, s->m);
+}
+
 /* T0: kind | element size << 8 | (1 REP/REPE, 2 REPNE) << 16 | segment << 24
- * | address width << 32. T1: next pc. */
+ * | address width << 32 | the mirror does not have it << 40: then MOVS or
+ * STOS, of which some elements are enough. T1: next pc. */
 void
 soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 {
+	bool part = (t0 >> 40) & 1;
+	uint64_t d = 0, src = 0;
 	struct str s = { .cpu = cpu, .kind = t0 & 0xff,
 		.size = (t0 >> 8) & 0xff, .rep = (t0 >> 16) & 0xff,
 		.seg = (t0 >> 24) & 0xff, .aw = (t0 >> 32) & 0xff,
@@ -333,11 +354,19 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 
 	s.amask = s.aw == 64 ? ~0ull : (1ull << s.aw) - 1;
 	s.step = cpu->rflags & FL_DF ? -(int64_t)s.size : s.size;
+	if (part) {
+		soft_mirror_fault(cpu);
+		part = (cpu->flags & BF_MIRROR) != 0;
+		d = reg(&s, R_DI); /* flat */
+		src = reg(&s, R_SI);
+	}
 	if (!s.rep) {
 		one(&s);
+		if (part)
+			fill_mirror(&s, d, src);
 		advance(&s, 1);
 		cpu->fl = s.fl;
-		leave_if_dead(&s, next);
+		leave_if_dead(&s, next, part);
 		return;
 	}
 	/* Intel's processors write 32-bit registers before they do anything,
@@ -358,6 +387,10 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 			done = 1;
 		}
 		advance(&s, done);
+		if (part) {
+			fill_mirror(&s, d, src);
+			break;
+		}
 		if (s.kind == K_CMPS || s.kind == K_SCAS) {
 			bool zf = (s.fl >> 8) & FL_ZF;
 
@@ -376,7 +409,7 @@ soft_h_string(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		}
 	}
 	cpu->fl = s.fl;
-	leave_if_dead(&s, next);
+	leave_if_dead(&s, next, part);
 }
 
 /* CLZERO (AMD APM volume 3): T0: an address in the line, T1: next pc. */

@@ -27,9 +27,38 @@ extern const int8_t tr_host_of[16];
 enum ool_kind {
 	OOL_MEM,  /* slow path of a memory access */
 	OOL_MIRROR, /* the same of one that went to the mirror */
+	OOL_STRING, /* a string instruction, in C; patch is NULL where the
+		     * mirror does not have what it accesses */
 	OOL_STUB, /* what a link jumps to until it is resolved */
 	OOL_GOTO  /* a conditional jump's way out */
 };
+
+/*
+ * In code for mirrors: what T0 or T1 is from one instruction to the next.
+ * Each instruction ends it but those that call tr_keep(). See slot.c.
+ */
+enum slot_kind {
+	SLOT_NONE,
+	/* What leads to the mirror of addresses near `base`, which may move. */
+	SLOT_OFF,
+	/* The same with `base` (-1: none) added: near base + index << scale if
+	 * there is an index, which may move; base may not. */
+	SLOT_PTR,
+	/* The same with `anchor` added. */
+	SLOT_CONST
+};
+#define SLOT_LOW 16 /* a base: all addresses below 4 GiB */
+struct slot {
+	enum slot_kind kind;
+	int base, index; /* guest registers, -1: none */
+	int scale;
+	uint32_t drift; /* how far it may have moved since the look-up */
+	uint32_t used;
+	uint64_t anchor;
+};
+#define TR_SLOTS 2
+/* Displacements of accesses by way of a slot are not larger. */
+#define FAR_DISP (1 << 30)
 
 /* Code to be put behind the block, away from the fast path. */
 struct ool {
@@ -41,10 +70,15 @@ struct ool {
 	uint32_t what;
 	uint64_t pc;
 	struct link *link;
-	/* OOL_MIRROR: see struct access */
-	int base, key;
+	/* OOL_MIRROR: the register with the slot, what it stands for, where
+	 * from there, and what T0 and T1 have to be afterwards. */
+	int reg;
+	struct slot want, slot[TR_SLOTS];
+	int index, scale;
 	int32_t disp;
-	bool folded;
+	/* OOL_STRING: see soft_h_string(); where it goes on. `pc`: next. */
+	uint64_t arg;
+	uint8_t *back;
 };
 
 #define TR_MAX_OOL (BLOCK_MAX_INSNS * 4)
@@ -67,15 +101,10 @@ struct tr {
 	uint32_t masked; /* ACCESS_* of an operand under a mask, for tr_ea() */
 	bool clipped;	/* bytes end at the limit of CS */
 	bool last_next; /* end after one more instruction (STI, MOV SS) */
-	/*
-	 * In code for mirrors: T1 holds what leads to the mirror of addresses
-	 * near this guest register, KEY_LOW of all below 4 GiB, -1: of none;
-	 * and how far the register may have moved since. Each instruction
-	 * ends it but those that set keep_t1.
-	 */
-	int key;
-	uint32_t drift;
-	bool keep_t1;
+	struct slot slot[TR_SLOTS];
+	uint32_t slot_clock;
+	bool keep;	/* this instruction has seen to the slots */
+	uint16_t small; /* 1 << register: of at most 32 bits, or minus that */
 
 	ZydisDecoder dec;
 	ZydisDecodedInstruction in;
@@ -86,13 +115,12 @@ struct tr {
 	unsigned nool;
 	struct insn_map map[BLOCK_MAX_INSNS + TR_MAX_OOL + 2];
 	unsigned nmap, ninsns;
+	unsigned rounds; /* of a looping block, behind the first */
 	struct link links[TR_MAX_LINKS];
 	unsigned nlinks;
 	struct fixup fixups[BLOCK_MAX_INSNS * 2];
 	unsigned nfixups;
 };
-
-#define KEY_LOW 16
 
 /* ---- assembler ---- */
 
@@ -247,15 +275,15 @@ bool tr_no_base(const struct tr *t);
 uint32_t tr_stack(const ZydisDecodedOperand *op);
 uint32_t tr_locked(const struct tr *t); /* ACCESS_LOCKED or 0 */
 
-/* The bytes are at [base + T1 + disp]. */
+/* The bytes are at [base + index << scale + disp]. */
 struct access {
 	uint8_t *patch, *hit;
 	uint32_t what;
-	int base;
+	int base, index, scale; /* host registers, index -1: none */
 	int32_t disp;
 	bool mirror; /* there is no look-up: a fault leads to the slow path */
-	bool folded; /* base is the guest's register, T0 is free */
-	int key;     /* what T1 is good for behind it */
+	int reg;     /* of the slot, if mirror */
+	struct slot want;
 };
 /* Look-up of T0; afterwards the bytes are at [T0 + T1], T2 is free. What is
  * emitted until tr_access_end() must be position-independent: for stores it
@@ -264,10 +292,10 @@ void tr_access(struct tr *t, uint32_t what, struct access *a);
 void tr_access_end(struct tr *t, const struct access *a);
 /*
  * The two that may use the mirror. What is emitted until tr_access_end() must
- * leave T0 (if base is T0) and T1 alone until the access is done: it is the
- * first thing that can fault. T2 is free.
+ * leave the access's registers, T0 and T1 alone until the access is done: it
+ * is the first thing that can fault. T2 is free.
  *
- * tr_access_t0: the address is in T0 and stays there, base is T0, disp 0.
+ * tr_access_t0: the address is in T0.
  * tr_access_reg: it is guest register + disp in 64-bit mode, flat.
  */
 void tr_access_t0(struct tr *t, uint32_t what, struct access *a);
@@ -278,14 +306,41 @@ void tr_access_op(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
     uint32_t what, struct access *a);
 /* Does this code go to a mirror? */
 bool tr_mirror(const struct tr *t);
-/* T1 stays what it is; the guest register moves by n, if that is known. */
-void tr_keep_t1(struct tr *t);
+/* op reg, [where the access is] */
+static inline void
+e_op_access(struct tr *t, int w, unsigned opc, int reg, const struct access *a)
+{
+	e_op_mem(t, w, opc, reg, a->base, a->index, a->scale, a->disp);
+}
+
+/* ---- slots (slot.c) ---- */
+
+/* This instruction keeps them, but for those that it has named to the others:
+ * a host register is lost, a guest register is written, or moves by n. */
+static inline void
+tr_keep(struct tr *t)
+{
+	t->keep = true;
+}
+void tr_lose(struct tr *t, int reg);
+void tr_lose_all(struct tr *t);
+void tr_written(struct tr *t, unsigned guest);
 void tr_moved(struct tr *t, unsigned guest, int64_t n);
+/* The slot that is `want`, made if need be, and its register. T2 is lost. */
+struct slot *tr_slot(struct tr *t, const struct slot *want, int *reg);
+/* reg := what leads to the mirror of the address in host register h, which
+ * outside 64-bit mode has 32 bits. T2 is lost. */
+void tr_find_mirror(struct tr *t, int h, int reg);
+/* Makes all of them again. T2 is lost. */
+void tr_slots_again(struct tr *t, const struct slot slot[TR_SLOTS]);
+/* Notes what the instruction does to t->small. */
+void tr_note_small(struct tr *t);
 
 /* Something to be put behind the block, for the instruction at hand. */
 struct ool *tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch);
 void tr_ool_mem(struct tr *t, const struct ool *o);
 void tr_ool_mirror(struct tr *t, const struct ool *o);
+void tr_ool_string(struct tr *t, const struct ool *o);
 
 /* Makes sure that the guest's FPU state is in the host's registers. */
 void tr_need_fpu(struct tr *t);

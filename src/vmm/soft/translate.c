@@ -135,7 +135,7 @@ seg_check(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
 		e_lea(t, 0, T2, T0, -1, 0, (int)size - 1);
 		e_rorx(t, 0, T2, T2, 16);
 	} else {
-		t->key = -1;
+		tr_lose(t, T1);
 		e_mov(t, 1, T1, T0);
 		e_rex(t, 1, 0, 0, T1); /* not r15 */
 		e1(t, 0xf7);
@@ -153,7 +153,7 @@ seg_check(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
 		e_jrcxz(t, 0);
 		over = t->p;
 	}
-	t->key = -1;
+	tr_lose_all(t);
 	e_mov_imm(t, T1,
 	    seg | (write ? 0x100u : 0) | (uint64_t)size << 16 |
 		(uint64_t)t->masked << 32);
@@ -172,7 +172,7 @@ tr_add_seg(struct tr *t, unsigned seg, uint32_t use, unsigned aw)
 		return;
 	if (t->code64 && seg != VM_SEG_FS && seg != VM_SEG_GS)
 		return;
-	t->key = -1;
+	tr_lose(t, T1);
 	e_ld_env(t, 1, T1,
 	    (unsigned)(offsetof(struct soft_cpu, seg) +
 		seg * sizeof(struct vm_seg) + offsetof(struct vm_seg, base)));
@@ -233,6 +233,7 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
 	int base = -1, index = -1, scale = 0, gb, gi;
 	bool high, w = aw == 64;
 
+	tr_lose(t, T0);
 	if (op->mem.base == ZYDIS_REGISTER_RIP ||
 	    op->mem.base == ZYDIS_REGISTER_EIP) {
 		uint64_t va = t->next + (uint64_t)disp;
@@ -252,7 +253,7 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
 		base = tr_get(t, (unsigned)gb, T0);
 	if (gi >= 0) {
 		if (tr_host_of[gi] < 0)
-			t->key = -1;
+			tr_lose(t, T1);
 		index = tr_get(t, (unsigned)gi, T1);
 		scale = op->mem.scale == 8 ? 3 :
 		    op->mem.scale == 4	   ? 2 :
@@ -423,7 +424,8 @@ tr_goto(struct tr *t, uint64_t pc)
 		goto_far(t, pc);
 		return;
 	}
-	if (pc <= t->pc) { /* a loop: give interrupts a chance */
+	/* A circle of blocks has such a link: give interrupts a chance. */
+	if (pc <= t->b->pc) {
 		e_ld_env(t, 0, T2, CPU_GO);
 		e_jrcxz(t, 0);
 		leave = t->p;
@@ -464,6 +466,9 @@ emit_ool(struct tr *t, unsigned n)
 		break;
 	case OOL_MIRROR:
 		tr_ool_mirror(t, &o);
+		break;
+	case OOL_STRING:
+		tr_ool_string(t, &o);
 		break;
 	case OOL_STUB:
 		o.link->stub = t->p;
@@ -560,6 +565,16 @@ decode_sysenter(struct tr *t, unsigned n, ZyanStatus st)
 	return (ZYAN_STATUS_SUCCESS);
 }
 
+/* The block's bytes reach to the end of an instruction of n bytes. */
+static void
+covers(struct tr *t, unsigned n)
+{
+	uint64_t len = t->pc - t->b->pc + n;
+
+	if (len > t->b->len)
+		t->b->len = (uint16_t)len;
+}
+
 /* Translates one instruction; false: the block ended before it. */
 static bool
 one(struct tr *t, const uint8_t *page, uint64_t gpa)
@@ -583,7 +598,7 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 		(uint16_t)(t->pc - t->b->pc), 0 };
 	if (!ZYAN_SUCCESS(st)) {
 		/* 15 bytes are the limit of an instruction (SDM 2.3.11). */
-		t->b->len = (uint16_t)(t->b->len + n);
+		covers(t, n);
 		tr_exception(t,
 		    st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
 			    st == ZYDIS_STATUS_NO_MORE_DATA ?
@@ -597,14 +612,18 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	t->next = t->pc + t->in.length;
 	if (!t->code64)
 		t->next = (uint32_t)t->next;
-	t->b->len = (uint16_t)(t->b->len + t->in.length);
-	t->keep_t1 = false;
+	covers(t, t->in.length);
+	t->keep = false;
 	if (!tr_flow(t) && !tr_special(t) && !tr_copy(t)) {
 		e_mov_imm(t, T1, t->next);
 		tr_call_end(t, soft_h_unsupported);
 	}
-	if (!t->keep_t1)
-		t->key = -1;
+	if (t->keep && !(t->vm->off & SOFT_OFF_SLOTS))
+		tr_note_small(t);
+	else {
+		tr_lose_all(t);
+		t->small = 0;
+	}
 	return (true);
 }
 
@@ -668,7 +687,10 @@ soft_translate(
 	t->gpa2 = gpa2;
 	t->vm = vm;
 	t->nool = t->nmap = t->ninsns = t->nlinks = t->nfixups = 0;
-	t->key = -1;
+	t->rounds = 0;
+	tr_lose_all(t);
+	t->slot_clock = 0;
+	t->small = 0;
 	t->masked = 0;
 	t->fpu_in = t->end = t->last_next = false;
 	t->flags = cpu->flags;
@@ -676,6 +698,7 @@ soft_translate(
 	t->code64 = (cpu->flags & BF_CODE64) != 0;
 	t->pc = cpu->rip;
 	t->cs_limit = t->code64 ? UINT64_MAX : soft_cs_limit(cpu);
+	soft_code_need(vm, vm->code_used + CODE_MARGIN);
 	t->p = t->start = vm->code_rw + vm->code_used;
 	t->rx_off = vm->code_rx - vm->code_rw;
 	ZydisDecoderInit(&t->dec,

@@ -199,10 +199,14 @@ main(int argc, char **argv)
 	} settings[] = { { "default", 0 }, { "no-link", GVM_NO_LINK },
 		{ "no-tlb", GVM_NO_TLB }, { "one-insn", GVM_ONE_INSN },
 		{ "mirror", GVM_MIRROR },
+		{ "no-slots", GVM_MIRROR | GVM_OFF(SOFT_OFF_SLOTS) },
+		{ "no-rounds", GVM_MIRROR | GVM_OFF(SOFT_OFF_ROUNDS) },
+		{ "no-string", GVM_MIRROR | GVM_OFF(SOFT_OFF_STRING) },
 		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) },
 		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) },
 		{ "no-pcid", GVM_OFF(SOFT_OFF_PCID) },
-		{ "no-jc2", GVM_OFF(SOFT_OFF_JC2) } };
+		{ "no-jc2", GVM_OFF(SOFT_OFF_JC2) },
+		{ "no-huge", GVM_OFF(SOFT_OFF_HUGE) } };
 	/* KVM has but one. */
 	const unsigned nsettings =
 	    gvm_on_kvm() ? 1 : sizeof(settings) / sizeof(settings[0]);

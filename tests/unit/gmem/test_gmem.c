@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -321,6 +322,54 @@ test_pages(void **state)
 	}
 }
 
+/* Bytes of guests' memory in large pages. */
+static uint64_t
+large_bytes(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long kib, sum = 0;
+	char line[512];
+	int ours = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strstr(line, " /") != NULL)
+			ours = strstr(line, "lhyve-ram") != NULL;
+		if (ours && sscanf(line, "ShmemPmdMapped: %lu", &kib) == 1)
+			sum += kib;
+	}
+	(void)fclose(f);
+	return ((uint64_t)sum << 10);
+}
+
+static void
+test_make_large(void **state)
+{
+	struct gmem *gm;
+	uint8_t *p;
+	int error;
+
+	(void)state;
+	assert_int_equal(gmem_create(&gm, 7 * MIB), 0);
+	p = gmem_map(gm, 2 * MIB, 2 * MIB);
+	p[0x1234] = 0x56;
+	/* There are hosts that cannot: then nothing is different. */
+	error = gmem_make_large(gm, 3 * MIB);
+	assert_int_equal(large_bytes(), error == 0 ? 2 * MIB : 0);
+	error = gmem_make_large(gm, 4 * MIB); /* untouched */
+	assert_int_equal(large_bytes(), error == 0 ? 4 * MIB : 0);
+	assert_int_equal(p[0x1234], 0x56);
+	assert_int_equal(p[0x1235], 0);
+	assert_int_equal(gmem_make_large(gm, 6 * MIB), -EFAULT);
+	assert_int_equal(gmem_make_large(gm, UINT64_MAX), -EFAULT);
+	gmem_destroy(gm);
+	assert_int_equal(gmem_create_as(&gm, 2 * MIB, GMEM_LOWMEM_LIMIT,
+			     GMEM_PAGES_OFF), 0);
+	assert_int_equal(gmem_make_large(gm, 0), -EINVAL);
+	assert_int_equal(large_bytes(), 0);
+	gmem_destroy(gm);
+}
+
 static void
 test_bind(void **state)
 {
@@ -410,6 +459,7 @@ main(void)
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_discard),
 		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_make_large),
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_dirty),
 	};
