@@ -2,14 +2,17 @@
 """A machine's name, its directory, and starting again inside."""
 
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
-from console import BOOT, PATIENCE, Firmware, engine, unprivileged
+from console import (BOOT, PATIENCE, Firmware, engine, unprivileged,
+                     wait_for)
 from conftest import ends_rom
 from kernellog import complaints
 
@@ -98,6 +101,62 @@ def test_many_of_a_name_at_once(files, rundir, tmp_path):
             assert (err == "" and status == 1) or \
                 (status == 4 and "runs already" in err), (err, status)
         assert os.listdir(rundir) == []
+
+
+def test_killed_at_any_moment(files, rundir, tmp_path):
+    """Of fifty that are killed while they start, run or stop, none leaves what
+    keeps the next from starting, or a process, or a file that nobody had."""
+    rom = ends_rom(tmp_path, "SLEEP")
+    disk, sock = tmp_path / "disk", tmp_path / "com2"
+    disk.write_bytes(bytes(1 << 20))
+    tap = "lhyvekill0" if os.getuid() == 0 else None
+    argv = [files.lhyve, "-A", "-m", "64M", "-s", "0,hostbridge", "-s",
+            "31,lpc", *engine(), "-l", "com1,stdio", "-l", f"com2,unix={sock}",
+            "-s", f"3,virtio-blk,{disk}", "-s", "4,virtio-net," +
+            (f"tap,ifname={tap}" if tap else "slirp"),
+            "-l", f"bootrom,{rom}", "vm0"]
+
+    def start():
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT,
+                                start_new_session=True)
+
+    def left():
+        """What can be seen of this machine, beside others'."""
+        return ([name for name in os.listdir("/dev/shm") if "lhyve" in name],
+                tap in os.listdir("/sys/class/net"),
+                set(os.listdir(tmp_path)), os.listdir(rundir))
+
+    with start() as whole:
+        begun = time.monotonic()
+        assert whole.stdout.read(1) == b">"
+        took = time.monotonic() - begun
+        whole.kill()
+    before = left()
+    moments = random.Random(1)
+    for n in range(50):
+        with start() as p:
+            # Any moment of the start, and some when it runs; a third of them
+            # are told to stop before.
+            time.sleep(moments.uniform(0, 1.5 * took))
+            if n % 3 == 0:
+                p.send_signal(signal.SIGINT)
+                time.sleep(moments.uniform(0, took / 10))
+            p.kill()
+            out = p.stdout.read()
+            assert p.wait() in (-signal.SIGKILL, -signal.SIGINT, 1), out
+        assert out in (b"", b">"), out
+        with pytest.raises(ProcessLookupError):
+            os.killpg(p.pid, 0)
+    # A tap goes a moment after its last descriptor.
+    wait_for(lambda: not left()[1])
+    assert left() == before and not before[1]
+    with start() as p:
+        assert p.stdout.read(1) == b">"
+        p.send_signal(signal.SIGINT)
+        assert p.wait(timeout=120) == 1
+    assert (rundir / "vm0/pid").read_text() == "" and not sock.exists()
 
 
 def places(env):
