@@ -99,13 +99,13 @@ struct vm_config {
 
 /* Fast paths of the soft engine around translated code: vm_config.soft_off. */
 #define SOFT_OFF_FORMS 1u /* decoding remembers forms of instructions */
+#define SOFT_OFF_INLINE 2u /* system instructions without a helper */
 #define SOFT_OFF_PCID 4u /* PCIDs keep what they had */
 #define SOFT_OFF_JC2 8u /* a second jump cache */
-#define SOFT_OFF_SLOTS 0x100u /* T0 and T1 kept for the next access */
-#define SOFT_OFF_STRING 0x400u /* MOVS and STOS by the host's, in mirrors */
-#define SOFT_OFF_ROUNDS 0x200u /* several rounds of a loop in a block */
 #define SOFT_OFF_HUGE 0x10u /* large pages for translations and RAM */
-#define SOFT_OFF_INLINE 2u /* system instructions without a helper */
+#define SOFT_OFF_SLOTS 0x100u /* T0 and T1 kept for the next access */
+#define SOFT_OFF_ROUNDS 0x200u /* several rounds of a loop in a block */
+#define SOFT_OFF_STRING 0x400u /* MOVS and STOS by the host's, in mirrors */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */
 enum vm_exitcode {

@@ -675,39 +675,6 @@ send_back(struct tr *t, const struct parts *p)
 	}
 }
 
-/* What becomes of the slots with registers that the instruction writes. */
-static void
-slots_written(struct tr *t)
-{
-	bool high;
-
-	for (unsigned i = 0; i < t->in.operand_count; i++) {
-		const ZydisDecodedOperand *op = &t->op[i];
-		int g;
-
-		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
-		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			continue;
-		g = tr_gpr(op->reg.value, &high);
-		if (g < 0)
-			continue;
-		if (i != 0 || op->size != 64)
-			tr_written(t, (unsigned)g);
-		else if (t->in.mnemonic == ZYDIS_MNEMONIC_ADD &&
-		    t->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
-			tr_moved(t, (unsigned)g, t->op[1].imm.value.s);
-		else if (t->in.mnemonic == ZYDIS_MNEMONIC_SUB &&
-		    t->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
-			tr_moved(t, (unsigned)g, -t->op[1].imm.value.s);
-		else if (t->in.mnemonic == ZYDIS_MNEMONIC_INC)
-			tr_moved(t, (unsigned)g, 1);
-		else if (t->in.mnemonic == ZYDIS_MNEMONIC_DEC)
-			tr_moved(t, (unsigned)g, -1);
-		else
-			tr_written(t, (unsigned)g);
-	}
-}
-
 bool
 tr_copy(struct tr *t)
 {
@@ -800,7 +767,7 @@ tr_copy(struct tr *t)
 		e_mov(t, 1, H_R9, H_CX);
 	if (p.mem != NULL)
 		tr_access_end(t, &a);
-	slots_written(t);
+	tr_note_written(t);
 	tr_keep(t);
 	return (true);
 }

@@ -12,6 +12,7 @@
 #include "gmem/gmem.h"
 #include "vmm/soft/helpers.h"
 #include "vmm/soft/soft.h"
+#include "vmm/soft/state.h"
 
 /* World stopped. A vcpu's TLB is its own thread's to flush, before it does
  * anything else. */

@@ -252,4 +252,14 @@ void soft_timed_thunk_lookup(void);
 void soft_timed_thunk_lookup_near(void);
 void soft_timed_thunk_fpu(void);
 
+/* The functions that entry.S calls for translated code, with the time. */
+void soft_timed_mem(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+void soft_timed_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
+void soft_timed_fpu_enter(struct soft_cpu *cpu);
+const void *soft_timed_lookup(struct soft_cpu *cpu);
+const void *soft_timed_lookup_near(struct soft_cpu *cpu, int64_t moved);
+const void *soft_timed_link(struct soft_cpu *cpu, struct link *l);
+void soft_timed_helper(struct soft_cpu *cpu, uint64_t t0, uint64_t t1,
+    void (*fn)(struct soft_cpu *, uint64_t, uint64_t));
+
 #endif

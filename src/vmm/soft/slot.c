@@ -246,6 +246,19 @@ writes_small(const struct tr *t)
 	}
 }
 
+/* The guest's general register that operand `i` writes, or -1. */
+static int
+written_gpr(const struct tr *t, unsigned i)
+{
+	const ZydisDecodedOperand *op = &t->op[i];
+	bool high;
+
+	if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+	    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+		return (-1);
+	return (tr_gpr(op->reg.value, &high));
+}
+
 void
 tr_note_small(struct tr *t)
 {
@@ -253,13 +266,9 @@ tr_note_small(struct tr *t)
 		return;
 	for (unsigned i = 0; i < t->in.operand_count; i++) {
 		const ZydisDecodedOperand *op = &t->op[i];
-		bool high, was, small;
-		int g;
+		int g = written_gpr(t, i);
+		bool was, small;
 
-		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
-		    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			continue;
-		g = tr_gpr(op->reg.value, &high);
 		if (g < 0)
 			continue;
 		was = (t->small >> g) & 1;
@@ -273,5 +282,45 @@ tr_note_small(struct tr *t)
 			small = writes_small(t);
 		t->small = (uint16_t)((t->small & ~(1u << g)) |
 		    (unsigned)small << g);
+	}
+}
+
+/* By how much an instruction that only adds moves its first operand. */
+static bool
+moves(const struct tr *t, int64_t *by)
+{
+	bool imm = t->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+
+	switch (t->in.mnemonic) {
+	case ZYDIS_MNEMONIC_ADD:
+		*by = imm ? t->op[1].imm.value.s : 0;
+		return (imm);
+	case ZYDIS_MNEMONIC_SUB:
+		*by = imm ? -t->op[1].imm.value.s : 0;
+		return (imm);
+	case ZYDIS_MNEMONIC_INC:
+		*by = 1;
+		return (true);
+	case ZYDIS_MNEMONIC_DEC:
+		*by = -1;
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+void
+tr_note_written(struct tr *t)
+{
+	for (unsigned i = 0; i < t->in.operand_count; i++) {
+		int g = written_gpr(t, i);
+		int64_t by;
+
+		if (g < 0)
+			continue;
+		if (i == 0 && t->op[0].size == 64 && moves(t, &by))
+			tr_moved(t, (unsigned)g, by);
+		else
+			tr_written(t, (unsigned)g);
 	}
 }

@@ -665,27 +665,6 @@ void soft_jc_restore(struct soft_cpu *cpu, const struct pcid_set *set);
 void soft_tlb_protect(struct soft_cpu *cpu, uint64_t gpa);
 void soft_tlb_init(struct soft_cpu *cpu);
 
-/* ---- mirrors of address spaces (mirror.c) ---- */
-
-/* The address space changes: nothing of it stays mapped. */
-void soft_mirror_drop(struct soft_cpu *cpu);
-/* One page may mean something else, in any mode. */
-void soft_mirror_drop_page(struct soft_cpu *cpu, uint64_t va);
-/* A page of RAM must not be written to without notice from now on. Any
- * vcpu's, with the world stopped. */
-void soft_mirror_protect(struct soft_cpu *cpu, uint64_t gpa);
-/* Maps the page, which translation has just succeeded for, if it is memory. */
-/* Was there a page at va, as far as one can tell? */
-bool soft_mirror_had(struct soft_cpu *cpu, uint64_t va);
-void soft_mirror_fill(
-    struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
-/* Translated code needed the slow path: is the mirror worth it? */
-void soft_mirror_fault(struct soft_cpu *cpu);
-/* An interrupt of user code: is it time to begin? */
-void soft_mirror_tick(struct soft_cpu *cpu);
-void soft_mirror_init(struct soft_cpu *cpu);
-void soft_mirror_fini(struct soft_cpu *cpu);
-
 /* Accesses by C on the guest's behalf at a linear address; any may raise. */
 uint64_t soft_ld(struct soft_cpu *cpu, uint64_t va, unsigned size, unsigned m);
 void soft_st(
@@ -787,10 +766,14 @@ void soft_world_go(struct soft_cpu *cpu);
 /* The same for a thread that runs no vcpu. */
 void soft_world_stop_all(struct soft_vm *vm);
 void soft_world_go_all(struct soft_vm *vm);
+/* Does what somebody asked for with flush_req. */
+void soft_flush_asked(struct soft_cpu *cpu);
+/* For a helper that must not run beside other vcpus: leaves, and has the
+ * instruction run again with the world stopped. */
+void soft_alone(struct soft_cpu *cpu);
 
-/* ---- dirty.c ---- */
-int soft_dirty_log(void *priv, bool on);
-int soft_dirty_get(void *priv, uint64_t *bits);
+/* ---- the dirty log (dirty.c) ---- */
+
 /* A page of RAM that may be written from now on, or was. Before the entry of
  * a TLB is used, after any other store: who takes the bit finds the bytes. */
 static inline void
@@ -800,11 +783,6 @@ soft_dirty(struct soft_vm *vm, uint64_t gpa)
 		atomic_fetch_or(
 		    &vm->dirty[gpa >> 18], 1ull << (gpa >> 12 & 63));
 }
-/* Does what somebody asked for with flush_req. */
-void soft_flush_asked(struct soft_cpu *cpu);
-/* For a helper that must not run beside other vcpus: leaves, and has the
- * instruction run again with the world stopped. */
-void soft_alone(struct soft_cpu *cpu);
 
 /* ---- counters and time (stat.c) ---- */
 
@@ -815,17 +793,6 @@ soft_clock(struct soft_cpu *cpu, unsigned kind)
 {
 	return (cpu->vm->timed ? soft_clock_start(cpu, kind) : 0);
 }
-unsigned soft_stats(
-    void *priv, unsigned id, struct vmm_stat *s, unsigned max);
-/* The functions that entry.S calls for translated code, with the time. */
-void soft_timed_mem(struct soft_cpu *cpu, uint64_t va, uint32_t what);
-void soft_timed_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
-void soft_timed_fpu_enter(struct soft_cpu *cpu);
-const void *soft_timed_lookup(struct soft_cpu *cpu);
-const void *soft_timed_lookup_near(struct soft_cpu *cpu, int64_t moved);
-const void *soft_timed_link(struct soft_cpu *cpu, struct link *l);
-void soft_timed_helper(struct soft_cpu *cpu, uint64_t t0, uint64_t t1,
-    void (*fn)(struct soft_cpu *, uint64_t, uint64_t));
 
 #include "vmm/soft/helpers.h"
 

@@ -9,6 +9,7 @@
  * file, see soft.h.
  */
 #include "vmm/soft/soft.h"
+#include "vmm/soft/state.h"
 
 static const char *const time_names[SOFT_TIMES] = {
 	[TIME_CODE] = "soft_time_code",

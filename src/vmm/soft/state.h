@@ -5,7 +5,8 @@
 #include "vmm/engine.h"
 
 /* Rows of the engine's table (vmm/engine.h) about what a vcpu holds and what
- * is put into it from outside; soft.c has the others. */
+ * is put into it from outside, and of the dirty log (dirty.c) and the counters
+ * (stat.c); soft.c has the others. */
 int soft_get_reg(void *priv, unsigned id, enum vm_reg reg, uint64_t *val);
 int soft_set_reg(void *priv, unsigned id, enum vm_reg reg, uint64_t val);
 int soft_get_seg(void *priv, unsigned id, enum vm_segreg seg,
@@ -25,6 +26,10 @@ int soft_msi(void *priv, uint64_t addr, uint32_t data);
 void soft_extint(void *priv, bool level);
 void soft_nmi(void *priv, unsigned id);
 void soft_set_a20(void *priv, bool open);
+unsigned soft_stats(
+    void *priv, unsigned id, struct vmm_stat *s, unsigned max);
+int soft_dirty_log(void *priv, bool on);
+int soft_dirty_get(void *priv, uint64_t *bits);
 void soft_dump(void *priv, unsigned id, FILE *out);
 
 #endif

@@ -333,8 +333,10 @@ struct slot *tr_slot(struct tr *t, const struct slot *want, int *reg);
 void tr_find_mirror(struct tr *t, int h, int reg);
 /* Makes all of them again. T2 is lost. */
 void tr_slots_again(struct tr *t, const struct slot slot[TR_SLOTS]);
-/* Notes what the instruction does to t->small. */
+/* Notes what the instruction does to t->small; what becomes of the slots with
+ * registers that it writes. */
 void tr_note_small(struct tr *t);
+void tr_note_written(struct tr *t);
 
 /* Something to be put behind the block, for the instruction at hand. */
 struct ool *tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch);
