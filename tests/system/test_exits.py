@@ -8,6 +8,7 @@ import signal
 from console import PATIENCE, engine
 from test_blk import image
 from test_net import net  # noqa: F401
+from test_processors import counters
 
 KVM = engine()[-1] == "engine=kvm"
 LAST = "kvm_emulated" if KVM else "guest_notify"
@@ -23,6 +24,56 @@ def read(m):
     m.expect(rf"lhyve: {LAST} +\d+")
     return {name: int(value) for name, value in
             re.findall(r"lhyve: (\w+) +(\d+)", m.tty.before + m.tty.match[0])}
+
+
+PAUSES = 30000
+
+
+def pauses(ending, *options):
+    """Exits that a loop of PAUSE makes: ours, and the kernel's but for the
+    host's interrupts."""
+    out, status = ending(f"PAUSE={PAUSES}", "-o", "stats=1",
+                         *options).output()
+    assert status == 0
+    found = counters(out)
+    return (found["vmexit_pause"][0],
+            found["kvm_exits"][0] - found["kvm_irq"][0] if KVM else 0)
+
+
+def notices_pauses():
+    """Whether the host's processor leaves a guest on a loop of PAUSE: AMD's
+    pause filter, which a rig's has not got, or Intel's PLE."""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        words = f.read().split()
+    return {"pausefilter", "pfthreshold"} <= set(words) or "ple" in words
+
+
+def test_pause(ending):
+    """-P: on the soft engine each PAUSE makes an exit; on KVM the processor
+    makes some, at least one every few thousand, that the kernel keeps."""
+    ours, kernels = pauses(ending)
+    assert ours == 0
+    ours_p, kernels_p = pauses(ending, "-P")
+    if not KVM:
+        assert ours_p == PAUSES
+        return
+    assert ours_p == 0
+    if notices_pauses():
+        assert kernels_p >= kernels + PAUSES // 10000, (kernels, kernels_p)
+
+
+def test_hlt(ending):
+    """-H: HLT makes an exit, but on KVM, where it waits in the kernel with -H
+    and without."""
+    for options, exits in (("-o", "x86.vmexit_on_hlt=off"), 0), ((), 10):
+        out, status = ending("HLTS", "-o", "stats=1", *options).output()
+        assert status == 0
+        found = counters(out)
+        if KVM:
+            assert found["vmexit_hlt"] == [0]
+            assert found["kvm_halt"][0] >= 5
+        else:
+            assert found["vmexit_hlt"][0] == exits
 
 
 def test_busy_queues(net, tmp_path):  # noqa: F811

@@ -44,6 +44,44 @@ zero	dd	0, 0
 	sti
 .more:	hlt
 	jmp	.more
+%elifdef DO_PAUSE			; DO_PAUSE times
+	mov	ecx, DO_PAUSE
+.more:	pause
+	dec	ecx
+	jnz	.more
+	RESET
+%elifdef DO_HLTS			; ten HLTs, that the PIT ends
+	mov	word [8 * 4], .tick
+	mov	word [8 * 4 + 2], 0xf000
+	mov	ecx, 0x1b		; without the APIC INTR is the PIC's
+	rdmsr
+	and	ah, ~8
+	wrmsr
+	mov	al, 0x11		; the PIC: vector 8, only IRQ0
+	out	0x20, al
+	mov	al, 8
+	out	0x21, al
+	mov	al, 4
+	out	0x21, al
+	mov	al, 1
+	out	0x21, al
+	mov	al, 0xfe
+	out	0x21, al
+	mov	al, 0x34		; a tick is 10 ms
+	out	0x43, al
+	mov	al, 0x9c
+	out	0x40, al
+	mov	al, 0x2e
+	out	0x40, al
+	mov	cx, 10
+	sti
+.wait:	hlt
+	dec	cx
+	jnz	.wait
+	RESET
+.tick:	mov	al, 0x20
+	out	0x20, al
+	iret
 %elifdef DO_PORT			; the access is DO_PORT
 	mov	dx, 0x5550
 access:	DO_PORT
