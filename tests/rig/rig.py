@@ -173,7 +173,8 @@ def prepare(directory):
 
 class Rig:
     """Boots on entry; `cpus` processors, `memory` as QEMU takes it, `silence`
-    in seconds.
+    in seconds. With `icount` the TSC, and so every clock, counts the
+    instructions that the rig executes, one a nanosecond. `khz` is the TSC's.
 
     With several processors QEMU 7.2 now and then goes on to run what one of
     them has overwritten: when a kernel patches itself, and that is when the
@@ -181,8 +182,10 @@ class Rig:
     """
 
     def __init__(self, directory=TOP / "build/guest", cpus=1, memory="3G",
-                 cpu="max,+svm", silence=SILENCE):
+                 cpu="max,+svm", silence=SILENCE, icount=False):
         self.directory = directory
+        self.icount = icount
+        self.khz = 1000000 if icount else tsc_khz()
         self.cpus, self.memory, self.cpu = cpus, memory, cpu
         self.silence = silence
         self.count = 0
@@ -223,7 +226,10 @@ class Rig:
             listener.listen(1)
             self.qemu = subprocess.Popen(
                 ["qemu-system-x86_64", "-nodefaults", "-no-user-config",
-                 "-accel", "tcg,thread=multi,tb-size=512", "-cpu", self.cpu,
+                 "-accel", "tcg,tb-size=512,thread="
+                 f"{'single' if self.icount else 'multi'}",
+                 *(["-icount", "shift=0"] if self.icount else []),
+                 "-cpu", self.cpu,
                  "-smp", str(self.cpus), "-m", self.memory,
                  "-display", "none", "-no-reboot",
                  "-serial", f"file:{self.shared}/console",
@@ -232,7 +238,7 @@ class Rig:
                  "console=ttyS0 loglevel=5 nokaslr panic=-1 mitigations=off "
                  # Any other clock is an exit to QEMU at each look at it.
                  "tsc=reliable clocksource=tsc random.trust_cpu=on "
-                 f"tsc_early_khz={tsc_khz()} shared={self.shared}",
+                 f"tsc_early_khz={self.khz} shared={self.shared}",
                  "-no-hpet",
                  "-fsdev", "local,id=root,path=/,security_model=none,"
                  "readonly=on,multidevs=remap",

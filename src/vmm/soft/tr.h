@@ -236,6 +236,11 @@ e_patch(uint8_t *rel, const uint8_t *to)
 	__builtin_memcpy(rel, &d, 4);
 }
 static inline void
+e_put4(uint8_t *p, uint32_t v)
+{
+	__builtin_memcpy(p, &v, 4);
+}
+static inline void
 e_jrcxz(struct tr *t, int rel)
 {
 	e1(t, 0xe3);
