@@ -515,13 +515,17 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		soft_deliver_exception(cpu);
 		return (true);
 	}
-	if (!cpu->shadow &&
+	if (cpu->hold_on && soft_hold_after(cpu, exit))
+		return (false);
+	if (!cpu->shadow && (!cpu->hold.step || cpu->halted) &&
 	    (atomic_load(&cpu->irq_req) ||
 		(cpu->irq_waiting && (cpu->rflags & FL_IF))) &&
 	    take_interrupt(cpu))
 		return (true);
 	if (cpu->halted)
 		return (halt(cpu, exit));
+	if (cpu->hold_on && soft_hold_before(cpu, exit))
+		return (false);
 	if ((cpu->flags & BF_STEP) && soft_debug_code(cpu))
 		return (true);
 	rearm(cpu);
@@ -696,6 +700,7 @@ const struct vmm_engine soft_engine = {
 	.inject_exception = soft_inject_exception,
 	.complete_msr = soft_complete_msr,
 	.set_cap = soft_set_cap,
+	.set_debug = soft_set_debug,
 	.msi = soft_msi,
 	.extint = soft_extint,
 	.nmi = soft_nmi,

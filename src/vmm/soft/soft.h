@@ -262,6 +262,12 @@ struct soft_cpu {
 	bool owns_code; /* the code lock: soft_run() drops it on unwinding */
 	struct vm_exit *exit;
 	bool exit_now;
+	/* hold.c: what a debugger wants; some of it makes BF_STEP. An
+	 * instruction of a step has begun; breakpoints that were hit. */
+	struct vm_debug hold;
+	bool hold_on, hold_stepped;
+	uint8_t hold_hits;
+	uint64_t hold_pass; /* the INT3 that is the guest's; ~0: none */
 
 	/* MSR exit waiting for vcpu_complete_msr(). */
 	int msr_wait; /* 0 none, 1 read, 2 write */
@@ -730,6 +736,19 @@ void soft_flush_asked(struct soft_cpu *cpu);
 /* For a helper that must not run beside other vcpus: leaves, and has the
  * instruction run again with the world stopped. */
 void soft_alone(struct soft_cpu *cpu);
+
+/* ---- a debugger's hold on a vcpu (hold.c) ---- */
+
+int soft_set_debug(void *priv, unsigned id, const struct vm_debug *debug);
+/* An access of an instruction, with BF_STEP. */
+void soft_hold_watch(
+    struct soft_cpu *cpu, uint64_t va, unsigned len, bool write);
+/* True: the vcpu leaves, as exit says. Before an instruction is executed, and
+ * behind one and what it raised. */
+bool soft_hold_before(struct soft_cpu *cpu, struct vm_exit *exit);
+bool soft_hold_after(struct soft_cpu *cpu, struct vm_exit *exit);
+/* INT3 at RIP: leaves if it may be the debugger's. */
+void soft_hold_int3(struct soft_cpu *cpu);
 
 /* ---- the dirty log (dirty.c) ---- */
 
