@@ -245,6 +245,7 @@ struct soft_cpu {
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
 
+	uint64_t late_pc; /* see soft_late() */
 	struct mirror mirror;
 
 	struct vmm_msrs msrs;
@@ -286,7 +287,7 @@ struct soft_cpu {
 		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
 		    fpu_saves, halts, worlds, helpers, pcid_kept,
-		    jc2_hits, mirror_faults, mirror_maps, mirror_drops;
+		    jc2_hits, mirror_faults, mirror_maps, mirror_drops, late;
 	} stat;
 	struct { /* stat.c: ticks of the host's TSC */
 		uint64_t since, spent[SOFT_TIMES];
@@ -372,9 +373,11 @@ struct insn_map {
 };
 
 /* A host fault in [start, end) is an access that the mirror does not have
- * (yet): its slow path begins at `slow`. Offsets as in insn_map. */
+ * (yet): its slow path begins at `slow`; 0: it is made when it is needed
+ * (late.c). Offsets as in insn_map. */
 struct fixup {
-	uint32_t start, end, slow;
+	uint32_t start, end;
+	_Atomic int32_t slow;
 };
 
 #define GPA_NONE UINT64_MAX
@@ -390,8 +393,10 @@ struct block {
 	uint32_t cs_limit; /* 0xffffffff in 64-bit mode */
 	uint16_t len;  /* guest bytes */
 	bool dead;
-	uint32_t code_len;
+	uint32_t code_len, hot_len; /* all of it; without slow paths */
 	const uint8_t *code; /* executable view */
+	/* It is but a late slow path of that block, "dead" all the time. */
+	const struct block *late_of;
 	struct insn_map *map;
 	unsigned nmap;
 	struct fixup *fixups; /* in order */
@@ -525,6 +530,8 @@ bool soft_page_watched(struct soft_vm *vm, uint64_t gpa);
 /* Bytes that are about to be translated. */
 void soft_page_mark(struct soft_vm *vm, uint64_t gpa, unsigned len);
 void soft_cache_add(struct soft_vm *vm, struct block *b);
+/* soft_block_at() finds it from now on; the last step of the above. */
+void soft_cache_note(struct soft_vm *vm, struct block *b);
 /* Bytes [gpa, gpa+len) changed: drops what was translated from them. Any
  * thread; takes the code lock. */
 void soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len);
@@ -536,9 +543,17 @@ bool soft_page_hit(struct soft_vm *vm, uint64_t gpa, unsigned len);
 bool soft_page_idle(struct soft_vm *vm, uint64_t gpa);
 /* The block that the executable address lies in, or NULL. */
 struct block *soft_block_at(struct soft_vm *vm, uint64_t host);
+/* Has the block that code runs in, a slow path of it included, been dropped? */
+static inline bool
+soft_block_gone(const struct block *b)
+{
+	return (b->late_of != NULL ? b->late_of->dead : b->dead);
+}
 const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);
 /* Called by translated code. */
 const void *soft_link(struct soft_cpu *cpu, struct link *l);
+/* The access at cpu->late_pc is not in the mirror: its slow path. */
+const void *soft_late(struct soft_cpu *cpu);
 const void *soft_lookup(struct soft_cpu *cpu);
 /* The same behind an indirect near branch in 64-bit code, which has moved rSP
  * up by so many bytes: #GP(0) at it unless cpu->rip is canonical. */
@@ -573,6 +588,12 @@ void tr_isa_init(struct soft_vm *vm);
  * the code lock; may raise, but walks no tables. */
 struct block *soft_translate(
     struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need);
+
+/* Makes the slow path of the access to the mirror at that host address of the
+ * block. With the code lock; raises nothing. -ENOSPC: the part of the cache
+ * is full; -ESTALE: the block is not what is in memory any more. */
+int soft_translate_late(struct soft_cpu *cpu, struct block *b, uint64_t host,
+    const void **slow);
 
 /* ---- memory (mmu.c, mem.c) ---- */
 
