@@ -16,6 +16,8 @@
 #                  an image for more rows of `make bench`
 #   make bench     lhyve beside native and QEMU's TCG; BENCH= options
 #   make bench-net TCP of a guest beside QEMU's; BENCH= options
+#   make bench-start
+#                  how soon a guest runs, on KVM and not, beside QEMU's microvm
 #   make asan      build-asan/, with address and undefined-behaviour checks
 #   make check-asan
 #                  unit tests, ends and bad input with those checks
@@ -41,7 +43,7 @@ SSH_PORT ?= 2222
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: all run debian demo-debian bench-debian bench-io \
-    bench-net check check-kvm check-long \
+    bench-net bench-start check check-kvm check-long \
     boot20 bench asan check-asan fuzz install clean guest \
     guest32
 
@@ -170,6 +172,14 @@ bench-net:
 	@$(MAKE) --no-print-directory all guest
 	@bench/net --lhyve $(abspath $(BUILD))/lhyve --guest $(abspath $(GUEST)) \
 	    --out $(BUILD)/bench $(BENCH)
+
+# How soon a guest runs; in a rig where there is no KVM.
+bench-start:
+	@scripts/deps build run bench
+	@$(MAKE) --no-print-directory all guest
+	@bench/start --lhyve $(abspath $(BUILD))/lhyve \
+	    --guest $(abspath $(GUEST)) --kernel $(abspath $(KERNEL)) \
+	    --initrd $(abspath $(INITRD)) --out $(BUILD)/bench $(BENCH)
 
 build-asan/build.ninja:
 	@scripts/deps build

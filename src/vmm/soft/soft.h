@@ -57,15 +57,6 @@ struct tlb_entry {
 	uint64_t addend;  /* host address minus guest address */
 };
 
-struct jc_entry {
-	uint64_t nkey; /* minus (pc + JC_KEY) */
-	const void *code;
-};
-
-/* What look-ups add to the pc: JC_KEY, or JC_KEY_KICK to make them fail, as
- * its low bits lead to another index. */
-#define JC_KEY (1ull << 48)
-#define JC_KEY_KICK (JC_KEY | 1ull << 10)
 #define JC_FILL_MAX 32768
 #define JC2_BITS 12
 #define JC2_SETS (1 << JC2_BITS)
@@ -138,7 +129,7 @@ struct pcid_set {
 	} tlb[PCID_TLB];
 	struct {
 		uint16_t idx;
-		struct jc_entry e;
+		const uint8_t *entry;
 	} jc[PCID_JC];
 	uint32_t jc_flags;
 	uint64_t flushes, invalidated; /* blocks went if vm's differ */
@@ -151,13 +142,13 @@ struct soft_cpu {
 	uint32_t fl, fl_pad;
 	_Atomic uint32_t poll;
 	uint32_t fpu_out;
-	_Atomic uint64_t jc_key[MMU_MODES];
+	const uint8_t **_Atomic jc[MMU_MODES]; /* or vm->jc_kicked */
 	uint64_t tmp;
 	uint64_t t0, t1, t2;
 	uint64_t host_rsp;
 	uint64_t host_ret; /* 0: no translated code below us */
 	_Atomic uint32_t go; /* !poll */
-	uint32_t go_pad;
+	uint32_t from;
 	const void *thunks[NTHUNKS];
 
 	struct vm_seg seg[VM_SEG_MAX];
@@ -246,6 +237,7 @@ struct soft_cpu {
 				       has evicted */
 
 	uint64_t late_pc; /* see soft_late() */
+	bool early; /* the next block gets its slow paths at once */
 	struct mirror mirror;
 
 	struct vmm_msrs msrs;
@@ -302,13 +294,14 @@ ASSERT_AT(rip, CPU_RIP);
 ASSERT_AT(fl, CPU_FL);
 ASSERT_AT(poll, CPU_POLL);
 ASSERT_AT(fpu_out, CPU_FPU_OUT);
-ASSERT_AT(jc_key, CPU_JC_KEY);
+ASSERT_AT(jc, CPU_JC);
 ASSERT_AT(tmp, CPU_TMP);
 ASSERT_AT(t0, CPU_T0);
 ASSERT_AT(t2, CPU_T2);
 ASSERT_AT(host_rsp, CPU_HOST_RSP);
 ASSERT_AT(host_ret, CPU_HOST_RET);
 ASSERT_AT(go, CPU_GO);
+ASSERT_AT(from, CPU_FROM);
 ASSERT_AT(thunks, CPU_THUNKS);
 _Static_assert((ENV_BIAS & 63) == 12, "r13 is also the page shift");
 _Static_assert(sizeof(struct soft_cpu) <= TLB_OFFSET(0), "TLB overlaps");
@@ -324,10 +317,10 @@ soft_mirror(struct soft_cpu *cpu, unsigned m)
 {
 	return ((uint64_t *)((uint8_t *)cpu + MIRROR_OFFSET(m)));
 }
-static inline struct jc_entry *
+static inline const uint8_t **
 soft_jc(struct soft_cpu *cpu, unsigned m)
 {
-	return ((struct jc_entry *)((uint8_t *)cpu + JC_OFFSET(m)));
+	return ((const uint8_t **)(void *)((uint8_t *)cpu + JC_OFFSET(m)));
 }
 
 /* The flags register as the guest sees it, put together and taken apart. */
@@ -393,8 +386,9 @@ struct block {
 	uint32_t cs_limit; /* 0xffffffff in 64-bit mode */
 	uint16_t len;  /* guest bytes */
 	bool dead;
+	uint8_t front; /* bytes before `code`: soft_block_jc_entry() */
 	uint32_t code_len, hot_len; /* all of it; without slow paths */
-	const uint8_t *code; /* executable view */
+	const uint8_t *code; /* executable view; see soft_block_entry() */
 	/* It is but a late slow path of that block, "dead" all the time. */
 	const struct block *late_of;
 	struct insn_map *map;
@@ -417,6 +411,22 @@ struct code_page {
 	bool stale;    /* some of its blocks are being evicted */
 	struct code_page *next; /* of those that are free */
 };
+
+/*
+ * Where a block is entered. What a jump cache has is in front of the code:
+ * it goes there if T0 is the block's pc, else to THUNK_MISS. Links lead to
+ * `code` itself, and C enters there.
+ */
+static inline const uint8_t *
+soft_block_entry(const struct block *b)
+{
+	return (b->code);
+}
+static inline const uint8_t *
+soft_block_jc_entry(const struct block *b)
+{
+	return (b->code - b->front);
+}
 
 #define BLOCK_HASH_BITS 16
 /* What the guest uses so often gets a large page of the host's. */
@@ -457,6 +467,8 @@ struct soft_vm {
 	 * A20. */
 	_Atomic uint64_t phys_mask;
 
+	/* A jump cache that misses always, for a vcpu that is to leave. */
+	const uint8_t **jc_kicked;
 	uint8_t *code_rw, *code_rx;
 	/* Code and arena (blocks, links, side tables) have parts that go
 	 * together; `part` is the one being filled. */
@@ -555,9 +567,9 @@ const void *soft_link(struct soft_cpu *cpu, struct link *l);
 /* The access at cpu->late_pc is not in the mirror: its slow path. */
 const void *soft_late(struct soft_cpu *cpu);
 const void *soft_lookup(struct soft_cpu *cpu);
-/* The same behind an indirect near branch in 64-bit code, which has moved rSP
- * up by so many bytes: #GP(0) at it unless cpu->rip is canonical. */
-const void *soft_lookup_near(struct soft_cpu *cpu, int64_t moved);
+/* The same where the jump cache has not led; in 64-bit code the pc may be one
+ * that is not canonical: #GP(0) at the branch then. */
+const void *soft_miss(struct soft_cpu *cpu);
 /* ---- jump caches (jump.c) ---- */
 
 static inline unsigned
@@ -565,13 +577,19 @@ soft_jc_index(uint64_t pc)
 {
 	return ((unsigned)(pc >> JC_SHIFT) & (JC_SIZE - 1));
 }
+/* Makes vm->jc_kicked, of the vcpus' THUNK_MISS; -errno. */
+int soft_jc_create(struct soft_vm *vm, const void *miss);
+void soft_jc_destroy(struct soft_vm *vm);
+/* Whether jumps go by the vcpu's own jump caches, or leave. Any thread. */
+void soft_jc_use(struct soft_cpu *cpu, bool own);
 /* Drops all of a jump cache. */
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
 void soft_jc_init(struct soft_cpu *cpu);
 /* With the code lock: a block that is dropped leaves the caches, too. */
 void soft_jc_add(struct soft_cpu *cpu, const struct block *b);
 void soft_jc_forget(struct soft_cpu *cpu, const struct block *b);
-/* The code at pc, or NULL. */
+/* The code at pc in the first jump cache, or the second one, or NULL. */
+const void *soft_jc_find(struct soft_cpu *cpu, unsigned m, uint64_t pc);
 const void *soft_jc2_find(struct soft_cpu *cpu, unsigned m, uint64_t pc);
 
 /* ---- translation (translate.c, isa.c) ---- */

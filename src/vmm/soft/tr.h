@@ -135,6 +135,12 @@ void tr_begin(struct tr *t, struct soft_cpu *cpu, struct block *b, uint8_t *p,
     uint64_t gpa2, uint64_t *need);
 /* All of it but what is behind it. False: *need is set. */
 bool tr_body(struct tr *t);
+/* Where in the cache t->p is: late.c makes the same code elsewhere. */
+static inline uint32_t
+tr_offset(const struct tr *t)
+{
+	return ((uint32_t)(t->b->code - t->vm->code_rx + (t->p - t->start)));
+}
 /* From the arena of the part that is being filled. */
 void *tr_arena(struct soft_vm *vm, size_t size);
 
@@ -252,6 +258,11 @@ e_patch(uint8_t *rel, const uint8_t *to)
 	__builtin_memcpy(rel, &d, 4);
 }
 static inline void
+e_put4(uint8_t *p, uint32_t v)
+{
+	__builtin_memcpy(p, &v, 4);
+}
+static inline void
 e_jrcxz(struct tr *t, int rel)
 {
 	e1(t, 0xe3);
@@ -263,6 +274,8 @@ e_jrcxz(struct tr *t, int rel)
 /* Decodes the instruction in the first n of t->bytes into t->in and t->op, of
  * which as many are set as the instruction has, and one more. */
 ZyanStatus tr_decode(struct tr *t, unsigned n);
+/* Once more in real mode, which gave st. */
+ZyanStatus tr_decode_sysenter(struct tr *t, unsigned n, ZyanStatus st);
 
 /* ---- pieces (translate.c) ---- */
 

@@ -335,62 +335,81 @@ tr_exception(struct tr *t, unsigned vector, bool has_error)
 
 /* ---- going elsewhere ---- */
 
-static int32_t
-jc_disp(struct tr *t)
+/* In front of a block: to its code if T0 is its pc. See soft_jc_find(). */
+static void
+emit_front(struct tr *t)
 {
-	return (ENV(JC_OFFSET(t->m)));
+	uint64_t neg = 0 - t->pc;
+	bool far = neg != (uint64_t)(int64_t)(int32_t)neg;
+
+	/* The code begins on a boundary. */
+	while ((((uintptr_t)t->p + (far ? JC_FRONT_FAR : JC_FRONT)) & 15) != 0)
+		e1(t, 0x90);
+	t->start = t->p;
+	if (far) {
+		e1(t, 0x48); /* mov rcx, imm64 */
+		e1(t, 0xb9);
+		e8(t, neg);
+		e_lea(t, 1, T2, T2, T0, 0, 0);
+	} else {
+		e1(t, 0x49); /* lea rcx, [r14 + disp32] */
+		e1(t, 0x8d);
+		e1(t, 0x8e);
+		e4(t, (uint32_t)neg);
+	}
+	e_jrcxz(t, 4);
+	e_jmp_thunk(t, THUNK_MISS);
+	t->b->front = (uint8_t)(t->p - t->start);
+	t->start = t->p;
+}
+
+/*
+ * T1 := the jump cache in use, whose entry T2 or `idx` is: each is code that
+ * looks whether T0 is its pc. soft_request() exchanges the whole cache.
+ */
+static void
+jmp_jc(struct tr *t, int index, int32_t disp)
+{
+	if (t->flags & BF_STEP) { /* one_round() is next */
+		e_jmp_thunk(t, THUNK_MISS);
+		return;
+	}
+	e_ld_env(t, 1, T1, CPU_JC + t->m * 8);
+	e_rex(t, 0, 0, index < 0 ? 0 : index, T1);
+	e1(t, 0xff);
+	e_mem(t, 4, T1, index, 3, disp);
 }
 
 void
 tr_goto_t0(struct tr *t, int moved)
 {
-	int32_t jc = jc_disp(t);
-	uint8_t *over;
+	uint8_t *from;
 
-	e_st_env(t, 1, CPU_RIP, T0);
+	if (!t->code64) {
+		e_rorx(t, 0, T2, T0, JC_SHIFT);
+		e_zx16(t, T2, T2);
+		jmp_jc(t, T2, 0);
+		return;
+	}
+	/* For soft_miss(): where this is, and behind it `moved`. */
+	e_rex(t, 0, 0, 0, H_ENV);
+	e1(t, 0xc7); /* mov dword [env + ...], imm32 */
+	e_mem(t, 0, H_ENV, -1, 0, ENV(CPU_FROM));
+	from = t->p;
+	e4(t, 0);
 	e_rorx(t, 0, T2, T0, JC_SHIFT);
-	e1(t, 0x0f); /* movzx ecx, cx */
-	e1(t, 0xb7);
-	e1(t, 0xc9);
-	e_lea(t, 0, T1, T2, T2, 0, 0);
-	e_ld_env(t, 1, T2, CPU_JC_KEY + t->m * 8);
-	e_lea(t, 1, T0, T0, T2, 0, 0);
-	e_op_mem(t, 1, 0x8b, T2, H_ENV, T1, 3, jc);
-	e_lea(t, 1, T2, T2, T0, 0, 0);
-	e_jrcxz(t, 0);
-	over = t->p;
-	if (t->code64) {
-		e_mov_imm(t, T2, (uint64_t)moved);
-		e_call_thunk(t, THUNK_LOOKUP_NEAR);
-	} else
-		e_jmp_thunk(t, THUNK_LOOKUP);
-	over[-1] = (uint8_t)(t->p - over);
-	e_rex(t, 0, 0, T1, H_ENV);
-	e1(t, 0xff);
-	e_mem(t, 4, H_ENV, T1, 3, jc + 8);
+	e_zx16(t, T2, T2);
+	jmp_jc(t, T2, 0);
+	e_put4(from, tr_offset(t));
+	e4(t, (uint32_t)moved);
 }
 
 /* The same for a constant: the entry is known. */
 static void
 goto_far(struct tr *t, uint64_t pc)
 {
-	int32_t jc = jc_disp(t) +
-	    (int32_t)((pc >> JC_SHIFT) & (JC_SIZE - 1)) * 16;
-	uint8_t *over;
-
 	e_mov_imm(t, T0, pc);
-	e_st_env(t, 1, CPU_RIP, T0);
-	e_ld_env(t, 1, T2, CPU_JC_KEY + t->m * 8);
-	e_lea(t, 1, T0, T0, T2, 0, 0);
-	e_op_mem(t, 1, 0x8b, T2, H_ENV, -1, 0, jc);
-	e_lea(t, 1, T2, T2, T0, 0, 0);
-	e_jrcxz(t, 0);
-	over = t->p;
-	e_jmp_thunk(t, THUNK_LOOKUP);
-	over[-1] = (uint8_t)(t->p - over);
-	e_rex(t, 0, 0, 0, H_ENV);
-	e1(t, 0xff);
-	e_mem(t, 4, H_ENV, -1, 0, jc + 8);
+	jmp_jc(t, -1, (int32_t)soft_jc_index(pc) * 8);
 }
 
 bool
@@ -457,7 +476,8 @@ emit_ool(struct tr *t, unsigned n)
 	struct ool o = t->ool[n];
 
 	/* Most are never used: late.c. */
-	if (o.kind == OOL_MIRROR && !(t->vm->off & SOFT_OFF_LATE))
+	if (o.kind == OOL_MIRROR && !(t->vm->off & SOFT_OFF_LATE) &&
+	    !t->cpu->early)
 		return;
 	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
 		t->map[o.insn].guest, t->map[o.insn].len };
@@ -546,27 +566,6 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	return (max);
 }
 
-/* SYSENTER and SYSEXIT are not known to the decoder in real mode. They are
- * instructions there, too: #GP (SDM volume 2), and in virtual-8086 mode
- * SYSENTER does what it does elsewhere. */
-static ZyanStatus
-decode_sysenter(struct tr *t, unsigned n, ZyanStatus st)
-{
-	ZydisDecoder dec;
-
-	ZydisDecoderInit(&dec,
-	    t->flags & BF_CODE32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
-				   ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
-	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
-				   ZYDIS_STACK_WIDTH_16);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(
-		&dec, t->bytes, n, &t->in, t->op)) ||
-	    (t->in.mnemonic != ZYDIS_MNEMONIC_SYSENTER &&
-		t->in.mnemonic != ZYDIS_MNEMONIC_SYSEXIT))
-		return (st);
-	return (ZYAN_STATUS_SUCCESS);
-}
-
 /* The block's bytes reach to the end of an instruction of n bytes. */
 static void
 covers(struct tr *t, unsigned n)
@@ -594,7 +593,7 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 		return (false);
 	}
 	if (!ZYAN_SUCCESS(st) && (t->flags & BF_REAL))
-		st = decode_sysenter(t, n, st);
+		st = tr_decode_sysenter(t, n, st);
 	t->ninsns++;
 	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
 		(uint16_t)(t->pc - t->b->pc), 0 };
@@ -753,10 +752,9 @@ soft_translate(
     struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need)
 {
 	struct soft_vm *vm = cpu->vm;
-	/* Only a block that comes to its end takes room for good. */
+	/* Only what comes to its end takes room for good. */
 	struct block b = { .pc = cpu->rip, .gpa = gpa, .gpa2 = GPA_NONE,
-		.flags = cpu->flags, .cs_limit = soft_cs_limit(cpu),
-		.code = vm->code_rx + vm->code_used };
+		.flags = cpu->flags, .cs_limit = soft_cs_limit(cpu) };
 	struct tr t;
 
 	if (vm->code_used + CODE_MARGIN > vm->code_end ||
@@ -765,10 +763,13 @@ soft_translate(
 		return (NULL);
 	soft_code_need(vm, vm->code_used + CODE_MARGIN);
 	tr_begin(&t, cpu, &b, vm->code_rw + vm->code_used, gpa2, need);
+	emit_front(&t);
+	b.code = t.start + t.rx_off;
 	if (!tr_body(&t))
 		return (NULL);
 	for (unsigned i = 0; i < t.nool; i++)
 		emit_ool(&t, i);
+	cpu->early = false;
 	cpu->stat.translated++;
 	cpu->stat.insns += t.ninsns;
 	place(&t);
