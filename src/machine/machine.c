@@ -81,6 +81,7 @@ soft_off(const struct machine *m)
 		{ "soft.rounds", SOFT_OFF_ROUNDS },
 		{ "soft.string", SOFT_OFF_STRING },
 		{ "soft.huge", SOFT_OFF_HUGE },
+		{ "soft.late", SOFT_OFF_LATE },
 	};
 	unsigned off = 0;
 

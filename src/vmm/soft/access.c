@@ -60,6 +60,12 @@ tr_access_end(struct tr *t, const struct access *a)
 	o->index = a->index;
 	o->scale = a->scale;
 	o->disp = a->disp;
+	if (!a->mirror)
+		return;
+	o->fixup = t->nfixups;
+	t->fixups[t->nfixups++] =
+	    (struct fixup){ (uint32_t)(a->hit - t->start),
+		    (uint32_t)(t->p - t->start), 0 };
 }
 
 /* ---- the same by the mirror ---- */
@@ -284,12 +290,8 @@ aim(struct tr *t, const struct ool *o)
 void
 tr_ool_mirror(struct tr *t, const struct ool *o)
 {
-	uint32_t here = (uint32_t)(t->p - t->start);
 	uint8_t *other, *fin;
 
-	t->fixups[t->nfixups++] =
-	    (struct fixup){ (uint32_t)(o->hit - t->start),
-		    (uint32_t)(o->end - t->start), here };
 	address(t, o);
 	e1(t, 0xb9); /* mov ecx, what */
 	e4(t, o->what);

@@ -73,6 +73,7 @@ struct ool {
 	/* OOL_MIRROR: the register with the slot, what it stands for, where
 	 * from there, and what T0 and T1 have to be afterwards. */
 	int reg;
+	unsigned fixup; /* its index */
 	struct slot want, slot[TR_SLOTS];
 	int index, scale;
 	int32_t disp;
@@ -94,10 +95,12 @@ struct tr {
 	uint64_t *need, gpa2; /* see soft_translate() */
 	uint32_t flags;
 	unsigned m; /* MMU_* */
+	unsigned max; /* instructions of the block */
 	uint64_t cs_limit; /* no code behind it */
 	bool code64;
 	bool fpu_in;	/* FPU state is known to be in registers here */
 	bool end;	/* the block is complete */
+	bool again;	/* to compare it (late.c): raises nothing */
 	uint32_t masked; /* ACCESS_* of an operand under a mask, for tr_ea() */
 	bool clipped;	/* bytes end at the limit of CS */
 	bool last_next; /* end after one more instruction (STI, MOV SS) */
@@ -121,6 +124,25 @@ struct tr {
 	struct fixup fixups[BLOCK_MAX_INSNS * 2];
 	unsigned nfixups;
 };
+
+/* ---- a block (translate.c) ---- */
+
+#define CODE_MARGIN 0x10000 /* more than any block can need */
+
+/* Begins to translate the block b, of which pc, gpa, flags, cs_limit are set,
+ * to p. For gpa2 and need see soft_translate(). */
+void tr_begin(struct tr *t, struct soft_cpu *cpu, struct block *b, uint8_t *p,
+    uint64_t gpa2, uint64_t *need);
+/* All of it but what is behind it. False: *need is set. */
+bool tr_body(struct tr *t);
+/* Where in the cache t->p is: late.c makes the same code elsewhere. */
+static inline uint32_t
+tr_offset(const struct tr *t)
+{
+	return ((uint32_t)(t->b->code - t->vm->code_rx + (t->p - t->start)));
+}
+/* From the arena of the part that is being filled. */
+void *tr_arena(struct soft_vm *vm, size_t size);
 
 /* ---- assembler ---- */
 
@@ -252,6 +274,8 @@ e_jrcxz(struct tr *t, int rel)
 /* Decodes the instruction in the first n of t->bytes into t->in and t->op, of
  * which as many are set as the instruction has, and one more. */
 ZyanStatus tr_decode(struct tr *t, unsigned n);
+/* Once more in real mode, which gave st. */
+ZyanStatus tr_decode_sysenter(struct tr *t, unsigned n, ZyanStatus st);
 
 /* ---- pieces (translate.c) ---- */
 
