@@ -96,6 +96,7 @@ struct mirror {
 	uint64_t faults; /* taken since then, as credit that is spent */
 	unsigned nwindows;
 	struct {
+		uint8_t *reserved;
 		uint8_t *host;	/* where its first byte is */
 		uint32_t index; /* guest address bits 47:32 */
 		unsigned m;
@@ -606,6 +607,8 @@ void soft_check_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
  * raises nothing. */
 bool soft_peek(struct soft_cpu *cpu, uint64_t va, unsigned m, uint64_t *gpa,
     bool *write);
+/* Asks the host for a large page under the 2 MiB around gpa, once. */
+void soft_make_large(struct soft_cpu *cpu, uint64_t gpa);
 void soft_tlb_flush(struct soft_cpu *cpu, bool global);
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va);
 /* From PCID to PCID; keep: with what is still known of the new one. */
