@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from console import REPLY, Machine, mappings, unprivileged
+from console import PATIENCE, REPLY, Machine, mappings, unprivileged
 from kernellog import complaints, errors
 
 MIB = 1 << 20
@@ -204,7 +204,8 @@ def test_programs_run_as_natively(shell):
     """guest/probe.c: faults, signals, floating point, written code,
     threads. The host's processor says what is right."""
     native = subprocess.run([shell.files.probe], stdout=subprocess.PIPE,
-                            check=True, timeout=REPLY).stdout.decode()
+                            check=True,
+                            timeout=REPLY * PATIENCE).stdout.decode()
     assert shell.run("/bin/probe; true", 300) == native
 
 

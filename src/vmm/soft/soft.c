@@ -359,7 +359,8 @@ take_interrupt(struct soft_cpu *cpu)
 		return (false);
 	}
 	if (v != LAPIC_EXTINT)
-		lapic_take(&cpu->lapic, (uint8_t)v);
+		lapic_take(&cpu->lapic, (uint8_t)v,
+		    vclock_now(cpu->vm->vclock));
 	soft_unlock(&cpu->lapic_lock);
 	if (v == LAPIC_EXTINT) {
 		soft_fpu_leave(cpu);
