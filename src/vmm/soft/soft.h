@@ -161,7 +161,7 @@ struct soft_cpu {
 	uint64_t tsc_adjust, tsc_offset;
 	unsigned cpl;
 	uint32_t flags;			/* BF_* of what runs now */
-	uint32_t ac_slow; /* 0: STAC and CLAC only change BF_MMU; inline.c */
+	uint32_t ac_fast; /* STAC and CLAC only change BF_MMU; inline.c */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
 
 	struct soft_vm *vm;
@@ -452,6 +452,7 @@ struct soft_vm {
 	void *ops_arg;
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
+	bool by_loop; /* see e_loop() */
 	enum soft_mirror mirror;
 	unsigned off; /* SOFT_OFF_* */
 	bool timed;   /* vm_config.stats */
