@@ -103,6 +103,8 @@ struct vm_config {
 #define SOFT_OFF_PCID 4u /* PCIDs keep what they had */
 #define SOFT_OFF_JC2 8u /* a second jump cache */
 #define SOFT_OFF_HUGE 0x10u /* large pages for translations and RAM */
+#define SOFT_OFF_LATE 0x20u /* slow paths of mirrors when they are needed */
+#define SOFT_OFF_LOOP 0x40u /* of LOOP and JRCXZ the faster one */
 #define SOFT_OFF_SLOTS 0x100u /* T0 and T1 kept for the next access */
 #define SOFT_OFF_ROUNDS 0x200u /* several rounds of a loop in a block */
 #define SOFT_OFF_STRING 0x400u /* MOVS and STOS by the host's, in mirrors */

@@ -174,10 +174,10 @@ soft_update_mode(struct soft_cpu *cpu)
 	}
 	/* Both jump caches are for 64-bit code, whose segments do not
 	 * matter, and differ in nothing else. */
-	cpu->ac_slow = !(f & BF_CODE64) || !(f & BF_CPL0) ||
-	    !(cpu->cr4 & CR4_SMAP) ||
-	    cpu->jc_flags[MMU_KERNEL] != ((f & ~BF_MMU) | MMU_KERNEL) ||
-	    cpu->jc_flags[MMU_KERNEL_AC] != ((f & ~BF_MMU) | MMU_KERNEL_AC);
+	cpu->ac_fast = (f & BF_CODE64) && (f & BF_CPL0) &&
+	    (cpu->cr4 & CR4_SMAP) &&
+	    cpu->jc_flags[MMU_KERNEL] == ((f & ~BF_MMU) | MMU_KERNEL) &&
+	    cpu->jc_flags[MMU_KERNEL_AC] == ((f & ~BF_MMU) | MMU_KERNEL_AC);
 }
 
 void

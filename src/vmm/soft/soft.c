@@ -157,6 +157,17 @@ host_fits(void)
 	return (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE));
 }
 
+/* Is LOOP fast here? AMD's is like any other branch; Intel's takes seven
+ * micro-operations, jrcxz two. */
+static bool
+fast_loop(void)
+{
+	unsigned a, b, c, d;
+
+	return (__get_cpuid(0, &a, &b, &c, &d) &&
+	    (b == signature_AMD_ebx || b == 0x6f677948 /* Hygon */));
+}
+
 static void
 gmem_changed(void *arg, uint64_t gpa, uint64_t len)
 {
@@ -195,6 +206,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->no_link = cfg->soft_no_link;
 	vm->no_tlb = cfg->soft_no_tlb;
 	vm->off = cfg->soft_off;
+	vm->by_loop = fast_loop() != ((vm->off & SOFT_OFF_LOOP) != 0);
 	vm->timed = cfg->stats;
 	vm->start_ns = vclock_now(vm->vclock);
 	vm->start_tsc = __builtin_ia32_rdtsc();

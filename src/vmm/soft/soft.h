@@ -161,7 +161,7 @@ struct soft_cpu {
 	uint64_t tsc_adjust, tsc_offset;
 	unsigned cpl;
 	uint32_t flags;			/* BF_* of what runs now */
-	uint32_t ac_slow; /* 0: STAC and CLAC only change BF_MMU; inline.c */
+	uint32_t ac_fast; /* STAC and CLAC only change BF_MMU; inline.c */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
 
 	struct soft_vm *vm;
@@ -236,6 +236,8 @@ struct soft_cpu {
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
 
+	uint64_t late_pc; /* see soft_late() */
+	bool early; /* the next block gets its slow paths at once */
 	struct mirror mirror;
 
 	struct vmm_msrs msrs;
@@ -283,7 +285,7 @@ struct soft_cpu {
 		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
 		    fpu_saves, halts, worlds, helpers, pcid_kept,
-		    jc2_hits, mirror_faults, mirror_maps, mirror_drops;
+		    jc2_hits, mirror_faults, mirror_maps, mirror_drops, late;
 	} stat;
 	struct { /* stat.c: ticks of the host's TSC */
 		uint64_t since, spent[SOFT_TIMES];
@@ -370,9 +372,11 @@ struct insn_map {
 };
 
 /* A host fault in [start, end) is an access that the mirror does not have
- * (yet): its slow path begins at `slow`. Offsets as in insn_map. */
+ * (yet): its slow path begins at `slow`; 0: it is made when it is needed
+ * (late.c). Offsets as in insn_map. */
 struct fixup {
-	uint32_t start, end, slow;
+	uint32_t start, end;
+	_Atomic int32_t slow;
 };
 
 #define GPA_NONE UINT64_MAX
@@ -389,8 +393,10 @@ struct block {
 	uint16_t len;  /* guest bytes */
 	bool dead;
 	uint8_t front; /* bytes before `code`: soft_block_jc_entry() */
-	uint32_t code_len;
+	uint32_t code_len, hot_len; /* all of it; without slow paths */
 	const uint8_t *code; /* executable view; see soft_block_entry() */
+	/* It is but a late slow path of that block, "dead" all the time. */
+	const struct block *late_of;
 	struct insn_map *map;
 	unsigned nmap;
 	struct fixup *fixups; /* in order */
@@ -446,6 +452,7 @@ struct soft_vm {
 	void *ops_arg;
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
+	bool by_loop; /* see e_loop() */
 	enum soft_mirror mirror;
 	unsigned off; /* SOFT_OFF_* */
 	bool timed;   /* vm_config.stats */
@@ -542,6 +549,8 @@ bool soft_page_watched(struct soft_vm *vm, uint64_t gpa);
 /* Bytes that are about to be translated. */
 void soft_page_mark(struct soft_vm *vm, uint64_t gpa, unsigned len);
 void soft_cache_add(struct soft_vm *vm, struct block *b);
+/* soft_block_at() finds it from now on; the last step of the above. */
+void soft_cache_note(struct soft_vm *vm, struct block *b);
 /* Bytes [gpa, gpa+len) changed: drops what was translated from them. Any
  * thread; takes the code lock. */
 void soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len);
@@ -553,9 +562,17 @@ bool soft_page_hit(struct soft_vm *vm, uint64_t gpa, unsigned len);
 bool soft_page_idle(struct soft_vm *vm, uint64_t gpa);
 /* The block that the executable address lies in, or NULL. */
 struct block *soft_block_at(struct soft_vm *vm, uint64_t host);
+/* Has the block that code runs in, a slow path of it included, been dropped? */
+static inline bool
+soft_block_gone(const struct block *b)
+{
+	return (b->late_of != NULL ? b->late_of->dead : b->dead);
+}
 const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);
 /* Called by translated code. */
 const void *soft_link(struct soft_cpu *cpu, struct link *l);
+/* The access at cpu->late_pc is not in the mirror: its slow path. */
+const void *soft_late(struct soft_cpu *cpu);
 const void *soft_lookup(struct soft_cpu *cpu);
 /* The same where the jump cache has not led; in 64-bit code the pc may be one
  * that is not canonical: #GP(0) at the branch then. */
@@ -596,6 +613,12 @@ void tr_isa_init(struct soft_vm *vm);
  * the code lock; may raise, but walks no tables. */
 struct block *soft_translate(
     struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need);
+
+/* Makes the slow path of the access to the mirror at that host address of the
+ * block. With the code lock; raises nothing. -ENOSPC: the part of the cache
+ * is full; -ESTALE: the block is not what is in memory any more. */
+int soft_translate_late(struct soft_cpu *cpu, struct block *b, uint64_t host,
+    const void **slow);
 
 /* ---- memory (mmu.c, mem.c) ---- */
 
