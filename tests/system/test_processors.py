@@ -149,6 +149,22 @@ def test_memory_options(ending):
     assert sizes["Locked"] == 16384
 
 
+def test_domain_policies(ending):
+    """domain_policy of -n is the kernel's on that part of the memory."""
+    m = ending("SLEEP", "-c", "4",
+               "-n", "id=0,size=16M,cpus=0,domain_policy=interleave:0",
+               "-n", "id=1,size=16M,cpus=1,domain_policy=prefer:0",
+               "-n", "id=2,size=16M,cpus=2,domain_policy=bind:0",
+               "-n", "id=3,size=16M,cpus=3,domain_policy=first-touch")
+    m.expect(">")
+    with open(f"/proc/{m.pid}/numa_maps", encoding="utf-8") as f:
+        lines = [line.split() for line in f if "memfd:lhyve-ram" in line]
+    start = int(lines[0][0], 16)
+    at = {int(words[0], 16) - start: words[1] for words in lines}
+    assert at == {0: "interleave:0", 16 << 20: "prefer:0",
+                  32 << 20: "bind:0", 48 << 20: "default"}
+
+
 def large_pages_on_demand():
     """Does the host make a large page of a memfd's small ones?"""
     size = 2 << 20
