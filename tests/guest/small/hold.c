@@ -140,7 +140,13 @@ steps(struct t *t)
 	IS(get(t, VM_REG_RCX), 1);
 	step(t, 2);
 	IS(get(t, VM_REG_RCX), 0);
+	check(t, "vmm.h: the hold goes on through vm_reset()");
+	IS(vm_reset(t->g->vm), 0);
+	begin(t, CODE("nop\nnop\n" STOP));
+	step(t, 1);
+	step(t, 2);
 	HOLD(.step = false);
+	GO(GO_STOP);
 }
 
 static void
