@@ -296,6 +296,11 @@ const struct config_var config_vars[] = {
 	.type = CONFIG_BOOL,
 	.dflt = "true",
 	.help = "soft engine: slow paths of mirrors when they are needed"},
+    {.name = "soft.loop",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "soft engine: of LOOP and JRCXZ the one that is faster here "
+		"(off: the other)"},
     {.name = "soft.huge",
 	.type = CONFIG_BOOL,
 	.dflt = "true",

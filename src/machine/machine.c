@@ -80,6 +80,7 @@ soft_off(const struct machine *m)
 		{ "soft.slots", SOFT_OFF_SLOTS },
 		{ "soft.rounds", SOFT_OFF_ROUNDS },
 		{ "soft.string", SOFT_OFF_STRING },
+		{ "soft.loop", SOFT_OFF_LOOP },
 		{ "soft.huge", SOFT_OFF_HUGE },
 		{ "soft.late", SOFT_OFF_LATE },
 	};

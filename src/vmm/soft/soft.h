@@ -161,7 +161,7 @@ struct soft_cpu {
 	uint64_t tsc_adjust, tsc_offset;
 	unsigned cpl;
 	uint32_t flags;			/* BF_* of what runs now */
-	uint32_t ac_slow; /* 0: STAC and CLAC only change BF_MMU; inline.c */
+	uint32_t ac_fast; /* STAC and CLAC only change BF_MMU; inline.c */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
 
 	struct soft_vm *vm;
@@ -264,6 +264,12 @@ struct soft_cpu {
 	bool owns_code; /* the code lock: soft_run() drops it on unwinding */
 	struct vm_exit *exit;
 	bool exit_now;
+	/* hold.c: what a debugger wants; some of it makes BF_STEP. An
+	 * instruction of a step has begun; breakpoints that were hit. */
+	struct vm_debug hold;
+	bool hold_on, hold_stepped;
+	uint8_t hold_hits;
+	uint64_t hold_pass; /* the INT3 that is the guest's; ~0: none */
 
 	/* MSR exit waiting for vcpu_complete_msr(). */
 	int msr_wait; /* 0 none, 1 read, 2 write */
@@ -444,6 +450,7 @@ struct soft_vm {
 	void *ops_arg;
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
+	bool by_loop; /* see e_loop() */
 	enum soft_mirror mirror;
 	unsigned off; /* SOFT_OFF_* */
 	bool timed;   /* vm_config.stats */
@@ -750,6 +757,19 @@ void soft_flush_asked(struct soft_cpu *cpu);
 /* For a helper that must not run beside other vcpus: leaves, and has the
  * instruction run again with the world stopped. */
 void soft_alone(struct soft_cpu *cpu);
+
+/* ---- a debugger's hold on a vcpu (hold.c) ---- */
+
+int soft_set_debug(void *priv, unsigned id, const struct vm_debug *debug);
+/* An access of an instruction, with BF_STEP. */
+void soft_hold_watch(
+    struct soft_cpu *cpu, uint64_t va, unsigned len, bool write);
+/* True: the vcpu leaves, as exit says. Before an instruction is executed, and
+ * behind one and what it raised. */
+bool soft_hold_before(struct soft_cpu *cpu, struct vm_exit *exit);
+bool soft_hold_after(struct soft_cpu *cpu, struct vm_exit *exit);
+/* INT3 at RIP: leaves if it may be the debugger's. */
+void soft_hold_int3(struct soft_cpu *cpu);
 
 /* ---- the dirty log (dirty.c) ---- */
 

@@ -29,6 +29,7 @@ enum ool_kind {
 	OOL_MIRROR, /* the same of one that went to the mirror */
 	OOL_STRING, /* a string instruction, in C; patch is NULL where the
 		     * mirror does not have what it accesses */
+	OOL_FPU,  /* the guest's FPU state is not in the registers */
 	OOL_STUB, /* what a link jumps to until it is resolved */
 	OOL_GOTO  /* a conditional jump's way out */
 };
@@ -269,6 +270,24 @@ e_patch(uint8_t *rel, const uint8_t *to)
 	int32_t d = (int32_t)(to - (rel + 4));
 
 	__builtin_memcpy(rel, &d, 4);
+}
+/* loop: a jump unless rcx is 1, which becomes 0. Where the processor does that
+ * fast (soft_vm.by_loop) it is better than jrcxz if it mostly falls through:
+ * what never jumps takes no room in the tables for branches. */
+static inline void
+e_loop(struct tr *t, const uint8_t *to)
+{
+	e1(t, 0xe2);
+	e1(t, (uint8_t)(to - t->p - 1));
+}
+/* A nop with a jmp rel32 in it, whose address it returns: where e_loop(),
+ * which does not reach far, may go. */
+static inline uint8_t *
+e_nop_jmp(struct tr *t)
+{
+	e4(t, 0xe9841f0f); /* nop [rcx + rbp * 8 + disp32] */
+	e4(t, 0);
+	return (t->p - 5);
 }
 static inline void
 e_put4(uint8_t *p, uint32_t v)

@@ -298,10 +298,19 @@ tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch)
 void
 tr_need_fpu(struct tr *t)
 {
-	uint8_t *over;
+	uint8_t *over, *slow;
 
 	if (t->fpu_in)
 		return;
+	if (t->vm->by_loop) {
+		slow = e_nop_jmp(t);
+		e_ld_env(t, 0, T2, CPU_FPU_OUT);
+		e_lea(t, 0, T2, T2, -1, 0, 1);
+		e_loop(t, slow);
+		tr_ool(t, OOL_FPU, slow + 1)->hit = t->p;
+		t->fpu_in = true;
+		return;
+	}
 	e_ld_env(t, 0, T2, CPU_FPU_OUT);
 	e_jrcxz(t, 0);
 	over = t->p;
@@ -339,12 +348,19 @@ tr_exception(struct tr *t, unsigned vector, bool has_error)
 static void
 emit_front(struct tr *t)
 {
-	uint64_t neg = 0 - t->pc;
+	bool by_loop = t->vm->by_loop;
+	uint64_t neg = (uint64_t)by_loop - t->pc;
 	bool far = neg != (uint64_t)(int64_t)(int32_t)neg;
+	unsigned n = far ? JC_FRONT_FAR : JC_FRONT;
+	uint8_t *miss;
 
 	/* The code begins on a boundary. */
-	while ((((uintptr_t)t->p + (far ? JC_FRONT_FAR : JC_FRONT)) & 15) != 0)
+	n += by_loop ? 2 : 6;
+	while ((((uintptr_t)t->p + n + 4u * by_loop) & 15) != 0)
 		e1(t, 0x90);
+	miss = t->p;
+	if (by_loop)
+		e_jmp_thunk(t, THUNK_MISS);
 	t->start = t->p;
 	if (far) {
 		e1(t, 0x48); /* mov rcx, imm64 */
@@ -357,8 +373,12 @@ emit_front(struct tr *t)
 		e1(t, 0x8e);
 		e4(t, (uint32_t)neg);
 	}
-	e_jrcxz(t, 4);
-	e_jmp_thunk(t, THUNK_MISS);
+	if (by_loop)
+		e_loop(t, miss);
+	else {
+		e_jrcxz(t, 4);
+		e_jmp_thunk(t, THUNK_MISS);
+	}
 	t->b->front = (uint8_t)(t->p - t->start);
 	t->start = t->p;
 }
@@ -493,6 +513,10 @@ emit_ool(struct tr *t, unsigned n)
 		break;
 	case OOL_STRING:
 		tr_ool_string(t, &o);
+		break;
+	case OOL_FPU:
+		e_call_thunk(t, THUNK_FPU);
+		e_patch(e_jmp(t), o.hit);
 		break;
 	case OOL_STUB:
 		o.link->stub = t->p;
@@ -729,13 +753,13 @@ tr_body(struct tr *t)
 		if (t->end)
 			break;
 		if (last) { /* after an interrupt shadow: look for them */
-			e_ld_env(t, 0, T2, CPU_POLL);
+			e_ld_env(t, 0, T2, CPU_GO);
 			e_jrcxz(t, 0);
 			over = t->p;
+			tr_goto(t, t->next);
+			over[-1] = (uint8_t)(t->p - over);
 			e_mov_imm(t, T0, t->next);
 			e_jmp_thunk(t, THUNK_EXIT);
-			over[-1] = (uint8_t)(t->p - over);
-			tr_goto(t, t->next);
 			break;
 		}
 		t->pc = t->next;

@@ -207,6 +207,7 @@ main(int argc, char **argv)
 		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) },
 		{ "no-pcid", GVM_OFF(SOFT_OFF_PCID) },
 		{ "no-jc2", GVM_OFF(SOFT_OFF_JC2) },
+		{ "no-loop", GVM_OFF(SOFT_OFF_LOOP) },
 		{ "no-huge", GVM_OFF(SOFT_OFF_HUGE) } };
 	/* KVM has but one. */
 	const unsigned nsettings =
