@@ -74,9 +74,7 @@ tr_access_end(struct tr *t, const struct access *a)
 	if (!a->mirror)
 		return;
 	o->fixup = t->nfixups;
-	t->fixups[t->nfixups++] =
-	    (struct fixup){ (uint32_t)(a->hit - t->start),
-		    (uint32_t)(t->p - t->start), 0 };
+	t->fixups[t->nfixups++] = tr_fixup(t, a->hit, t->p);
 }
 
 /* ---- the same by the mirror ---- */

@@ -37,9 +37,10 @@ swapgs(struct tr *t)
 	e_st_env(t, 1, base, T1);
 }
 
-/* CLI, CLD: takes the bit away, by itself, from the rest of RFLAGS. */
+/* CLI, CLD, STI: takes the bit away, by itself, from the rest of RFLAGS; for
+ * STI it is there again. */
 static void
-clear_flag(struct tr *t, unsigned bit)
+change_flag(struct tr *t, unsigned bit, bool set)
 {
 	e_ld_env(t, 1, T0, OFF(rflags));
 	e_mov_imm(t, T1, 31 - bit);
@@ -51,8 +52,35 @@ clear_flag(struct tr *t, unsigned bit)
 	e_rex(t, 1, 0, 0, T2); /* not rcx */
 	e1(t, 0xf7);
 	e1(t, 0xd0u | (T2 & 7));
-	e_lea(t, 1, T0, T0, T2, 0, 1);
+	e_lea(t, 1, T0, T0, T2, 0, set ? 1 + (1 << bit) : 1);
 	e_st_env(t, 1, OFF(rflags), T0);
+}
+
+/*
+ * STI, unless something waits for it: then the dispatcher has to see that it
+ * comes after exactly one instruction. What comes from now on spoils cpu->poll,
+ * which is looked at after the next one.
+ */
+static void
+sti(struct tr *t)
+{
+	uint8_t *fast, *done;
+
+	e1(t, 0x41); /* movzx ecx, byte [irq_waiting] */
+	e1(t, 0x0f);
+	e1(t, 0xb6);
+	e_mem(t, T2, H_ENV, -1, 0, ENV(OFF(irq_waiting)));
+	e_ld_env(t, 0, T1, OFF(irq_req));
+	e_lea(t, 1, T2, T2, T1, 0, 0);
+	e_jrcxz(t, 0);
+	fast = t->p;
+	e_mov_imm(t, T1, t->next);
+	tr_call(t, soft_h_sti);
+	done = e_jmp(t);
+	fast[-1] = (uint8_t)(t->p - fast);
+	change_flag(t, 9, true);
+	e_patch(done, t->p);
+	t->last_next = true;
 }
 
 /* PUSHFQ. The bits of cpu->rflags and the arithmetic flags are disjoint, but
@@ -122,10 +150,13 @@ tr_inline(struct tr *t)
 		swapgs(t);
 		return (true);
 	case ZYDIS_MNEMONIC_CLI:
-		clear_flag(t, 9);
+		change_flag(t, 9, false);
+		return (true);
+	case ZYDIS_MNEMONIC_STI:
+		sti(t);
 		return (true);
 	case ZYDIS_MNEMONIC_CLD:
-		clear_flag(t, 10);
+		change_flag(t, 10, false);
 		return (true);
 	case ZYDIS_MNEMONIC_PUSHFQ:
 		if (t->in.operand_width != 64)

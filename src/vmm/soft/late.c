@@ -48,17 +48,16 @@ emit(struct tr *t, const struct ool *o, uint8_t *p, const struct block *of)
 	struct block *b = tr_arena(vm, sizeof(*b));
 
 	t->p = t->start = p;
-	tr_ool_mirror(t, o);
 	*b = *of;
+	b->map = tr_arena(vm, sizeof(*b->map));
+	*b->map = tr_row(t, t->map[o->insn].guest, t->map[o->insn].len);
+	tr_ool_mirror(t, o);
 	b->dead = true;
 	b->late_of = of;
 	b->code = p + t->rx_off;
-	b->code_len = b->hot_len = (uint32_t)(t->p - p);
+	b->code_len = b->hot_len = (uint16_t)(t->p - p);
 	b->nlinks = b->nfixups = 0;
 	b->nmap = 1;
-	b->map = tr_arena(vm, sizeof(*b->map));
-	*b->map = (struct insn_map){ 0, t->map[o->insn].guest,
-		t->map[o->insn].len };
 	vm->code_used = ((size_t)(t->p - vm->code_rw) + 15) & ~(size_t)15;
 	soft_cache_note(vm, b);
 	return (b);

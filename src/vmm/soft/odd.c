@@ -283,9 +283,8 @@ tr_ool_string(struct tr *t, const struct ool *o)
 	uint32_t here = (uint32_t)(t->p - t->start);
 
 	if (o->patch == NULL) {
-		t->fixups[t->nfixups++] =
-		    (struct fixup){ (uint32_t)(o->hit - t->start),
-			    (uint32_t)(o->end - t->start), (int32_t)here };
+		t->fixups[t->nfixups] = tr_fixup(t, o->hit, o->end);
+		t->fixups[t->nfixups++].slow = (int32_t)here;
 		string_out(t, (o->arg & 0xff) == 0, (o->arg >> 16 & 0xff) != 0);
 	}
 	e_mov_imm(t, T0, o->arg);

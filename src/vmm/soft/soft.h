@@ -345,9 +345,9 @@ soft_set_rflags(struct soft_cpu *cpu, uint64_t fl)
 
 /* ---- code cache (cache.c) ---- */
 
-/* Both mappings of the cache count as resident memory, so that it takes twice
- * this; with the arena and a vcpu's TLBs the engine stays under 96 MiB. */
-#define CODE_CACHE_SIZE (30u << 20)
+/* With this, the arena and a vcpu's TLBs the engine stays under 96 MiB: 90 when
+ * all of it is in use. That the cache is mapped twice makes it no larger. */
+#define CODE_CACHE_SIZE (40u << 20)
 /* It is filled, and emptied when it is full, a part at a time. */
 #define CODE_PARTS 10
 #define CODE_PART_SIZE (CODE_CACHE_SIZE / CODE_PARTS)
@@ -364,18 +364,17 @@ struct link {
 };
 
 /* One row of the side table: from this host offset on, code belongs to the
- * instruction at this guest offset. */
+ * instruction at this guest offset. Blocks are short enough for the bits. */
 struct insn_map {
-	uint32_t host;
-	uint16_t guest;
-	uint16_t len;
+	uint16_t host;
+	uint16_t guest : 12, len : 4;
 };
 
 /* A host fault in [start, end) is an access that the mirror does not have
  * (yet): its slow path begins at `slow`; 0: it is made when it is needed
  * (late.c). Offsets as in insn_map. */
 struct fixup {
-	uint32_t start, end;
+	uint16_t start, end;
 	_Atomic int32_t slow;
 };
 
@@ -384,6 +383,7 @@ struct fixup {
 /* What soft_translate() needs: the walk for the next page, without a lock. */
 #define GPA_NEXT_PAGE (UINT64_MAX - 2)
 
+/* As small as it can be: of tables for blocks there is as much as of code. */
 struct block {
 	uint64_t pc;
 	uint64_t gpa;  /* of its first byte */
@@ -391,18 +391,16 @@ struct block {
 	uint32_t flags;
 	uint32_t cs_limit; /* 0xffffffff in 64-bit mode */
 	uint16_t len;  /* guest bytes */
+	uint16_t code_len, hot_len; /* all of it; without slow paths */
+	uint16_t nmap, nfixups, nlinks;
 	bool dead;
 	uint8_t front; /* bytes before `code`: soft_block_jc_entry() */
-	uint32_t code_len, hot_len; /* all of it; without slow paths */
 	const uint8_t *code; /* executable view; see soft_block_entry() */
 	/* It is but a late slow path of that block, "dead" all the time. */
 	const struct block *late_of;
 	struct insn_map *map;
-	unsigned nmap;
 	struct fixup *fixups; /* in order */
-	unsigned nfixups;
 	struct link *links; /* in the cache's arena */
-	unsigned nlinks;
 	struct link *incoming;
 	struct block *hash_next;
 	struct block *page_next[2];
@@ -498,7 +496,7 @@ struct soft_vm {
 	_Atomic uint64_t flushes, invalidated;
 	uint64_t evicted; /* blocks */
 };
-#define ARENA_PART_SIZE (2150u << 10)
+#define ARENA_PART_SIZE (3276u << 10)
 #define ARENA_SIZE (ARENA_PART_SIZE * CODE_PARTS)
 #define ARENA_MARGIN 0x8000 /* more than any block takes */
 #define BLOCKS_PER_PART (1u << 16)

@@ -142,6 +142,19 @@ tr_offset(const struct tr *t)
 {
 	return ((uint32_t)(t->b->code - t->vm->code_rx + (t->p - t->start)));
 }
+/* A row of the side table, for what t->p is at. */
+static inline struct insn_map
+tr_row(const struct tr *t, unsigned guest, unsigned len)
+{
+	return ((struct insn_map){ .host = (uint16_t)(t->p - t->start),
+		.guest = guest & 0xfff, .len = len & 15 });
+}
+static inline struct fixup
+tr_fixup(const struct tr *t, const uint8_t *start, const uint8_t *end)
+{
+	return ((struct fixup){ (uint16_t)(start - t->start),
+		(uint16_t)(end - t->start), 0 });
+}
 /* From the arena of the part that is being filled. */
 void *tr_arena(struct soft_vm *vm, size_t size);
 

@@ -499,8 +499,8 @@ emit_ool(struct tr *t, unsigned n)
 	if (o.kind == OOL_MIRROR && !(t->vm->off & SOFT_OFF_LATE) &&
 	    !t->cpu->early)
 		return;
-	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
-		t->map[o.insn].guest, t->map[o.insn].len };
+	t->map[t->nmap++] =
+	    tr_row(t, t->map[o.insn].guest, t->map[o.insn].len);
 	if (o.patch != NULL)
 		e_patch(o.patch, t->p);
 	switch (o.kind) {
@@ -619,8 +619,7 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	if (!ZYAN_SUCCESS(st) && (t->flags & BF_REAL))
 		st = tr_decode_sysenter(t, n, st);
 	t->ninsns++;
-	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
-		(uint16_t)(t->pc - t->b->pc), 0 };
+	t->map[t->nmap++] = tr_row(t, (unsigned)(t->pc - t->b->pc), 0);
 	if (!ZYAN_SUCCESS(st)) {
 		/* 15 bytes are the limit of an instruction (SDM 2.3.11). */
 		covers(t, n);
@@ -633,7 +632,7 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 			st == ZYDIS_STATUS_NO_MORE_DATA);
 		return (true);
 	}
-	t->map[t->nmap - 1].len = t->in.length;
+	t->map[t->nmap - 1].len = t->in.length & 15u;
 	t->next = t->pc + t->in.length;
 	if (!t->code64)
 		t->next = (uint32_t)t->next;
@@ -670,7 +669,7 @@ place(struct tr *t)
 
 	*b = *t->b;
 	t->b = b;
-	b->nlinks = t->nlinks;
+	b->nlinks = (uint16_t)t->nlinks;
 	b->links = tr_arena(vm, t->nlinks * sizeof(*b->links));
 	for (unsigned i = 0; i < t->nlinks; i++) {
 		uint64_t addr = (uint64_t)(uintptr_t)&b->links[i];
@@ -681,13 +680,13 @@ place(struct tr *t)
 		b->links[i].next_in = NULL;
 		memcpy(t->links[i].stub + 2, &addr, 8);
 	}
-	b->nmap = t->nmap;
+	b->nmap = (uint16_t)t->nmap;
 	b->map = tr_arena(vm, t->nmap * sizeof(*b->map));
 	memcpy(b->map, t->map, t->nmap * sizeof(*b->map));
-	b->nfixups = t->nfixups;
+	b->nfixups = (uint16_t)t->nfixups;
 	b->fixups = tr_arena(vm, t->nfixups * sizeof(*b->fixups));
 	memcpy(b->fixups, t->fixups, t->nfixups * sizeof(*b->fixups));
-	b->code_len = (uint32_t)(t->p - t->start);
+	b->code_len = (uint16_t)(t->p - t->start);
 	vm->code_used = ((size_t)(t->p - vm->code_rw) + 15) & ~(size_t)15;
 	soft_cache_add(vm, b);
 }
@@ -767,7 +766,7 @@ tr_body(struct tr *t)
 		if (t->last_next && t->ninsns == t->max)
 			t->max++;
 	}
-	t->b->hot_len = (uint32_t)(t->p - t->start);
+	t->b->hot_len = (uint16_t)(t->p - t->start);
 	return (true);
 }
 
