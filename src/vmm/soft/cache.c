@@ -647,6 +647,7 @@ soft_lookup(struct soft_cpu *cpu)
 	    cpu->exit_now || (cpu->flags & BF_STEP))
 		return (NULL);
 	cpu->rflags &= ~FL_RF; /* for one instruction only */
+	soft_stack_check(cpu);
 	e = &soft_jc(cpu, m)[soft_jc_index(cpu->rip)];
 	if (e->nkey + cpu->rip + JC_KEY == 0 &&
 	    cpu->jc_flags[m] == cpu->flags)
