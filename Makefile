@@ -12,8 +12,12 @@
 #                  what runs on KVM, in a rig of QEMU's where there is none
 #   make boot20    twenty boots, each with its seconds
 #   make bench-io  disks: lhyve beside QEMU's TCG
+#   make bench-debian
+#                  an image for more rows of `make bench`
 #   make bench     lhyve beside native and QEMU's TCG; BENCH= options
 #   make bench-net TCP of a guest beside QEMU's; BENCH= options
+#   make bench-start
+#                  how soon a guest runs, on KVM and not, beside QEMU's microvm
 #   make asan      build-asan/, with address and undefined-behaviour checks
 #   make check-asan
 #                  unit tests, ends and bad input with those checks
@@ -38,7 +42,8 @@ SSH_PORT ?= 2222
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: all run debian demo-debian bench-io bench-net check check-kvm check-long \
+.PHONY: all run debian demo-debian bench-debian bench-io \
+    bench-net bench-start check check-kvm check-long \
     boot20 bench asan check-asan fuzz install clean guest \
     guest32
 
@@ -139,12 +144,20 @@ boot20:
 	@$(MAKE) --no-print-directory all guest
 	@$(PYTHON) tests/system/boot20
 
+# What the Debian cases of bench/run run in; not needed for the others.
+$(GUEST)/bench/debian.img: scripts/make-debian
+	@scripts/deps debian
+	@scripts/make-debian $(GUEST)/bench gcc libc6-dev luajit nodejs
+
+bench-debian: $(GUEST)/bench/debian.img
+
 # See bench/README.md. BENCH="--quick" and so on.
 bench:
 	@scripts/deps build run bench
 	@$(MAKE) --no-print-directory all $(KERNEL)
 	@bench/run --lhyve $(abspath $(BUILD))/lhyve --kernel $(KERNEL) \
-	    --memory $(MEMORY) --out $(BUILD)/bench $(BENCH)
+	    --memory $(MEMORY) --out $(BUILD)/bench \
+	    --debian $(abspath $(GUEST))/bench $(BENCH)
 
 # Disks, lhyve beside QEMU's TCG.
 bench-io:
@@ -159,6 +172,14 @@ bench-net:
 	@$(MAKE) --no-print-directory all guest
 	@bench/net --lhyve $(abspath $(BUILD))/lhyve --guest $(abspath $(GUEST)) \
 	    --out $(BUILD)/bench $(BENCH)
+
+# How soon a guest runs; in a rig where there is no KVM.
+bench-start:
+	@scripts/deps build run bench
+	@$(MAKE) --no-print-directory all guest
+	@bench/start --lhyve $(abspath $(BUILD))/lhyve \
+	    --guest $(abspath $(GUEST)) --kernel $(abspath $(KERNEL)) \
+	    --initrd $(abspath $(INITRD)) --out $(BUILD)/bench $(BENCH)
 
 build-asan/build.ninja:
 	@scripts/deps build

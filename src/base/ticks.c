@@ -6,7 +6,18 @@ ticks_reset(struct ticks *t)
 {
 	t->owed = 0;
 	t->since = 0;
-	t->waiting = false;
+	t->burst = 0;
+	t->waiting = t->again = false;
+}
+
+/* One that is owed goes its way. */
+static void
+ticks_give(struct ticks *t, uint64_t now)
+{
+	t->owed--;
+	t->since = now;
+	t->waiting = true;
+	t->again = false;
 }
 
 bool
@@ -26,23 +37,29 @@ ticks_come(
 	if (deaf)
 		return (true);
 	most = period < TICKS_LATE_NS ? TICKS_LATE_NS / period : 1;
-	t->owed = n > most - t->owed ? most : t->owed + n;
+	/* A shorter period may have left more. */
+	t->owed = t->owed > most || n > most - t->owed ? most : t->owed + n;
 	/* While one is on its way another may be lost in it; but that one may
 	 * be lost as well, so that the edge is given all the same. */
-	if (!t->waiting)
-		(void)ticks_ack(t, now);
+	if (t->waiting)
+		t->again = true;
+	else
+		ticks_give(t, now);
 	return (true);
 }
 
 bool
 ticks_ack(struct ticks *t, uint64_t now)
 {
+	bool again = t->again;
+
 	if (t->waiting && now - t->since > TICKS_LATE_NS)
 		t->owed = 0;
-	t->waiting = t->owed > 0;
-	if (!t->waiting)
+	t->waiting = t->again = false;
+	/* An edge may be latched already: it is the next one, which therefore
+	 * comes now. */
+	if (t->owed == 0 || (!again && !ticks_burst(&t->burst, now)))
 		return (false);
-	t->owed--;
-	t->since = now;
+	ticks_give(t, now);
 	return (true);
 }

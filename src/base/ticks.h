@@ -15,18 +15,23 @@
  * Bounds: no more is owed than fits in TICKS_LATE_NS, and a guest that
  * acknowledges nothing for so long is not counting. Periods shorter than
  * TICKS_MIN_NS are merged: a guest whose processor is late would otherwise do
- * nothing but catch up.
+ * nothing but catch up. For the same reason ticks follow each other at once for
+ * TICKS_BURST_NS only, and then for as long come as the timer has them: who
+ * needs most of a period for each has time for something else meanwhile.
  */
 #define TICKS_LATE_NS 1000000000ull
 #define TICKS_MIN_NS  200000ull
 /* So long may an interrupt be masked and still be counted: its handler may
  * mask it, and the processor be late just then. */
 #define TICKS_DEAF_NS 250000000ull
+#define TICKS_BURST_NS 20000000ull
 
 struct ticks {
 	uint64_t owed;	/* periods that ended without an interrupt yet */
 	uint64_t since; /* ns when the last one was given */
+	uint64_t burst; /* ns when it last began to catch up; 0: never */
 	bool waiting;	/* that one has not been acknowledged */
+	bool again;	/* nor the edge that came after it */
 };
 
 /* Owes nothing, waits for nothing: the timer was programmed anew. */
@@ -38,5 +43,14 @@ bool ticks_come(struct ticks *t, uint64_t n, uint64_t period, bool heard,
     uint64_t now);
 /* The guest has acknowledged an interrupt. True if another is to be given. */
 bool ticks_ack(struct ticks *t, uint64_t now);
+/* Whether a tick that is owed may come now rather than with the next period.
+ * `burst` is when that began, as above. */
+static inline bool
+ticks_burst(uint64_t *burst, uint64_t now)
+{
+	if (*burst == 0 || now - *burst >= 2 * TICKS_BURST_NS)
+		*burst = now;
+	return (now - *burst < TICKS_BURST_NS);
+}
 
 #endif

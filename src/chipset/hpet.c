@@ -38,7 +38,9 @@
 #define HPET_LATE(t)                                                           \
 	STATE_FIELD(struct hpet, late[t].owed, 1),                             \
 	    STATE_FIELD(struct hpet, late[t].since, 1),                        \
-	    STATE_FIELD(struct hpet, late[t].waiting, 1)
+	    STATE_FIELD(struct hpet, late[t].burst, 1),                        \
+	    STATE_FIELD(struct hpet, late[t].waiting, 1),                      \
+	    STATE_FIELD(struct hpet, late[t].again, 1)
 
 static const struct state_field hpet_fields[] = {
     STATE_FIELD(struct hpet, conf, 1),

@@ -38,7 +38,9 @@ static const struct state_field pit_fields[] = {
     STATE_FIELD(struct pit, edge, 1),
     STATE_FIELD(struct pit, late.owed, 1),
     STATE_FIELD(struct pit, late.since, 1),
+    STATE_FIELD(struct pit, late.burst, 1),
     STATE_FIELD(struct pit, late.waiting, 1),
+    STATE_FIELD(struct pit, late.again, 1),
     STATE_END,
 };
 const struct state_table pit_state = {"pit", 1, pit_fields};

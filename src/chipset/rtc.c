@@ -55,7 +55,9 @@ static const struct state_field rtc_fields[] = {
     STATE_FIELD(struct rtc, running, 1),
     STATE_FIELD(struct rtc, late.owed, 1),
     STATE_FIELD(struct rtc, late.since, 1),
+    STATE_FIELD(struct rtc, late.burst, 1),
     STATE_FIELD(struct rtc, late.waiting, 1),
+    STATE_FIELD(struct rtc, late.again, 1),
     STATE_END,
 };
 const struct state_table rtc_state = {"rtc", 1, rtc_fields};

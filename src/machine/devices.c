@@ -191,6 +191,7 @@ struct add_pci {
 	struct machine *m;
 	struct config_error *err;
 	unsigned bus; /* that is filled now */
+	unsigned next; /* the lowest beyond it with a device; PCI_BUSES: none */
 };
 
 static int
@@ -207,8 +208,11 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 	int error;
 
 	(void)origin;
-	if (!config_pci_path(path, bdf, &leaf) || strcmp(leaf, "device") != 0 ||
-	    bdf[0] != ap->bus)
+	if (!config_pci_path(path, bdf, &leaf) || strcmp(leaf, "device") != 0)
+		return (0);
+	if (bdf[0] > ap->bus && bdf[0] < ap->next)
+		ap->next = bdf[0];
+	if (bdf[0] != ap->bus)
 		return (0);
 	ops = pci_find(chipset_pci_devices, value);
 	hc.vendor = pcireg(ap->m, bdf, "vendor");
@@ -244,10 +248,12 @@ add_pci(void *arg, const char *path, const char *value, char origin)
 int
 machine_add_pci(struct machine *m, struct config_error *err)
 {
-	struct add_pci ap = {m, err, 0};
+	struct add_pci ap = {m, err, 0, 0};
 	int error = 0;
 
-	for (ap.bus = 0; ap.bus < PCI_BUSES && error == 0; ap.bus++)
+	for (; ap.bus < PCI_BUSES && error == 0; ap.bus = ap.next) {
+		ap.next = PCI_BUSES;
 		error = config_walk(m->cfg, add_pci, &ap);
+	}
 	return (error);
 }

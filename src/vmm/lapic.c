@@ -99,6 +99,7 @@ static const struct state_field lapic_fields[] = {
 	STATE_FIELD(struct lapic, timer_icr, 1),
 	STATE_FIELD(struct lapic, timer_dcr, 1),
 	STATE_FIELD(struct lapic, timer_owed, 1),
+	STATE_FIELD(struct lapic, timer_burst, 1),
 	STATE_FIELD(struct lapic, extint, 1),
 	STATE_FIELD(struct lapic, lint1, 1),
 	STATE_FIELD(struct lapic, nmi_pending, 1),
@@ -144,6 +145,7 @@ power_up(struct lapic *l)
 	l->tpr = l->ldr = l->esr = l->esr_pending = 0;
 	l->icr_lo = l->icr_hi = 0;
 	l->timer_icr = l->timer_dcr = l->timer_owed = 0;
+	l->timer_burst = 0;
 	l->nmi_pending = 0;
 	l->timer_deadline = UINT64_MAX;
 	l->dfr = 0xffffffff;
@@ -292,11 +294,11 @@ lapic_pending(const struct lapic *l)
 }
 
 void
-lapic_take(struct lapic *l, uint8_t vector)
+lapic_take(struct lapic *l, uint8_t vector, uint64_t now)
 {
 	bit_clear(l->irr, vector);
 	bit_set(l->isr, vector);
-	if (lapic_timer_taken(l, vector))
+	if (lapic_timer_taken(l, vector, now))
 		bit_set(l->irr, vector);
 }
 

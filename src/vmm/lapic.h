@@ -18,6 +18,7 @@ struct lapic {
 	uint64_t tsc_deadline;
 	uint64_t timer_start;	 /* ns when CCR was last loaded */
 	uint64_t timer_deadline; /* ns of next expiry, UINT64_MAX: none */
+	uint64_t timer_burst;	 /* ns, ticks_burst() of timer_owed */
 	uint32_t id;		 /* x2APIC id; xAPIC id in 7:0 */
 	uint32_t tpr, ldr, dfr, svr, esr, esr_pending;
 	uint32_t irr[8], isr[8], tmr[8];
@@ -102,8 +103,8 @@ bool lapic_matches(const struct lapic *l, uint32_t dest, bool logical);
 #define LAPIC_EXTINT 0x100
 int lapic_pending(const struct lapic *l);
 /* Moves a vector that lapic_pending() returned from IRR to ISR. A tick of the
- * timer that is owed takes its place in IRR. */
-void lapic_take(struct lapic *l, uint8_t vector);
+ * timer that is owed may take its place in IRR (ticks_burst()). */
+void lapic_take(struct lapic *l, uint8_t vector, uint64_t now);
 
 /* To be called at or after timer_deadline: sets the timer's IRR bit if due,
  * and computes the next deadline. Periods that ended while the bit was set, or

@@ -28,8 +28,8 @@ lapic_software_enabled(const struct lapic *l)
 
 /* ---- the timer (lapic_timer.c); times are ns of virtual time ---- */
 
-/* The timer's vector was taken; true: the next is owed already. */
-bool lapic_timer_taken(struct lapic *l, uint8_t vector);
+/* A vector was taken, maybe the timer's; true: its next comes at once. */
+bool lapic_timer_taken(struct lapic *l, uint8_t vector, uint64_t now);
 /* The current count. */
 uint32_t lapic_timer_current(const struct lapic *l, uint64_t now);
 void lapic_timer_stop(struct lapic *l, struct lapic_action *act);

@@ -6,7 +6,7 @@
 #include "vmm/lapic.h"
 
 static void
-deliver(struct lapic *l)
+deliver(struct lapic *l, uint64_t now)
 {
 	int v = lapic_pending(l);
 
@@ -14,7 +14,7 @@ deliver(struct lapic *l)
 	if (v >= 0 && v != LAPIC_EXTINT) {
 		FUZZ_CHECK(v >= 16);
 		FUZZ_CHECK(l->irr[v / 32] & 1u << v % 32);
-		lapic_take(l, (uint8_t)v);
+		lapic_take(l, (uint8_t)v, now);
 		FUZZ_CHECK(l->isr[v / 32] & 1u << v % 32);
 		/* Never the same or a lower class on top of it. */
 		FUZZ_CHECK(lapic_pending(l) == -1 ||
@@ -94,7 +94,7 @@ step(struct lapic *l, struct fuzz_in *in, uint64_t *now)
 			lapic_init_ipi(l);
 		break;
 	default:
-		deliver(l);
+		deliver(l, *now);
 		break;
 	}
 	if (act.ipi)

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,26 @@ def costs(host, build, guest):
 def test_start(costs):
     """Fewer system calls to the first instruction than QEMU's microvm."""
     assert costs["lhyve_calls"] < costs["microvm_calls"]
+
+
+def test_start_counted(guest, build, tmp_path):
+    """The instructions until then, the host kernel's among them, where a
+    rig counts them; the time where there is a real processor."""
+    subprocess.run(["/usr/bin/python3", TOP / "bench/start", "--count",
+                    "--cases", "elf", "--engines", "kvm", "-n", "5",
+                    "--lhyve", build / "lhyve", "--guest", guest, "--kernel",
+                    guest / "vmlinuz", "--initrd", guest / "initrd.gz",
+                    "--out", tmp_path], check=True, timeout=900)
+    rows = json.loads((tmp_path / "start.json").read_text())
+    first = {r["machine"]: r for r in rows if r["to"] == "first"}
+    assert first["lhyve"]["calls"] < 250 < first["microvm"]["calls"]
+    if "ms" in first["lhyve"]:
+        assert first["lhyve"]["ms"] <= 10
+        return
+    # KVM_CREATE_VM alone has ten of these.
+    assert first["lhyve"]["instructions"] < 40e6
+    assert (first["lhyve"]["instructions"] * 2 <
+            first["microvm"]["instructions"])
 
 
 def test_memory(costs):

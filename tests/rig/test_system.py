@@ -83,12 +83,9 @@ def made(host, build, guest):
 def run(host, made, build, guest, chosen, timeout):
     env = {"LHYVE": build / "lhyve", "LHYVE_GUEST": guest,
            "LHYVE_FILES": made, "LHYVE_ENGINE": "kvm",
-           "LHYVE_PATIENCE": 5 if host.is_rig else 1,
-           # A rig's KVM does not see XSETBV, and CPUID does not tell of it:
-           # a kernel complains, in QEMU as the VMM there too.
-           "LHYVE_CMDLINE": f"noxsave tsc_early_khz={rig.tsc_khz()}"
-           if host.is_rig else "",
            "PYTHONDONTWRITEBYTECODE": "1", "HOME": os.environ["HOME"]}
+    if host.is_rig:
+        env.update(rig.guest_env())
     left_out = [f"--deselect=tests/system/{name}"
                 for name in excluded(host.is_rig)
                 if name.endswith("]") or name.split("::")[0] in WHOLE]

@@ -4,7 +4,7 @@
 import pathlib
 import subprocess
 
-from console import engine
+from console import PATIENCE, engine
 
 GUEST = pathlib.Path(__file__).parent / "guest"
 
@@ -26,6 +26,6 @@ def run(files, kernel, *options, typed=b""):
         [files.lhyve, "-A", "-H", "-m", "64M", "-s", "0,hostbridge",
          "-s", "31,lpc", *options, *engine(),
          "-o", f"kernel={kernel}", "vm0"], input=typed,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120 * PATIENCE,
         check=False)
     return run.returncode, run.stdout.decode(), run.stderr.decode()

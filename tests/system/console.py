@@ -50,6 +50,23 @@ def wait_for(what, timeout=120):
         time.sleep(0.02)
 
 
+def mappings(pid):
+    """Of each mapping of a process: its name, its sizes in KiB by what they
+    are called in /proc/PID/smaps, its flags."""
+    found = []
+    with open(f"/proc/{pid}/smaps", encoding="ascii") as f:
+        for line in f:
+            words = line.split(maxsplit=5)
+            if re.match(r"[0-9a-f]+-[0-9a-f]+$", words[0]):
+                name = words[5].strip() if len(words) > 5 else ""
+                found.append((name, {}, []))
+            elif words[0] == "VmFlags:":
+                found[-1][2].extend(line.split()[1:])
+            elif words[-1] == "kB":
+                found[-1][1][words[0].rstrip(":")] = int(words[1])
+    return found
+
+
 class Console:
     """A command on a terminal of its own.
 

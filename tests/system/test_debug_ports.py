@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bare import build, run
-from console import engine
+from console import PATIENCE, engine
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_dbgport(files, kernel):
          "isa-debug-exit", *engine(), "-o", f"kernel={kernel}",
          "vm0"], stdin=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 120 * PATIENCE
         while True:
             with contextlib.suppress(ConnectionRefusedError):
                 client = socket.create_connection(("127.0.0.1", port), 120)
@@ -66,7 +66,7 @@ def test_dbgport(files, kernel):
         # This one leaves; the guest goes on with the next.
         client.close()
         with socket.create_connection(("127.0.0.1", port), 120) as client:
-            client.settimeout(120)
+            client.settimeout(120 * PATIENCE)
             client.sendall(b"?hello\n")
             got = b""
             while not got.endswith(b"\n"):
@@ -74,7 +74,7 @@ def test_dbgport(files, kernel):
                 assert more != b""
                 got += more
             assert got == b"dbgport: hello\n"
-        assert proc.wait(120) == 2 * 0x16 + 1
+        assert proc.wait(120 * PATIENCE) == 2 * 0x16 + 1
     finally:
         proc.kill()
         proc.wait()

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-from console import engine
+from console import PATIENCE, engine
 from test_blk import image
 from test_net import net  # noqa: F401
 
@@ -45,7 +45,7 @@ def test_busy_queues(net, tmp_path):  # noqa: F811
     out = n.m.run(f"netio source 10.0.2.2 7002 {BYTES} & {disk}; wait")
     after = read(n.m)
     assert f"ok {BYTES} " in out
-    assert f"ok {BYTES} " in sink.communicate(timeout=60)[0]
+    assert f"ok {BYTES} " in sink.communicate(timeout=60 * PATIENCE)[0]
     n.m.send("poweroff -f\r")
     assert n.m.wait() == 1
     cost = {name: after[name] - before[name] for name in after}

@@ -94,7 +94,7 @@ def test_many_of_a_name_at_once(files, rundir, tmp_path):
     for _ in range(5):
         all_of = [subprocess.Popen(argv, stderr=subprocess.PIPE)
                   for _ in range(8)]
-        ends = [(p.communicate(timeout=120)[1].decode(), p.returncode)
+        ends = [(p.communicate(timeout=120 * PATIENCE)[1].decode(), p.returncode)
                 for p in all_of]
         assert any(status == 1 for _, status in ends)
         for err, status in ends:
@@ -155,7 +155,7 @@ def test_killed_at_any_moment(files, rundir, tmp_path):
     with start() as p:
         assert p.stdout.read(1) == b">"
         p.send_signal(signal.SIGINT)
-        assert p.wait(timeout=120) == 1
+        assert p.wait(timeout=120 * PATIENCE) == 1
     assert (rundir / "vm0/pid").read_text() == "" and not sock.exists()
 
 

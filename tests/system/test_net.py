@@ -15,7 +15,7 @@ import sys
 
 import pytest
 
-from console import wait_for
+from console import PATIENCE, wait_for
 
 SIZE = 8_000_000
 # Options of the card, and what the rings then are: see test_virtio.py.
@@ -92,7 +92,8 @@ class Net:
         return p
 
     def host(self, *argv):
-        return subprocess.run([*self.enter(), *argv], check=True, timeout=240,
+        return subprocess.run([*self.enter(), *argv], check=True,
+                              timeout=240 * PATIENCE,
                               stdout=subprocess.PIPE, text=True).stdout
 
     def serve(self, *args):
@@ -109,7 +110,7 @@ class Net:
         sink = self.start(self.netio, "sink", port)
         assert f"ok {size} " in self.m.run(
             f"netio source {addr} {port} {size}", timeout=240)
-        assert f"ok {size} " in sink.communicate(timeout=60)[0]
+        assert f"ok {size} " in sink.communicate(timeout=60 * PATIENCE)[0]
 
     def tcp_in(self, addr, size=SIZE, port="7001"):
         """Data from the host to the guest."""
@@ -317,7 +318,7 @@ def test_queues(net):
                    f"/tmp/{i} & " for i in range(8))
     n.m.run(f"{jobs} wait; cat /tmp/[0-7]", timeout=240)
     for sink in sinks:
-        assert "ok 1000000 " in sink.communicate(timeout=60)[0]
+        assert "ok 1000000 " in sink.communicate(timeout=60 * PATIENCE)[0]
     n.serve("echo", "7001", "100")
     assert "ok 100 " in n.host(n.netio, "many", "192.168.77.2", "7001", "100")
     n.finish()

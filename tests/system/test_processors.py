@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from console import wait_for
+from console import mappings, wait_for
 from kernellog import complaints
 
 
@@ -131,23 +131,22 @@ def test_pinning(ending):
     assert m.wait() == 1
 
 
-def smaps(pid):
-    """Sizes of the guest's memory, flags, and what is locked of it."""
-    with open(f"/proc/{pid}/smaps", encoding="ascii") as f:
-        entry = re.search(r"lhyve-ram.*?VmFlags: ([a-z ]+)", f.read(), re.S)
-    return entry.group(0), entry.group(1).split()
+def memory(m):
+    """Sizes and flags of the mapping of the guest's memory."""
+    return next((sizes, flags) for name, sizes, flags in mappings(m.pid)
+                if "lhyve-ram" in name)
 
 
 def test_memory_options(ending):
     m = ending("SLEEP")
     m.expect(">")
-    entry, flags = smaps(m.pid)
+    sizes, flags = memory(m)
     assert "dd" in flags and "lo" not in flags
     m = ending("SLEEP", "-CS", "-m", "16M", name="vm1")
     m.expect(">")
-    entry, flags = smaps(m.pid)
+    sizes, flags = memory(m)
     assert "dd" not in flags and "lo" in flags
-    assert re.search(r"Locked: +16384 kB", entry)
+    assert sizes["Locked"] == 16384
 
 
 def large_pages_on_demand():
@@ -174,16 +173,15 @@ def large_pages_on_demand():
 def test_large_pages_of_translations(ending):
     """Both views of the code cache, as far as it is used."""
     def pages(m):
-        with open(f"/proc/{m.pid}/smaps", encoding="ascii") as f:
-            return re.findall(r"lhyve-code.*?ShmemPmdMapped: +(\d+) kB",
-                              f.read(), re.S)
+        return [sizes["ShmemPmdMapped"] for name, sizes, _ in mappings(m.pid)
+                if "lhyve-code" in name]
 
     m = ending("SLEEP")
     m.expect(">")
-    assert pages(m) == (["2048"] * 2 if large_pages_on_demand() else ["0"] * 2)
+    assert pages(m) == ([2048] * 2 if large_pages_on_demand() else [0] * 2)
     m = ending("SLEEP", "-o", "soft.huge=off", name="vm1")
     m.expect(">")
-    assert pages(m) == ["0"] * 2
+    assert pages(m) == [0] * 2
 
 
 def counters(text):

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from console import PATIENCE
 from kernellog import complaints
 
 GUEST = pathlib.Path(__file__).parent / "guest"
@@ -190,7 +191,7 @@ class Memtest:
         """Until it says that it is at this test, or behind, and has done so
         many passes, without an error. The screen is sent every 2 s, so that
         short tests do not show."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         at = passes = -1
         while at < test or passes < done:
             what = self.m.expect(

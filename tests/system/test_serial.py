@@ -14,7 +14,7 @@ import pexpect
 import pexpect.fdpexpect
 import pytest
 
-from console import BOOT, REPLY, Machine, wait_for
+from console import BOOT, PATIENCE, REPLY, Machine, wait_for
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def away(ending):
 def talk(address, text):
     """socat with the line, as a user has it; what came back."""
     return subprocess.run(
-        ["socat", "-t60", "-", address], input=text, timeout=REPLY,
+        ["socat", f"-t{60 * PATIENCE}", "-", address], input=text, timeout=REPLY * PATIENCE,
         stdout=subprocess.PIPE, check=True).stdout
 
 
@@ -186,7 +186,7 @@ def test_deaf_peer(away, tmp_path):
         s.setblocking(False)
         # Everything comes back, and nobody takes it.
         sent = 0
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 120 * PATIENCE
         while sent < (FLOOD << 10) and time.monotonic() < deadline:
             try:
                 sent += s.send(b"x" * 4096)
@@ -214,7 +214,7 @@ def test_rude_peers(away):
 
     def answered():
         with socket.create_connection((host, int(port))) as s:
-            s.settimeout(0.5)
+            s.settimeout(0.5 * PATIENCE)
             try:
                 s.send(b"y")
                 return b"y" in s.recv(1000)
@@ -233,11 +233,11 @@ def test_linux_on_a_pty(files):
         fd = os.open(m.tty.match.group(1), os.O_RDWR | os.O_NOCTTY)
         tty = pexpect.fdpexpect.fdspawn(fd, encoding="utf-8",
                                         codec_errors="replace")
-        tty.expect("To leave: ", timeout=BOOT)
+        tty.expect("To leave: ", timeout=BOOT * PATIENCE)
         assert re.search("Linux version", tty.before)
-        tty.expect("/ # ", timeout=REPLY)
+        tty.expect("/ # ", timeout=REPLY * PATIENCE)
         tty.send("echo a''b$((6*7)); poweroff -f\r")
-        tty.expect("ab42", timeout=REPLY)
+        tty.expect("ab42", timeout=REPLY * PATIENCE)
         assert m.wait() == 1
         tty.close()
     finally:

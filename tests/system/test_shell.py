@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from console import REPLY, Machine, unprivileged
+from console import PATIENCE, REPLY, Machine, mappings, unprivileged
 from kernellog import complaints, errors
 
 MIB = 1 << 20
@@ -204,7 +204,8 @@ def test_programs_run_as_natively(shell):
     """guest/probe.c: faults, signals, floating point, written code,
     threads. The host's processor says what is right."""
     native = subprocess.run([shell.files.probe], stdout=subprocess.PIPE,
-                            check=True, timeout=REPLY).stdout.decode()
+                            check=True,
+                            timeout=REPLY * PATIENCE).stdout.decode()
     assert shell.run("/bin/probe; true", 300) == native
 
 
@@ -244,17 +245,11 @@ def test_host_memory(shell):
     """At most 96 MiB of memory is used beyond the guest's own. Pss: pages of
     code that are mapped twice are there once."""
     guest = other = 0
-    name = ""
-    with open(f"/proc/{shell.pid}/smaps", encoding="ascii") as f:
-        for line in f:
-            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                name = line.split(maxsplit=5)[5:] or [""]
-                name = name[0].strip()
-            elif line.startswith("Pss:"):
-                if name.startswith("/memfd:lhyve-ram"):
-                    guest += int(line.split()[1])
-                else:
-                    other += int(line.split()[1])
+    for name, sizes, _ in mappings(shell.pid):
+        if name.startswith("/memfd:lhyve-ram"):
+            guest += sizes["Pss"]
+        else:
+            other += sizes["Pss"]
     assert guest > 0
     assert other <= 96 * 1024, f"{other} KiB"
 

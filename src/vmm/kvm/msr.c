@@ -32,16 +32,24 @@ is_kernels(uint32_t msr)
 	}
 }
 
+/* `m` is any that was reset. */
 static bool
-is_ours(const struct kvm_vm *kvm, uint32_t msr)
+in_table(const struct kvm_vm *kvm, struct vmm_msrs *m, uint32_t msr)
 {
-	struct vmm_msrs m;
 	uint64_t val;
 
 	if (is_kernels(msr) || (msr >= 0x800 && msr < 0x900))
 		return (false);
+	return (vmm_msr_read(m, &kvm->cpuid, msr, &val) != -ENOENT);
+}
+
+static bool
+is_ours(const struct kvm_vm *kvm, uint32_t msr)
+{
+	struct vmm_msrs m;
+
 	vmm_msrs_reset(&m);
-	return (vmm_msr_read(&m, &kvm->cpuid, msr, &val) != -ENOENT);
+	return (in_table(kvm, &m, msr));
 }
 
 #define FILTER_BYTES 0x200u
@@ -57,14 +65,16 @@ kvm_msr_filter(struct kvm_vm *kvm)
 	enum { AREAS = sizeof(areas) / sizeof(areas[0]) };
 	uint8_t bits[AREAS][FILTER_BYTES];
 	struct kvm_msr_filter f;
+	struct vmm_msrs m;
 	int error;
 
+	vmm_msrs_reset(&m);
 	memset(&f, 0, sizeof(f));
 	f.flags = KVM_MSR_FILTER_DEFAULT_ALLOW;
 	memset(bits, 0, sizeof(bits));
 	for (unsigned a = 0; a < AREAS; a++) {
 		for (uint32_t i = 0; i < areas[a].n; i++)
-			if (!is_ours(kvm, areas[a].base + i))
+			if (!in_table(kvm, &m, areas[a].base + i))
 				bits[a][i / 8] |= (uint8_t)(1u << (i % 8));
 		f.ranges[a].flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
 		f.ranges[a].base = areas[a].base;

@@ -14,11 +14,10 @@
 void
 soft_break(struct soft_cpu *cpu)
 {
-	/* Pairs with soft_jc_flush(): poll first, then the keys. */
+	/* Pairs with rearm(): poll first, then the jump caches. */
 	atomic_store(&cpu->poll, 1);
 	atomic_store(&cpu->go, 0);
-	for (unsigned m = 0; m < MMU_MODES; m++)
-		atomic_store(&cpu->jc_key[m], JC_KEY_KICK);
+	soft_jc_use(cpu, false);
 }
 
 /* Any thread: makes the vcpu look at what is asked of it. */

@@ -638,7 +638,6 @@ soft_find_block(struct soft_cpu *cpu)
 const void *
 soft_lookup(struct soft_cpu *cpu)
 {
-	struct jc_entry *e;
 	const void *code;
 	struct block *b;
 	unsigned m = cpu->flags & BF_MMU;
@@ -648,29 +647,32 @@ soft_lookup(struct soft_cpu *cpu)
 		return (NULL);
 	cpu->rflags &= ~FL_RF; /* for one instruction only */
 	soft_stack_check(cpu);
-	e = &soft_jc(cpu, m)[soft_jc_index(cpu->rip)];
-	if (e->nkey + cpu->rip + JC_KEY == 0 &&
-	    cpu->jc_flags[m] == cpu->flags)
-		return (e->code);
 	if (cpu->jc_flags[m] == cpu->flags &&
-	    (code = soft_jc2_find(cpu, m, cpu->rip)) != NULL)
+	    ((code = soft_jc_find(cpu, m, cpu->rip)) != NULL ||
+		(code = soft_jc2_find(cpu, m, cpu->rip)) != NULL))
 		return (code);
 	b = find_locked(cpu);
 	if (b == NULL)
 		return (NULL);
 	soft_jc_add(cpu, b);
 	code_unlock(cpu);
-	return (b->code);
+	return (soft_block_entry(b));
 }
 
 const void *
-soft_lookup_near(struct soft_cpu *cpu, int64_t moved)
+soft_miss(struct soft_cpu *cpu)
 {
-	if (!soft_canonical(cpu, cpu->rip)) {
-		cpu->gpr[R_SP] -= (uint64_t)moved;
+	if ((cpu->flags & BF_CODE64) && !soft_canonical(cpu, cpu->rip)) {
+		/* Constants are canonical: it is tr_goto_t0()'s, which says
+		 * where it is and, there, what rSP has been moved up by. */
+		int32_t moved;
+
+		memcpy(&moved, cpu->vm->code_rw + cpu->from, sizeof(moved));
+		cpu->gpr[R_SP] -= (uint64_t)(int64_t)moved;
+		cpu->host_ret =
+		    (uint64_t)(uintptr_t)cpu->vm->code_rx + cpu->from;
 		soft_raise_err(cpu, EXC_GP, 0);
 	}
-	cpu->host_ret = 0;
 	return (soft_lookup(cpu));
 }
 
@@ -711,5 +713,5 @@ soft_link(struct soft_cpu *cpu, struct link *l)
 		soft_jc_add(cpu, b);
 	}
 	code_unlock(cpu);
-	return (b->code);
+	return (soft_block_entry(b));
 }

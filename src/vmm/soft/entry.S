@@ -155,8 +155,7 @@ soft_leave:
 	helper_thunk soft_timed_thunk_helper, 0, 1
 	helper_thunk soft_timed_thunk_helper_fpu, 1, 1
 
-/* Those that look up where to go on. `near` is called with what rSP has been
- * moved up in ecx. */
+/* Those that look up where to go on. */
 	.macro goto_code
 	testq %rax, %rax
 	jz soft_leave
@@ -166,7 +165,7 @@ soft_leave:
 	jmp *%r14
 	.endm
 
-	.macro lookup_thunks prefix, lookup, near, link, timed
+	.macro lookup_thunks prefix, lookup, miss, link, timed
 	.globl \prefix\()_helper_end
 \prefix\()_helper_end:
 	popq E(CPU_HOST_RET)
@@ -179,22 +178,22 @@ soft_leave:
 	.else
 	call *%rcx
 	.endif
-1:	movq $0, E(CPU_HOST_RET)
+	movq $0, E(CPU_HOST_RET)
 	call_c \lookup
 	goto_code
 
-	.globl \prefix\()_lookup
-\prefix\()_lookup:
+	.globl \prefix\()_miss
+\prefix\()_miss:
+	movl E(CPU_KIND), %ecx /* the flags are the guest's */
+	jrcxz .Lhost_stack\@
+	movq %r10, G(STACK_GPR)
+	movq %rsp, %r10
+	movq E(CPU_HOST_RSP), %rsp
+.Lhost_stack\@:
+	movq %r14, E(CPU_RIP)
 	save_guest
-	jmp 1b
-
-	.globl \prefix\()_lookup_near
-\prefix\()_lookup_near:
-	popq E(CPU_HOST_RET)
-	save_guest
-	leaq -ENV_BIAS(%r13), %rdi
-	movslq %ecx, %rsi
-	call \near
+	movq $0, E(CPU_HOST_RET)
+	call_c \miss
 	goto_code
 
 	.globl \prefix\()_link
@@ -206,9 +205,9 @@ soft_leave:
 	goto_code
 	.endm
 
-	lookup_thunks soft_thunk, soft_lookup, soft_lookup_near, soft_link, 0
-	lookup_thunks soft_timed_thunk, soft_timed_lookup, \
-	    soft_timed_lookup_near, soft_timed_link, 1
+	lookup_thunks soft_thunk, soft_lookup, soft_miss, soft_link, 0
+	lookup_thunks soft_timed_thunk, soft_timed_lookup, soft_timed_miss, \
+	    soft_timed_link, 1
 
 /* Memory slow path: T0 address, ecx what access; returns T0, T1, T2. */
 	.macro mem_thunk name, fn, fpu

@@ -236,8 +236,7 @@ void soft_thunk_helper(void);
 void soft_thunk_helper_fpu(void);
 void soft_thunk_helper_end(void);
 void soft_thunk_link(void);
-void soft_thunk_lookup(void);
-void soft_thunk_lookup_near(void);
+void soft_thunk_miss(void);
 void soft_thunk_exit(void);
 void soft_thunk_fpu(void);
 /* The same with the time. */
@@ -249,8 +248,7 @@ void soft_timed_thunk_helper(void);
 void soft_timed_thunk_helper_fpu(void);
 void soft_timed_thunk_helper_end(void);
 void soft_timed_thunk_link(void);
-void soft_timed_thunk_lookup(void);
-void soft_timed_thunk_lookup_near(void);
+void soft_timed_thunk_miss(void);
 void soft_timed_thunk_fpu(void);
 
 /* The functions that entry.S calls for translated code, with the time. */
@@ -258,7 +256,7 @@ void soft_timed_mem(struct soft_cpu *cpu, uint64_t va, uint32_t what);
 void soft_timed_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what);
 void soft_timed_fpu_enter(struct soft_cpu *cpu);
 const void *soft_timed_lookup(struct soft_cpu *cpu);
-const void *soft_timed_lookup_near(struct soft_cpu *cpu, int64_t moved);
+const void *soft_timed_miss(struct soft_cpu *cpu);
 const void *soft_timed_link(struct soft_cpu *cpu, struct link *l);
 void soft_timed_helper(struct soft_cpu *cpu, uint64_t t0, uint64_t t1,
     void (*fn)(struct soft_cpu *, uint64_t, uint64_t));

@@ -168,6 +168,9 @@ soft_update_mode(struct soft_cpu *cpu)
 		(BF_MIRROR | BF_CODE64) &&
 	    !cpu->vm->no_tlb && !(cpu->vm->off & SOFT_OFF_STACK))
 		f |= BF_STACK | (cpu->stack_odd[m] ? BF_STACK_ODD : 0);
+	/* Code of one kind must not jump to the other but by way of C. */
+	if (((cpu->flags ^ f) & STACK_FLAGS) && (cpu->flags & BF_MMU) == m)
+		soft_break(cpu);
 	cpu->flags = f;
 	if (cpu->jc_flags[m] != f || cpu->jc_cs_base[m] != cs_base ||
 	    cpu->jc_cs_limit[m] != soft_cs_limit(cpu)) {

@@ -4,30 +4,79 @@
  * TLB. Translated code looks at the first, soft_lookup() at the second one
  * too. A light file, see soft.h.
  */
+#include <errno.h>
+#include <sys/mman.h>
+
 #include "vmm/soft/soft.h"
 
-/* What no pc fits, with either key: 0, but where 0 would fit one. */
-static uint64_t
-jc_empty(unsigned idx)
+static const uint8_t *
+miss(const struct soft_cpu *cpu)
 {
-	bool special = idx == soft_jc_index(0 - JC_KEY) ||
-	    idx == soft_jc_index(0 - JC_KEY_KICK);
+	return (cpu->thunks[THUNK_MISS]);
+}
 
-	return (special ? 1ull << 12 : 0);
+#define JC_BYTES (JC_SIZE * sizeof(const uint8_t *))
+
+int
+soft_jc_create(struct soft_vm *vm, const void *miss)
+{
+	void *p = mmap(NULL, JC_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return (-ENOMEM);
+	vm->jc_kicked = p;
+	for (unsigned i = 0; i < JC_SIZE; i++)
+		vm->jc_kicked[i] = miss;
+	return (mprotect(p, JC_BYTES, PROT_READ) != 0 ? -errno : 0);
+}
+
+void
+soft_jc_destroy(struct soft_vm *vm)
+{
+	if (vm->jc_kicked != NULL)
+		munmap(vm->jc_kicked, JC_BYTES);
+	vm->jc_kicked = NULL;
+}
+
+void
+soft_jc_use(struct soft_cpu *cpu, bool own)
+{
+	for (unsigned m = 0; m < MMU_MODES; m++)
+		atomic_store(
+		    &cpu->jc[m], own ? soft_jc(cpu, m) : cpu->vm->jc_kicked);
 }
 
 void
 soft_jc_init(struct soft_cpu *cpu)
 {
-	const unsigned idx[2] = { soft_jc_index(0 - JC_KEY),
-		soft_jc_index(0 - JC_KEY_KICK) };
-
 	for (unsigned m = 0; m < MMU_MODES; m++) {
-		for (unsigned i = 0; i < 2; i++)
-			soft_jc(cpu, m)[idx[i]].nkey = jc_empty(idx[i]);
-		atomic_store(&cpu->jc_key[m], JC_KEY);
+		const uint8_t **jc = soft_jc(cpu, m);
+
+		for (unsigned i = 0; i < JC_SIZE; i++)
+			jc[i] = miss(cpu);
 		cpu->jc2_gen[m] = 1;
 	}
+	soft_jc_use(cpu, true);
+}
+
+/* The code at pc, or NULL. What pc an entry is for is in its code, which
+ * emit_front() in translate.c made. */
+const void *
+soft_jc_find(struct soft_cpu *cpu, unsigned m, uint64_t pc)
+{
+	const uint8_t *e = soft_jc(cpu, m)[soft_jc_index(pc)];
+	int32_t near;
+	uint64_t neg;
+
+	if (e == miss(cpu))
+		return (NULL);
+	if (e[0] == 0x48) { /* mov rcx, imm64 */
+		__builtin_memcpy(&neg, e + 2, sizeof(neg));
+		return (neg + pc == 0 ? e + JC_FRONT_FAR : NULL);
+	}
+	__builtin_memcpy(&near, e + 3, sizeof(near));
+	return ((uint64_t)(int64_t)near + pc == 0 ? e + JC_FRONT : NULL);
 }
 
 /* ---- the second jump cache ---- */
@@ -60,7 +109,7 @@ jc2_add(struct soft_cpu *cpu, const struct block *b)
 	if (e->gen == cpu->jc2_gen[m] && e->pc != b->pc)
 		e[1] = e[0];
 	e->pc = b->pc;
-	e->code = b->code;
+	e->code = soft_block_entry(b);
 	atomic_store_explicit(&e->gen, cpu->jc2_gen[m], memory_order_relaxed);
 }
 
@@ -72,7 +121,7 @@ jc2_forget(struct soft_cpu *cpu, const struct block *b)
 	struct jc2_entry *e = jc2_set(cpu, b->flags & BF_MMU, b->pc);
 
 	for (unsigned w = 0; w < 2; w++)
-		if (e[w].code == b->code)
+		if (e[w].code == soft_block_entry(b))
 			atomic_store(&e[w].gen, 0);
 }
 
@@ -95,17 +144,13 @@ soft_jc2_find(struct soft_cpu *cpu, unsigned m, uint64_t pc)
 	return (NULL);
 }
 
-/*
- * Entries are really emptied: a key that changes instead would let a jump to
- * an address that is not canonical find a stale one.
- */
 void
 soft_jc_flush(struct soft_cpu *cpu, unsigned m)
 {
-	struct jc_entry *jc = soft_jc(cpu, m);
+	const uint8_t **jc = soft_jc(cpu, m);
 
 	for (unsigned i = 0; i < cpu->jc_nfill[m]; i++)
-		jc[cpu->jc_fill[m][i]].nkey = jc_empty(cpu->jc_fill[m][i]);
+		jc[cpu->jc_fill[m][i]] = miss(cpu);
 	cpu->jc_nfill[m] = 0;
 	jc2_flush(cpu, m);
 	cpu->jc_orphans[m] = false;
@@ -117,19 +162,18 @@ soft_jc_flush(struct soft_cpu *cpu, unsigned m)
 void
 soft_jc_save(struct soft_cpu *cpu, struct pcid_set *set)
 {
-	struct jc_entry *jc = soft_jc(cpu, MMU_USER);
+	const uint8_t **jc = soft_jc(cpu, MMU_USER);
 	unsigned n = 0;
 
 	for (unsigned i = cpu->jc_nfill[MMU_USER]; i > 0 && n < PCID_JC; i--) {
 		uint16_t idx = cpu->jc_fill[MMU_USER][i - 1];
-		uint64_t key = jc[idx].nkey;
 
 		/* Of a block that was dropped, or seen already. */
-		if (key == jc_empty(idx))
+		if (jc[idx] == miss(cpu))
 			continue;
 		set->jc[n].idx = idx;
-		set->jc[n++].e = jc[idx];
-		jc[idx].nkey = jc_empty(idx);
+		set->jc[n++].entry = jc[idx];
+		jc[idx] = miss(cpu);
 	}
 	set->njc = n;
 	set->jc_flags = cpu->jc_flags[MMU_USER];
@@ -141,7 +185,7 @@ soft_jc_save(struct soft_cpu *cpu, struct pcid_set *set)
 void
 soft_jc_restore(struct soft_cpu *cpu, const struct pcid_set *set)
 {
-	struct jc_entry *jc = soft_jc(cpu, MMU_USER);
+	const uint8_t **jc = soft_jc(cpu, MMU_USER);
 	struct soft_vm *vm = cpu->vm;
 
 	soft_code_lock(vm);
@@ -154,7 +198,7 @@ soft_jc_restore(struct soft_cpu *cpu, const struct pcid_set *set)
 		for (unsigned i = set->njc; i > 0; i--) {
 			uint16_t idx = set->jc[i - 1].idx;
 
-			jc[idx] = set->jc[i - 1].e;
+			jc[idx] = set->jc[i - 1].entry;
 			cpu->jc_fill[MMU_USER][cpu->jc_nfill[MMU_USER]++] =
 			    idx;
 		}
@@ -166,15 +210,14 @@ void
 soft_jc_add(struct soft_cpu *cpu, const struct block *b)
 {
 	unsigned m = b->flags & BF_MMU, idx = soft_jc_index(b->pc);
-	struct jc_entry *e = &soft_jc(cpu, m)[idx];
+	const uint8_t **jc = soft_jc(cpu, m);
 
-	if (e->nkey == jc_empty(idx)) {
+	if (jc[idx] == miss(cpu)) {
 		if (cpu->jc_nfill[m] == JC_FILL_MAX)
 			soft_jc_flush(cpu, m);
 		cpu->jc_fill[m][cpu->jc_nfill[m]++] = (uint16_t)idx;
 	}
-	e->nkey = 0 - (b->pc + JC_KEY);
-	e->code = b->code;
+	jc[idx] = soft_block_jc_entry(b);
 	if (!(cpu->vm->off & SOFT_OFF_JC2))
 		jc2_add(cpu, b);
 }
@@ -182,10 +225,10 @@ soft_jc_add(struct soft_cpu *cpu, const struct block *b)
 void
 soft_jc_forget(struct soft_cpu *cpu, const struct block *b)
 {
-	unsigned idx = soft_jc_index(b->pc);
-	struct jc_entry *e = &soft_jc(cpu, b->flags & BF_MMU)[idx];
+	const uint8_t **e =
+	    &soft_jc(cpu, b->flags & BF_MMU)[soft_jc_index(b->pc)];
 
-	if (e->code == b->code)
-		e->nkey = jc_empty(idx);
+	if (*e == soft_block_jc_entry(b))
+		*e = miss(cpu);
 	jc2_forget(cpu, b);
 }

@@ -33,7 +33,7 @@
 #define CPU_FL 136	/* arithmetic flags while in C */
 #define CPU_POLL 144	/* u32: leave the translated code soon */
 #define CPU_FPU_OUT 148 /* u32: guest FPU state is in memory */
-#define CPU_JC_KEY 152	/* u64[3] */
+#define CPU_JC 152	/* pointers: the jump caches in use, MMU_MODES */
 #define CPU_TMP 176	/* u64: a value across a second memory access */
 #define CPU_T0 184	/* u64: what thunks pass between C and code */
 #define CPU_T1 192
@@ -41,12 +41,13 @@
 #define CPU_HOST_RSP 208
 #define CPU_HOST_RET 216 /* where translated code called out from */
 #define CPU_GO 224	 /* u32: 0 if poll is set, for jrcxz not to jump */
-#define CPU_FLAGS 228	 /* u32: BF_*, of what C goes to */
+#define CPU_FROM 228	 /* u32: see tr_goto_t0() */
 #define CPU_NEG 232	 /* u64: guest rsp - host rsp in stack code, else 0 */
-#define CPU_KIND 240	 /* u32: BF_STACK if the code that runs is such */
-#define CPU_SP_KEEP 248	 /* u64: host rsp while it is borrowed, or 0 */
-#define CPU_SP_NEW 256	 /* u64: what the guest's is about to become */
-#define CPU_THUNKS 264	 /* pointers, see below */
+#define CPU_THUNKS 240	 /* pointers, see below */
+#define CPU_FLAGS (CPU_THUNKS + NTHUNKS * 8) /* u32: BF_*, of what C goes to */
+#define CPU_KIND (CPU_FLAGS + 4) /* u32: BF_STACK if such code runs */
+#define CPU_SP_KEEP (CPU_FLAGS + 8) /* u64: host rsp while borrowed, or 0 */
+#define CPU_SP_NEW (CPU_FLAGS + 16) /* u64: what the guest's becomes */
 
 /* Stack code: see docs/soft-engine.md. r10 has the guest register. */
 #define BF_STACK 0x40000
@@ -55,17 +56,16 @@
 #define THUNK_MEM 0	   /* memory access slow path */
 #define THUNK_WRITEBACK 1  /* completes a slow store */
 #define THUNK_HELPER 2	   /* C function in T2, arguments T0, T1 */
-#define THUNK_HELPER_END 3 /* the same, then goes to cpu->rip */
+#define THUNK_MISS 3	   /* T0: guest pc; the jump cache does not have it */
 #define THUNK_LINK 4	   /* T0: struct link to resolve */
-#define THUNK_LOOKUP 5	   /* goes to cpu->rip */
+#define THUNK_HELPER_END 5 /* as HELPER, then goes to cpu->rip */
 #define THUNK_EXIT 6	   /* T0: guest pc to leave with */
 #define THUNK_FPU 7	   /* brings the guest FPU state in */
 /* The same with the promise that FPU state is in on return if it was. */
 #define THUNK_MEM_FPU 8
 #define THUNK_WRITEBACK_FPU 9
 #define THUNK_HELPER_FPU 10
-#define THUNK_LOOKUP_NEAR 11 /* the same as LOOKUP, after a near branch */
-#define NTHUNKS 12
+#define NTHUNKS 11
 
 /* struct soft_cpu lies at the start of a mapping that goes on so: */
 #define TLB_ENTRY_SHIFT 5
@@ -78,11 +78,14 @@
 #define TLB_ADDEND 24
 #define JC_SHIFT 3 /* guest pc bits below do not index */
 #define JC_SIZE (1 << 16)
-#define JC_OFFSET(m) (0x800000 + (m) * 0x100000)
+/* Bytes of code in front of a block, see emit_front() in translate.c. */
+#define JC_FRONT 13
+#define JC_FRONT_FAR 20
+#define JC_OFFSET(m) (0x800000 + (m) * 0x80000)
 /* For each 4 GiB of addresses what leads to their mirror: see mirror.c. */
-#define MIRROR_OFFSET(m) (0xb00000 + (m) * 0x80000)
+#define MIRROR_OFFSET(m) (0x980000 + (m) * 0x80000)
 #define MIRROR_ENTRIES (1 << 16)
-#define CPU_MAPPING_SIZE 0xc80000
+#define CPU_MAPPING_SIZE 0xb00000
 
 /* Sets of translations: the TLB and the jump cache exist once for each. */
 #define MMU_KERNEL 0

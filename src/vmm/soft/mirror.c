@@ -44,6 +44,7 @@
 /* What code may add to an address that it has looked up: displacements, moves
  * of the register, and eight times an index of 32 bits (slot.c). */
 #define GUARD (40ull << 30)
+#define RESERVATION (WINDOW + 2 * GUARD + GMEM_LARGE)
 
 /* In nanoseconds of this thread: how long an address space must have been
  * there, and what time earns one fault. A fault with its mapping takes some
@@ -60,6 +61,7 @@
 #define MIRROR_LARGE 512u
 /* Pages that go on like the one that was asked for, at most. */
 #define MIRROR_AROUND 64u
+#define LARGE_PAGES (GMEM_LARGE >> 12)
 
 /* Sums with this are not canonical, wherever in the window, give or take the
  * 40 GiB that code may add. */
@@ -123,8 +125,7 @@ soft_mirror_fini(struct soft_cpu *cpu)
 
 	for (unsigned i = 0; i < MIRROR_WINDOWS; i++)
 		if (mi->window[i].host != NULL)
-			munmap(mi->window[i].host - GUARD,
-			    WINDOW + 2 * GUARD);
+			munmap(mi->window[i].reserved, RESERVATION);
 }
 
 void
@@ -249,13 +250,16 @@ get_window(struct soft_cpu *cpu, uint64_t va, unsigned m)
 	if (host != NULL || n == MIRROR_WINDOWS)
 		return (host);
 	if (mi->window[n].host == NULL) {
-		p = map(NULL, WINDOW + 2 * GUARD, PROT_NONE,
+		/* Large pages of the host want the alignment. */
+		p = map(NULL, RESERVATION, PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (p == NULL) {
 			mi->broken = true;
 			return (NULL);
 		}
-		mi->window[n].host = p + GUARD;
+		mi->window[n].reserved = p;
+		mi->window[n].host =
+		    p + GUARD + (-(uintptr_t)p & (GMEM_LARGE - 1));
 	}
 	mi->window[n].index = index;
 	mi->window[n].m = m;
@@ -276,13 +280,44 @@ same(struct soft_cpu *cpu, uint64_t va, uint64_t gpa, unsigned m, bool w)
 	    soft_peek(cpu, va, m, &at, &write) && at == gpa && write == w);
 }
 
+/*
+ * The pages from *va and *gpa on that may be mapped together. If all of 2 MiB
+ * may, it is these, from their beginning, and the host is asked for a large
+ * page: one fault, one entry of its processor's TLB.
+ */
+static unsigned
+alike(struct soft_cpu *cpu, uint64_t *va, uint64_t *gpa, unsigned m, bool w)
+{
+	uint64_t in = *va & (GMEM_LARGE - 1), v = *va - in, g = *gpa - in;
+	unsigned n = 0;
+
+	if (g % GMEM_LARGE == 0 && (v != 0 || cpu->stack_odd[m]))
+		while (n < LARGE_PAGES &&
+		    same(cpu, v + ((uint64_t)n << 12), g + ((uint64_t)n << 12),
+			m, w))
+			n++;
+	if (n == LARGE_PAGES) {
+		soft_make_large(cpu, g);
+		*va = v;
+		*gpa = g;
+		return (n);
+	}
+	/* Within one table: the walk to va has set A in all above it. */
+	for (n = 1; n < MIRROR_AROUND; n++)
+		if (((*va + ((uint64_t)n << 12)) & (GMEM_LARGE - 1)) == 0 ||
+		    !same(cpu, *va + ((uint64_t)n << 12),
+			*gpa + ((uint64_t)n << 12), m, w))
+			break;
+	return (n);
+}
+
 void
 soft_mirror_fill(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m)
 {
 	struct mirror *mi = &cpu->mirror;
 	uint64_t gpa, bit, *word;
-	unsigned n = 1;
 	uint8_t *host;
+	unsigned n;
 	bool w;
 
 	va &= ~0xfffull;
@@ -303,12 +338,7 @@ soft_mirror_fill(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m)
 		soft_mirror_drop(cpu);
 		return;
 	}
-	/* Within one table: the walk to va has set A in all above it. */
-	while (n < MIRROR_AROUND &&
-	    ((va + ((uint64_t)n << 12)) & 0x1fffff) != 0 &&
-	    same(cpu, va + ((uint64_t)n << 12), gpa + ((uint64_t)n << 12), m,
-		w))
-		n++;
+	n = alike(cpu, &va, &gpa, m, w);
 	host = get_window(cpu, va, m);
 	if (host == NULL)
 		return;

@@ -572,7 +572,19 @@ count_fill(struct soft_cpu *cpu, uint64_t gpa)
 
 	if (atomic_load_explicit(n, memory_order_relaxed) >= LARGE_FILLS ||
 	    (cpu->vm->off & SOFT_OFF_HUGE) ||
-	    atomic_fetch_add(n, 1) + 1u != LARGE_FILLS)
+	    atomic_fetch_add(n, 1) + 1u < LARGE_FILLS)
+		return;
+	atomic_fetch_sub(n, 1);
+	soft_make_large(cpu, gpa);
+}
+
+void
+soft_make_large(struct soft_cpu *cpu, uint64_t gpa)
+{
+	_Atomic uint8_t *n = &cpu->vm->fills[gpa >> 21];
+
+	if ((cpu->vm->off & SOFT_OFF_HUGE) ||
+	    atomic_exchange(n, LARGE_FILLS) >= LARGE_FILLS)
 		return;
 	soft_fpu_leave(cpu);
 	(void)gmem_make_large(cpu->vm->gmem, gpa);

@@ -114,8 +114,7 @@ cpu_create(struct soft_vm *vm, unsigned id)
 		[THUNK_MEM_FPU] = soft_thunk_mem_fpu,
 		[THUNK_WRITEBACK_FPU] = soft_thunk_writeback_fpu,
 		[THUNK_HELPER_FPU] = soft_thunk_helper_fpu,
-		[THUNK_LOOKUP] = soft_thunk_lookup,
-		[THUNK_LOOKUP_NEAR] = soft_thunk_lookup_near,
+		[THUNK_MISS] = soft_thunk_miss,
 	}, { /* with the time */
 		[THUNK_MEM] = soft_timed_thunk_mem,
 		[THUNK_WRITEBACK] = soft_timed_thunk_writeback,
@@ -127,8 +126,7 @@ cpu_create(struct soft_vm *vm, unsigned id)
 		[THUNK_MEM_FPU] = soft_timed_thunk_mem_fpu,
 		[THUNK_WRITEBACK_FPU] = soft_timed_thunk_writeback_fpu,
 		[THUNK_HELPER_FPU] = soft_timed_thunk_helper_fpu,
-		[THUNK_LOOKUP] = soft_timed_thunk_lookup,
-		[THUNK_LOOKUP_NEAR] = soft_timed_thunk_lookup_near,
+		[THUNK_MISS] = soft_timed_thunk_miss,
 	} };
 	struct soft_cpu *cpu;
 
@@ -216,6 +214,10 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	error = soft_cache_create(vm);
 	if (error != 0)
 		goto fail;
+	error = soft_jc_create(vm,
+	    thunk(vm->timed ? soft_timed_thunk_miss : soft_thunk_miss));
+	if (error != 0)
+		goto fail;
 	vm->cpus = calloc(cfg->ncpus, sizeof(*vm->cpus));
 	error = -ENOMEM;
 	if (vm->cpus == NULL)
@@ -249,6 +251,7 @@ soft_destroy(void *priv)
 	}
 	free(vm->cpus);
 	soft_cache_destroy(vm);
+	soft_jc_destroy(vm);
 	free(vm);
 }
 
@@ -344,7 +347,8 @@ take_interrupt(struct soft_cpu *cpu)
 		return (false);
 	}
 	if (v != LAPIC_EXTINT)
-		lapic_take(&cpu->lapic, (uint8_t)v);
+		lapic_take(&cpu->lapic, (uint8_t)v,
+		    vclock_now(cpu->vm->vclock));
 	soft_unlock(&cpu->lapic_lock);
 	if (v == LAPIC_EXTINT) {
 		soft_fpu_leave(cpu);
@@ -421,13 +425,12 @@ take_init(struct soft_cpu *cpu)
 /* ---- the vcpu's loop ---- */
 
 static void
-rearm_keys(struct soft_cpu *cpu)
+rearm(struct soft_cpu *cpu)
 {
 	atomic_store(&cpu->poll, 0);
 	atomic_store(&cpu->go, 1);
-	for (unsigned m = 0; m < MMU_MODES; m++)
-		atomic_store(&cpu->jc_key[m], JC_KEY);
-	/* A request between the two would be lost with its key. */
+	soft_jc_use(cpu, true);
+	/* A request between the two would be lost. */
 	if (something_to_do(cpu) || atomic_load(&cpu->vm->world))
 		soft_break(cpu);
 }
@@ -467,7 +470,7 @@ run_alone(struct soft_cpu *cpu)
 	if (b != NULL) {
 		soft_debug_step(cpu, b->pc + b->len);
 		(void)soft_clock(cpu, TIME_CODE);
-		soft_enter(cpu, b->code);
+		soft_enter(cpu, soft_block_entry(b));
 	}
 	alone_end(cpu);
 	return (!cpu->exit_now);
@@ -522,7 +525,7 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		return (halt(cpu, exit));
 	if ((cpu->flags & BF_STEP) && soft_debug_code(cpu))
 		return (true);
-	rearm_keys(cpu);
+	rearm(cpu);
 	/* What waits behind a shadow comes after one instruction. */
 	if (cpu->shadow && !(cpu->flags & BF_STEP) &&
 	    (cpu->irq_waiting || atomic_load(&cpu->irq_req))) {
@@ -537,7 +540,7 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 			soft_debug_step(cpu, b->pc + b->len);
 		cpu->rflags &= ~FL_RF; /* for one instruction only */
 		(void)soft_clock(cpu, TIME_CODE);
-		soft_enter(cpu, b->code);
+		soft_enter(cpu, soft_block_entry(b));
 	}
 	one_step_end(cpu);
 	return (!cpu->exit_now);
@@ -600,7 +603,7 @@ rest_of_one(struct soft_cpu *cpu)
 	if (cpu->one_done)
 		return (false);
 	cpu->one_done = true;
-	rearm_keys(cpu);
+	rearm(cpu);
 	cpu->shadow = cpu->shadow_ss = false;
 	cpu->flags = (cpu->flags | BF_STEP) & ~STACK_FLAGS;
 	b = soft_find_block(cpu);
@@ -608,7 +611,7 @@ rest_of_one(struct soft_cpu *cpu)
 		return (!cpu->exit_now);
 	soft_debug_step(cpu, b->pc + b->len);
 	cpu->rflags &= ~FL_RF;
-	soft_enter(cpu, b->code);
+	soft_enter(cpu, soft_block_entry(b));
 	return (true);
 }
 

@@ -63,15 +63,6 @@ struct tlb_entry {
 	uint64_t addend;  /* host address minus guest address */
 };
 
-struct jc_entry {
-	uint64_t nkey; /* minus (pc + JC_KEY) */
-	const void *code;
-};
-
-/* What look-ups add to the pc: JC_KEY, or JC_KEY_KICK to make them fail, as
- * its low bits lead to another index. */
-#define JC_KEY (1ull << 48)
-#define JC_KEY_KICK (JC_KEY | 1ull << 10)
 #define JC_FILL_MAX 32768
 #define JC2_BITS 12
 #define JC2_SETS (1 << JC2_BITS)
@@ -111,6 +102,7 @@ struct mirror {
 	uint64_t faults; /* taken since then, as credit that is spent */
 	unsigned nwindows;
 	struct {
+		uint8_t *reserved;
 		uint8_t *host;	/* where its first byte is */
 		uint32_t index; /* guest address bits 47:32 */
 		unsigned m;
@@ -143,7 +135,7 @@ struct pcid_set {
 	} tlb[PCID_TLB];
 	struct {
 		uint16_t idx;
-		struct jc_entry e;
+		const uint8_t *entry;
 	} jc[PCID_JC];
 	uint32_t jc_flags;
 	uint64_t flushes, invalidated; /* blocks went if vm's differ */
@@ -156,17 +148,18 @@ struct soft_cpu {
 	uint32_t fl, fl_pad;
 	_Atomic uint32_t poll;
 	uint32_t fpu_out;
-	_Atomic uint64_t jc_key[MMU_MODES];
+	const uint8_t **_Atomic jc[MMU_MODES]; /* or vm->jc_kicked */
 	uint64_t tmp;
 	uint64_t t0, t1, t2;
 	uint64_t host_rsp;
 	uint64_t host_ret; /* 0: no translated code below us */
 	_Atomic uint32_t go; /* !poll */
-	uint32_t flags;		/* BF_* of what runs now */
+	uint32_t from;
 	uint64_t neg;
-	uint32_t kind, kind_pad;
-	uint64_t sp_keep, sp_new;
 	const void *thunks[NTHUNKS];
+	uint32_t flags; /* BF_* of what runs now */
+	uint32_t kind;
+	uint64_t sp_keep, sp_new;
 
 	struct vm_seg seg[VM_SEG_MAX];
 	uint64_t rflags; /* all but ARITH_FLAGS */
@@ -309,13 +302,14 @@ ASSERT_AT(rip, CPU_RIP);
 ASSERT_AT(fl, CPU_FL);
 ASSERT_AT(poll, CPU_POLL);
 ASSERT_AT(fpu_out, CPU_FPU_OUT);
-ASSERT_AT(jc_key, CPU_JC_KEY);
+ASSERT_AT(jc, CPU_JC);
 ASSERT_AT(tmp, CPU_TMP);
 ASSERT_AT(t0, CPU_T0);
 ASSERT_AT(t2, CPU_T2);
 ASSERT_AT(host_rsp, CPU_HOST_RSP);
 ASSERT_AT(host_ret, CPU_HOST_RET);
 ASSERT_AT(go, CPU_GO);
+ASSERT_AT(from, CPU_FROM);
 ASSERT_AT(flags, CPU_FLAGS);
 ASSERT_AT(neg, CPU_NEG);
 ASSERT_AT(kind, CPU_KIND);
@@ -336,10 +330,10 @@ soft_mirror(struct soft_cpu *cpu, unsigned m)
 {
 	return ((uint64_t *)((uint8_t *)cpu + MIRROR_OFFSET(m)));
 }
-static inline struct jc_entry *
+static inline const uint8_t **
 soft_jc(struct soft_cpu *cpu, unsigned m)
 {
-	return ((struct jc_entry *)((uint8_t *)cpu + JC_OFFSET(m)));
+	return ((const uint8_t **)(void *)((uint8_t *)cpu + JC_OFFSET(m)));
 }
 
 /* The flags register as the guest sees it, put together and taken apart. */
@@ -403,8 +397,9 @@ struct block {
 	uint32_t cs_limit; /* 0xffffffff in 64-bit mode */
 	uint16_t len;  /* guest bytes */
 	bool dead;
+	uint8_t front; /* bytes before `code`: soft_block_jc_entry() */
 	uint32_t code_len;
-	const uint8_t *code; /* executable view */
+	const uint8_t *code; /* executable view; see soft_block_entry() */
 	struct insn_map *map;
 	unsigned nmap;
 	struct fixup *fixups; /* in order */
@@ -425,6 +420,22 @@ struct code_page {
 	bool stale;    /* some of its blocks are being evicted */
 	struct code_page *next; /* of those that are free */
 };
+
+/*
+ * Where a block is entered. What a jump cache has is in front of the code:
+ * it goes there if T0 is the block's pc, else to THUNK_MISS. Links lead to
+ * `code` itself, and C enters there.
+ */
+static inline const uint8_t *
+soft_block_entry(const struct block *b)
+{
+	return (b->code);
+}
+static inline const uint8_t *
+soft_block_jc_entry(const struct block *b)
+{
+	return (b->code - b->front);
+}
 
 #define BLOCK_HASH_BITS 16
 /* What the guest uses so often gets a large page of the host's. */
@@ -465,6 +476,8 @@ struct soft_vm {
 	 * A20. */
 	_Atomic uint64_t phys_mask;
 
+	/* A jump cache that misses always, for a vcpu that is to leave. */
+	const uint8_t **jc_kicked;
 	uint8_t *code_rw, *code_rx;
 	/* Code and arena (blocks, links, side tables) have parts that go
 	 * together; `part` is the one being filled. */
@@ -568,9 +581,9 @@ const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);
 /* Called by translated code. */
 const void *soft_link(struct soft_cpu *cpu, struct link *l);
 const void *soft_lookup(struct soft_cpu *cpu);
-/* The same behind an indirect near branch in 64-bit code, which has moved rSP
- * up by so many bytes: #GP(0) at it unless cpu->rip is canonical. */
-const void *soft_lookup_near(struct soft_cpu *cpu, int64_t moved);
+/* The same where the jump cache has not led; in 64-bit code the pc may be one
+ * that is not canonical: #GP(0) at the branch then. */
+const void *soft_miss(struct soft_cpu *cpu);
 /* ---- jump caches (jump.c) ---- */
 
 static inline unsigned
@@ -578,13 +591,19 @@ soft_jc_index(uint64_t pc)
 {
 	return ((unsigned)(pc >> JC_SHIFT) & (JC_SIZE - 1));
 }
+/* Makes vm->jc_kicked, of the vcpus' THUNK_MISS; -errno. */
+int soft_jc_create(struct soft_vm *vm, const void *miss);
+void soft_jc_destroy(struct soft_vm *vm);
+/* Whether jumps go by the vcpu's own jump caches, or leave. Any thread. */
+void soft_jc_use(struct soft_cpu *cpu, bool own);
 /* Drops all of a jump cache. */
 void soft_jc_flush(struct soft_cpu *cpu, unsigned m);
 void soft_jc_init(struct soft_cpu *cpu);
 /* With the code lock: a block that is dropped leaves the caches, too. */
 void soft_jc_add(struct soft_cpu *cpu, const struct block *b);
 void soft_jc_forget(struct soft_cpu *cpu, const struct block *b);
-/* The code at pc, or NULL. */
+/* The code at pc in the first jump cache, or the second one, or NULL. */
+const void *soft_jc_find(struct soft_cpu *cpu, unsigned m, uint64_t pc);
 const void *soft_jc2_find(struct soft_cpu *cpu, unsigned m, uint64_t pc);
 
 /* ---- translation (translate.c, isa.c) ---- */
@@ -618,6 +637,8 @@ void soft_check_va(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m);
  * raises nothing. */
 bool soft_peek(struct soft_cpu *cpu, uint64_t va, unsigned m, uint64_t *gpa,
     bool *write);
+/* Asks the host for a large page under the 2 MiB around gpa, once. */
+void soft_make_large(struct soft_cpu *cpu, uint64_t gpa);
 void soft_tlb_flush(struct soft_cpu *cpu, bool global);
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t va);
 /* From PCID to PCID; keep: with what is still known of the new one. */

@@ -106,12 +106,12 @@ soft_timed_lookup(struct soft_cpu *cpu)
 }
 
 const void *
-soft_timed_lookup_near(struct soft_cpu *cpu, int64_t moved)
+soft_timed_miss(struct soft_cpu *cpu)
 {
 	const void *code;
 
 	soft_clock_start(cpu, TIME_LOOKUP);
-	code = soft_lookup_near(cpu, moved);
+	code = soft_miss(cpu);
 	soft_clock_start(cpu, TIME_CODE);
 	return (code);
 }

@@ -220,7 +220,8 @@ e_call_thunk(struct tr *t, unsigned thunk)
 static inline void
 e_jmp_thunk(struct tr *t, unsigned thunk)
 {
-	tr_leave_stack(t);
+	if (thunk != THUNK_MISS) /* which is for both */
+		tr_leave_stack(t);
 	e1(t, 0x41);
 	e1(t, 0xff);
 	e_mem(t, 4, H_ENV, -1, 0, ENV(CPU_THUNKS + thunk * 8));
@@ -247,6 +248,11 @@ e_patch(uint8_t *rel, const uint8_t *to)
 	int32_t d = (int32_t)(to - (rel + 4));
 
 	__builtin_memcpy(rel, &d, 4);
+}
+static inline void
+e_put4(uint8_t *p, uint32_t v)
+{
+	__builtin_memcpy(p, &v, 4);
 }
 static inline void
 e_jrcxz(struct tr *t, int rel)

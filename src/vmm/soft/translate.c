@@ -348,62 +348,81 @@ tr_exception(struct tr *t, unsigned vector, bool has_error)
 
 /* ---- going elsewhere ---- */
 
-static int32_t
-jc_disp(struct tr *t)
+/* In front of a block: to its code if T0 is its pc. See soft_jc_find(). */
+static void
+emit_front(struct tr *t)
 {
-	return (ENV(JC_OFFSET(t->m)));
+	uint64_t neg = 0 - t->pc;
+	bool far = neg != (uint64_t)(int64_t)(int32_t)neg;
+
+	/* The code begins on a boundary. */
+	while ((((uintptr_t)t->p + (far ? JC_FRONT_FAR : JC_FRONT)) & 15) != 0)
+		e1(t, 0x90);
+	t->start = t->p;
+	if (far) {
+		e1(t, 0x48); /* mov rcx, imm64 */
+		e1(t, 0xb9);
+		e8(t, neg);
+		e_lea(t, 1, T2, T2, T0, 0, 0);
+	} else {
+		e1(t, 0x49); /* lea rcx, [r14 + disp32] */
+		e1(t, 0x8d);
+		e1(t, 0x8e);
+		e4(t, (uint32_t)neg);
+	}
+	e_jrcxz(t, 4);
+	e_jmp_thunk(t, THUNK_MISS);
+	t->b->front = (uint8_t)(t->p - t->start);
+	t->start = t->p;
+}
+
+/*
+ * T1 := the jump cache in use, whose entry T2 or `idx` is: each is code that
+ * looks whether T0 is its pc. soft_request() exchanges the whole cache.
+ */
+static void
+jmp_jc(struct tr *t, int index, int32_t disp)
+{
+	if (t->flags & BF_STEP) { /* one_round() is next */
+		e_jmp_thunk(t, THUNK_MISS);
+		return;
+	}
+	e_ld_env(t, 1, T1, CPU_JC + t->m * 8);
+	e_rex(t, 0, 0, index < 0 ? 0 : index, T1);
+	e1(t, 0xff);
+	e_mem(t, 4, T1, index, 3, disp);
 }
 
 void
 tr_goto_t0(struct tr *t, int moved)
 {
-	int32_t jc = jc_disp(t);
-	uint8_t *over;
+	uint8_t *from;
 
-	e_st_env(t, 1, CPU_RIP, T0);
+	if (!t->code64) {
+		e_rorx(t, 0, T2, T0, JC_SHIFT);
+		e_zx16(t, T2, T2);
+		jmp_jc(t, T2, 0);
+		return;
+	}
+	/* For soft_miss(): where this is, and behind it `moved`. */
+	e_rex(t, 0, 0, 0, H_ENV);
+	e1(t, 0xc7); /* mov dword [env + ...], imm32 */
+	e_mem(t, 0, H_ENV, -1, 0, ENV(CPU_FROM));
+	from = t->p;
+	e4(t, 0);
 	e_rorx(t, 0, T2, T0, JC_SHIFT);
-	e1(t, 0x0f); /* movzx ecx, cx */
-	e1(t, 0xb7);
-	e1(t, 0xc9);
-	e_lea(t, 0, T1, T2, T2, 0, 0);
-	e_ld_env(t, 1, T2, CPU_JC_KEY + t->m * 8);
-	e_lea(t, 1, T0, T0, T2, 0, 0);
-	e_op_mem(t, 1, 0x8b, T2, H_ENV, T1, 3, jc);
-	e_lea(t, 1, T2, T2, T0, 0, 0);
-	e_jrcxz(t, 0);
-	over = t->p;
-	if (t->code64) {
-		e_mov_imm(t, T2, (uint64_t)moved);
-		e_call_thunk(t, THUNK_LOOKUP_NEAR);
-	} else
-		e_jmp_thunk(t, THUNK_LOOKUP);
-	over[-1] = (uint8_t)(t->p - over);
-	e_rex(t, 0, 0, T1, H_ENV);
-	e1(t, 0xff);
-	e_mem(t, 4, H_ENV, T1, 3, jc + 8);
+	e_zx16(t, T2, T2);
+	jmp_jc(t, T2, 0);
+	e_put4(from, (uint32_t)(t->p - t->vm->code_rw));
+	e4(t, (uint32_t)moved);
 }
 
 /* The same for a constant: the entry is known. */
 static void
 goto_far(struct tr *t, uint64_t pc)
 {
-	int32_t jc = jc_disp(t) +
-	    (int32_t)((pc >> JC_SHIFT) & (JC_SIZE - 1)) * 16;
-	uint8_t *over;
-
 	e_mov_imm(t, T0, pc);
-	e_st_env(t, 1, CPU_RIP, T0);
-	e_ld_env(t, 1, T2, CPU_JC_KEY + t->m * 8);
-	e_lea(t, 1, T0, T0, T2, 0, 0);
-	e_op_mem(t, 1, 0x8b, T2, H_ENV, -1, 0, jc);
-	e_lea(t, 1, T2, T2, T0, 0, 0);
-	e_jrcxz(t, 0);
-	over = t->p;
-	e_jmp_thunk(t, THUNK_LOOKUP);
-	over[-1] = (uint8_t)(t->p - over);
-	e_rex(t, 0, 0, 0, H_ENV);
-	e1(t, 0xff);
-	e_mem(t, 4, H_ENV, -1, 0, jc + 8);
+	jmp_jc(t, -1, (int32_t)soft_jc_index(pc) * 8);
 }
 
 bool
@@ -720,7 +739,7 @@ soft_translate(
 	t->pc = cpu->rip;
 	t->cs_limit = t->code64 ? UINT64_MAX : soft_cs_limit(cpu);
 	soft_code_need(vm, vm->code_used + CODE_MARGIN);
-	t->p = t->start = vm->code_rw + vm->code_used;
+	t->p = vm->code_rw + vm->code_used;
 	t->rx_off = vm->code_rx - vm->code_rw;
 	ZydisDecoderInit(&t->dec,
 	    t->code64 ? ZYDIS_MACHINE_MODE_LONG_64 :
@@ -742,6 +761,7 @@ soft_translate(
 	t->b->gpa2 = GPA_NONE;
 	t->b->flags = t->flags;
 	t->b->cs_limit = soft_cs_limit(cpu);
+	emit_front(t);
 	t->b->code = t->start + t->rx_off;
 	while (!t->end) {
 		bool last = t->last_next;

@@ -679,6 +679,29 @@ host_pages(struct t *t)
 	IS(large_pages() - before, able && !off ? 2048 : 0);
 }
 
+/* Nor this: a large page of the guest's is one in its mirror. */
+static void
+host_pages_mirror(struct t *t)
+{
+	const bool able = gmem_make_large(t->g->gm, 0) == 0 &&
+	    (t->options & GVM_MIRROR);
+	const unsigned long before = large_pages();
+	const uint64_t at = LEAF_OFF;
+
+	check(t, "large pages under a mirror");
+	*(uint64_t *)gvm_ptr(t->g, at + 0x5008) = 77;
+	*leaf(t, 1) = at | PTE_PS | PTE_A | PTE_D | PTE_W | PTE_P;
+	kernel(t, CODE("mov rax, [rbx]\nmov [rbx + 0x1f0000], rax\n"
+		       "invlpg [rbx]\nmov [rbx + 0x8000], rax\n" STOP));
+	set(t, VM_REG_RBX, LEAF_LIN + LEAF_OFF + 0x5008);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_RAX), 77);
+	IS(*(uint64_t *)gvm_ptr(t->g, at + 0x1f5008), 77);
+	IS(*(uint64_t *)gvm_ptr(t->g, at + 0xd008), 77);
+	/* The guest's memory itself, and its mirror. */
+	IS(large_pages() - before, able ? 4096 : 0);
+}
+
 const struct group_fn group[] = { { "rights_4k", rights_4k },
 	{ "rights_2m", rights_2m }, { "rights_1g", rights_1g },
 	{ "rights_of_path", rights_of_path },
@@ -689,4 +712,5 @@ const struct group_fn group[] = { { "rights_4k", rights_4k },
 	{ "invalidate_large", invalidate_large }, { "smap_ac", smap_ac },
 	{ "smap_popf", smap_popf }, { "compat", compat },
 	{ "host_pages", host_pages },
+	{ "host_pages_mirror", host_pages_mirror },
 	{ NULL, NULL } };

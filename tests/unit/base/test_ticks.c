@@ -98,6 +98,60 @@ test_bounds(void **state)
 	assert_int_equal(drain(2250 * MS), 17);
 }
 
+/* A guest that was away for `late` periods of 1 ms, and whose handler takes
+ * `handler` ns and acknowledges at its beginning (PIC, Linux) or its end. */
+static void
+slow_guest(uint64_t late, uint64_t handler, bool at_end)
+{
+	uint64_t start = 7777 * MS, due = start, own = 0, waits = 0, most = 0;
+	uint64_t now = start + late * MS, n, handled = 0, until = 0;
+	bool line = false, busy = false;
+
+	ticks_reset(&t);
+	while (now < start + 20000 * MS) {
+		n = now < due ? 0 : (now - due) / MS + 1;
+		due += n * MS;
+		line |= ticks_come(&t, n, MS, true, now);
+		if (busy && now >= until) {
+			busy = false;
+			line |= at_end && ticks_ack(&t, now);
+		}
+		if (!busy && line) {
+			handled++;
+			busy = true;
+			until = now + handler;
+			line = !at_end && ticks_ack(&t, now);
+		}
+		if (!busy)
+			own += 10000;
+		waits = busy ? waits + 10000 : 0;
+		if (waits > most)
+			most = waits;
+		now += 10000;
+	}
+	/* Everything came, but for a handler that had not run yet. */
+	assert_in_range(handled + t.owed + t.waiting + 1,
+	    (due - start) / MS, (due - start) / MS + 1);
+	assert_true(t.owed <= 1);
+	/* Meanwhile it always had time for its own work. */
+	assert_true(most < 3 * TICKS_BURST_NS);
+	assert_true(own > (20000 - late) * (MS - handler) * 9 / 10 -
+			late * handler);
+}
+
+static void
+test_slow_guest(void **state)
+{
+	static const uint64_t handlers[] = {10000, 300000, 600000, 900000};
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+		slow_guest(900, handlers[i], false);
+		slow_guest(900, handlers[i], true);
+	}
+}
+
 int
 main(void)
 {
@@ -105,6 +159,7 @@ main(void)
 	    cmocka_unit_test(test_on_time),
 	    cmocka_unit_test(test_late),
 	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_slow_guest),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -77,19 +77,19 @@ test_priority(void **state)
 	lapic_accept(&l, 0x45, false);
 	lapic_accept(&l, 0x42, true);
 	assert_int_equal(lapic_pending(&l), 0x45);
-	lapic_take(&l, 0x45);
+	lapic_take(&l, 0x45, 0);
 	assert_int_equal(lapic_pending(&l), -1); /* 0x42: same class */
 	assert_int_equal(lapic_mmio_read(&l, 0xa0, 0), 0x40);
 	lapic_accept(&l, 0x50, false);
 	assert_int_equal(lapic_pending(&l), 0x50);
-	lapic_take(&l, 0x50);
+	lapic_take(&l, 0x50, 0);
 	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
 	assert_true(act.check);
 	assert_false(act.eoi_broadcast);
 	assert_int_equal(lapic_pending(&l), -1);
 	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
 	assert_int_equal(lapic_pending(&l), 0x42);
-	lapic_take(&l, 0x42);
+	lapic_take(&l, 0x42, 0);
 	assert_int_equal(lapic_mmio_read(&l, 0x1a0, 0), 4); /* TMR 0x42 */
 	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
 	assert_true(act.eoi_broadcast);
@@ -130,7 +130,7 @@ test_timer(void **state)
 	assert_int_equal(lapic_pending(&l), 0x40);
 	assert_int_equal(l.timer_deadline, UINT64_MAX);
 	assert_int_equal(lapic_mmio_read(&l, 0x390, 6001), 0);
-	lapic_take(&l, 0x40);
+	lapic_take(&l, 0x40, 0);
 	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
 
 	/* Each divisor of figure 11-10. */
@@ -160,7 +160,7 @@ test_timer(void **state)
 	assert_int_equal(l.timer_deadline, 450000);
 	assert_int_equal(lapic_mmio_read(&l, 0x390, 360000), 45000);
 	/* Masked: goes on, no interrupt. */
-	lapic_take(&l, 0x41);
+	lapic_take(&l, 0x41, 0);
 	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
 	lapic_mmio_write(&l, 0x320, 0x30041, 0, &act);
 	assert_false(lapic_timer_expire(&l, 450000));
@@ -187,7 +187,7 @@ test_timer_late(void **state)
 	assert_true(lapic_timer_expire(&l, 4000000));
 	for (i = 0; i < 4; i++) {
 		assert_int_equal(lapic_pending(&l), 0x41);
-		lapic_take(&l, 0x41);
+		lapic_take(&l, 0x41, 4000000);
 		/* In service: it waits for the EOI. */
 		assert_int_equal(lapic_pending(&l), -1);
 		lapic_mmio_write(&l, 0xb0, 0, 0, &act);
@@ -199,7 +199,7 @@ test_timer_late(void **state)
 	assert_true(lapic_timer_expire(&l, 6000000));
 	assert_int_equal(l.timer_owed, 1);
 	lapic_accept(&l, 0x51, false);
-	lapic_take(&l, 0x51);
+	lapic_take(&l, 0x51, 0);
 	assert_int_equal(l.timer_owed, 1);
 	lapic_mmio_write(&l, 0xb0, 0, 0, &act);
 	/* A new count, and another mode, owe nothing. */
@@ -223,6 +223,41 @@ test_timer_late(void **state)
 	lapic_mmio_write(&l, 0x380, 1000000, 0, &act);
 	assert_false(lapic_timer_expire(&l, 9000000));
 	assert_int_equal(l.timer_owed, 0);
+}
+
+/* A guest that needs most of a period for a tick has time for itself all the
+ * same, and gets every one. */
+static void
+test_timer_slow_guest(void **state)
+{
+	uint64_t now = 100000000, own = 0, most = 0, waits = 0;
+	unsigned taken = 0;
+	struct lapic l;
+
+	(void)state;
+	enable(&l, false);
+	lapic_mmio_write(&l, 0x3e0, 0xb, 0, &act);
+	lapic_mmio_write(&l, 0x320, 0x20041, 0, &act);
+	lapic_mmio_write(&l, 0x380, 1000000, 0, &act);
+	while (now < 2000000000) {
+		(void)lapic_timer_expire(&l, now);
+		if (lapic_pending(&l) != 0x41) {
+			own += 10000;
+			now += 10000;
+			waits = 0;
+			continue;
+		}
+		lapic_take(&l, 0x41, now);
+		lapic_mmio_write(&l, 0xb0, 0, now, &act);
+		taken++;
+		now += 900000;
+		waits += 900000;
+		if (waits > most)
+			most = waits;
+	}
+	assert_true(most <= 40000000);
+	assert_true(own > 80000000);
+	assert_in_range(taken, now / 1000000 - 1, now / 1000000);
 }
 
 /* 11.5.4.1 */
@@ -411,7 +446,7 @@ test_lint_edge(void **state)
 	assert_int_equal(lapic_pending(&l), -1);
 	assert_true(lapic_lint(&l, 0, true));
 	assert_int_equal(lapic_pending(&l), 0x61);
-	lapic_take(&l, 0x61);
+	lapic_take(&l, 0x61, 0);
 	mw(&l, 0xb0, 0);
 	assert_false(act.eoi_broadcast);
 	/* The level alone is nothing, nor is its end. */
@@ -442,7 +477,7 @@ test_lint_level(void **state)
 	assert_true(lapic_lint(&l, 0, true));
 	assert_int_equal(mm(&l, LINT0), 0xc063);
 	assert_int_equal(lapic_pending(&l), 0x63);
-	lapic_take(&l, 0x63);
+	lapic_take(&l, 0x63, 0);
 	assert_int_equal(mm(&l, 0x180 + 0x30) >> 3 & 1, 1); /* TMR */
 	/* A second rise before the EOI is not another one. */
 	(void)lapic_lint(&l, 0, false);
@@ -452,7 +487,7 @@ test_lint_level(void **state)
 	mw(&l, 0xb0, 0);
 	assert_false(act.eoi_broadcast);
 	assert_int_equal(lapic_pending(&l), 0x63);
-	lapic_take(&l, 0x63);
+	lapic_take(&l, 0x63, 0);
 	(void)lapic_lint(&l, 0, false);
 	mw(&l, 0xb0, 0);
 	assert_int_equal(mm(&l, LINT0), 0x8063);
@@ -538,7 +573,7 @@ test_eoi_broadcast(void **state)
 			assert_int_equal(l.svr, svr);
 			lapic_accept(&l, 0x58, true);
 			assert_int_equal(lapic_pending(&l), 0x58);
-			lapic_take(&l, 0x58);
+			lapic_take(&l, 0x58, 0);
 			if (x2)
 				assert_int_equal(wr(&l, 0x80b, 0), 0);
 			else
@@ -829,6 +864,7 @@ main(void)
 		cmocka_unit_test(test_priority),
 		cmocka_unit_test(test_timer),
 		cmocka_unit_test(test_timer_late),
+	    cmocka_unit_test(test_timer_slow_guest),
 		cmocka_unit_test(test_tsc_deadline),
 		cmocka_unit_test(test_icr),
 		cmocka_unit_test(test_errors),
