@@ -120,9 +120,10 @@ soft_leave:
 	ret
 
 /*
- * Thunks are called (or jumped to) from code, with the host's stack; stack code
- * has put its rsp into r10, and what was there into its place. Code runs with rsp 16
- * byte aligned, so that after its call and ours C sees the ABI's alignment.
+ * Thunks are called (or jumped to) from code, with the host's stack; stack
+ * code has put its rsp into r10, and what was there into its place. The
+ * host's rsp is 16 byte aligned then, so that after the call and ours C sees
+ * the ABI's alignment.
  */
 	.macro helper_thunk name, fpu, timed=0
 	.globl \name
