@@ -81,7 +81,9 @@ soft_off(const struct machine *m)
 		{ "soft.rounds", SOFT_OFF_ROUNDS },
 		{ "soft.stack", SOFT_OFF_STACK },
 		{ "soft.string", SOFT_OFF_STRING },
+		{ "soft.loop", SOFT_OFF_LOOP },
 		{ "soft.huge", SOFT_OFF_HUGE },
+		{ "soft.late", SOFT_OFF_LATE },
 	};
 	unsigned off = 0;
 

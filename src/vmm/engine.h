@@ -36,6 +36,8 @@ struct vmm_engine {
 	    bool has_error, uint32_t error);
 	int (*complete_msr)(void *priv, unsigned vcpu, bool gp, uint64_t val);
 	int (*set_cap)(void *priv, unsigned vcpu, enum vm_cap cap, bool on);
+	int (*set_debug)(
+	    void *priv, unsigned vcpu, const struct vm_debug *debug);
 	int (*msi)(void *priv, uint64_t addr, uint32_t data);
 	void (*extint)(void *priv, bool level);
 	void (*nmi)(void *priv, unsigned vcpu);

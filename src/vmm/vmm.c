@@ -10,6 +10,7 @@
 
 #include "gmem/gmem.h"
 #include "vmm/engine.h"
+#include "vmm/walk.h"
 
 struct vcpu {
 	struct vm *vm;
@@ -222,6 +223,23 @@ vcpu_wait(struct vcpu *vcpu)
 }
 
 int
+vcpu_translate(struct vcpu *vcpu, uint64_t addr, uint64_t *gpa)
+{
+	struct vmm_walk w;
+	int error;
+
+	error = vcpu_get_reg(vcpu, VM_REG_CR0, &w.cr0);
+	if (error == 0)
+		error = vcpu_get_reg(vcpu, VM_REG_CR3, &w.cr3);
+	if (error == 0)
+		error = vcpu_get_reg(vcpu, VM_REG_CR4, &w.cr4);
+	if (error == 0)
+		error = vcpu_get_reg(vcpu, VM_REG_EFER, &w.efer);
+	return (error != 0 ? error :
+			     vmm_walk(&w, vcpu->vm->gmem, addr, gpa));
+}
+
+int
 vcpu_get_reg(struct vcpu *vcpu, enum vm_reg reg, uint64_t *val)
 {
 	return (vcpu->vm->eng->get_reg(vcpu->vm->priv, vcpu->id, reg, val));
@@ -295,6 +313,24 @@ int
 vcpu_set_cap(struct vcpu *vcpu, enum vm_cap cap, bool on)
 {
 	return (vcpu->vm->eng->set_cap(vcpu->vm->priv, vcpu->id, cap, on));
+}
+
+int
+vcpu_set_debug(struct vcpu *vcpu, const struct vm_debug *debug)
+{
+	for (unsigned i = 0; i < VM_DEBUG_BPS; i++) {
+		unsigned len = debug->bp[i].len;
+
+		if (debug->bp[i].kind == VM_BP_NONE)
+			continue;
+		if (debug->bp[i].kind > VM_BP_ACCESS ||
+		    (len != 1 && len != 2 && len != 4 && len != 8) ||
+		    (debug->bp[i].addr & (len - 1)) != 0 ||
+		    (debug->bp[i].kind == VM_BP_EXEC && len != 1))
+			return (-EINVAL);
+	}
+	return (
+	    vcpu->vm->eng->set_debug(vcpu->vm->priv, vcpu->id, debug));
 }
 
 int

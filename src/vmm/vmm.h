@@ -103,6 +103,8 @@ struct vm_config {
 #define SOFT_OFF_PCID 4u /* PCIDs keep what they had */
 #define SOFT_OFF_JC2 8u /* a second jump cache */
 #define SOFT_OFF_HUGE 0x10u /* large pages for translations and RAM */
+#define SOFT_OFF_LATE 0x20u /* slow paths of mirrors when they are needed */
+#define SOFT_OFF_LOOP 0x40u /* of LOOP and JRCXZ the faster one */
 #define SOFT_OFF_SLOTS 0x100u /* T0 and T1 kept for the next access */
 #define SOFT_OFF_ROUNDS 0x200u /* several rounds of a loop in a block */
 #define SOFT_OFF_STACK 0x1000u /* host rsp is the guest's, in mirrors */
@@ -145,6 +147,10 @@ struct vm_exit {
 			unsigned vcpu;
 			uint64_t rip;
 		} spinup_ap;
+		struct {	   /* DEBUG */
+			bool step; /* an instruction was executed */
+			uint8_t hits; /* of vm_debug.bp[], a bit each */
+		} debug;
 		struct {
 			char reason[96];  /* one line for the user */
 			uint8_t inst[15]; /* bytes at rip */
@@ -237,6 +243,38 @@ int vcpu_complete_msr(struct vcpu *vcpu, bool gp, uint64_t val);
 
 enum vm_cap { VM_CAP_HALT_EXIT, VM_CAP_PAUSE_EXIT };
 int vcpu_set_cap(struct vcpu *vcpu, enum vm_cap cap, bool on);
+
+/*
+ * A debugger's hold on a vcpu, beside the guest's own: its debug registers,
+ * RFLAGS.TF and INT3 stay what they were for the guest.
+ *
+ * `bpt`: INT3 (0xcc) makes a BPT exit before it is executed. Whose it is, is
+ * the caller's to know: with `pass` the one at RIP is the guest's, once.
+ * `step`: a DEBUG exit behind one instruction, or one round of a repeated one,
+ * or behind what it raised; the vcpu takes no interrupt for it, unless it is
+ * in HLT. As often as vcpu_run() is called.
+ * `bp`: a DEBUG exit before the instruction at a linear address (EXEC, `len`
+ * 1), or behind one that has written there or accessed it (`len` 1, 2, 4 or 8,
+ * `addr` a multiple). An EXEC one at RIP hits again: take it away for a step.
+ * On KVM, while there are any, the guest's own breakpoints sleep.
+ */
+#define VM_DEBUG_BPS 4
+enum vm_bp_kind { VM_BP_NONE, VM_BP_EXEC, VM_BP_WRITE, VM_BP_ACCESS };
+struct vm_debug {
+	bool bpt, pass, step;
+	struct {
+		enum vm_bp_kind kind;
+		unsigned len;
+		uint64_t addr;
+	} bp[VM_DEBUG_BPS];
+};
+/* Until it is changed, through vm_reset() too; all zero: none. While the vcpu
+ * does not run. -EINVAL: no such breakpoint. */
+int vcpu_set_debug(struct vcpu *vcpu, const struct vm_debug *debug);
+/* Where a linear address is now, as a debugger wants to know it: whoever may
+ * access it, and no A or D bit is set. While the vcpu does not run. -EFAULT:
+ * nowhere. */
+int vcpu_translate(struct vcpu *vcpu, uint64_t addr, uint64_t *gpa);
 
 /* An MSI as the chipset would decode it (address 0xfeexxxxx). */
 int vm_msi(struct vm *vm, uint64_t addr, uint32_t data);

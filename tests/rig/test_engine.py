@@ -16,10 +16,15 @@ SMALL = {
     # sometimes sees the shadow of STI one instruction late.
     "intr": ["timer", "interrupt_flag", "halt", "ipis", "nmi", "extint",
              "level", "messages", "kicks", "sleeper"],
+    "hold": None,
     "life": None,
     "dirty": None,
     "smp": ["starting", "locks", "interrupts", "pic", "halting"],
 }
+# In a rig only these: QEMU's SVM does not leave a guest on INT3, and a guest's
+# breakpoints in the debug registers stop the rig (tests/unit/vmm/
+# test_kvm_debug.c has them).
+RIG = {"hold": ["steps", "trap_flag", "translate"]}
 ENV = {"LHYVE_ENGINE": "kvm"}
 
 
@@ -27,7 +32,8 @@ ENV = {"LHYVE_ENGINE": "kvm"}
 def test_small(host, build, differs, group):
     program = build / f"small-{group}"
     failed = set()
-    for function in SMALL[group] or [None]:
+    functions = RIG.get(group) if host.is_rig else None
+    for function in functions or SMALL[group] or [None]:
         result = host.run([program] + ([function] if function else []), ENV)
         assert re.search(r"^[1-9]\d* checks, \d+ failed$", result.output,
                          re.M), (function, result)

@@ -30,10 +30,12 @@ def away(ending):
 
 
 def talk(address, text):
-    """socat with the line, as a user has it; what came back."""
+    """socat with the line, as a user has it; what came back. Of a terminal
+    whose other side is gone it may read an error instead of the end."""
     return subprocess.run(
-        ["socat", f"-t{60 * PATIENCE}", "-", address], input=text, timeout=REPLY * PATIENCE,
-        stdout=subprocess.PIPE, check=True).stdout
+        ["socat", f"-t{60 * PATIENCE}", "-", address], input=text,
+        timeout=REPLY * PATIENCE, stdout=subprocess.PIPE,
+        check=False).stdout
 
 
 def test_tcp(away):
@@ -148,7 +150,8 @@ def test_four_ports(ending, tmp_path):
     assert m.wait() == 1
 
 
-FLOOD = 2048  # KiB: more than what is kept for a peer
+# KiB: more than what is kept for a peer, which is 256 and the kernel's
+FLOOD = max(2048 // PATIENCE, 640)
 
 
 def test_flood_arrives(away, tmp_path):
@@ -156,7 +159,7 @@ def test_flood_arrives(away, tmp_path):
     path = str(tmp_path / "s")
     m, _ = away("ECHO", f"unix={path}")
     wait_for(lambda: os.path.exists(path))
-    text = bytes(range(ord("a"), ord("p"))) * 8192
+    text = bytes(range(ord("a"), ord("p"))) * (8192 // PATIENCE)
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(path)
         with subprocess.Popen(["cat"], stdin=s.fileno(),

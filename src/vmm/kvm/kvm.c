@@ -127,6 +127,7 @@ init_cpu(struct kvm_cpu *cpu)
 	int error;
 
 	cpu->completion = cpu->msr_wait = false;
+	kvm_debug_again(cpu);
 	cpu->dead_rip = 0;
 	cpu->edges = atomic_load(&cpu->kvm->edges);
 	atomic_store(&cpu->thread, (pthread_t)0);
@@ -242,6 +243,8 @@ open_dev(struct kvm_vm *kvm, const struct vm_config *cfg)
 	if (size < (int)sizeof(struct kvm_run))
 		return (vm_fail(cfg, -ENODEV, "/dev/kvm: too small a page"));
 	kvm->run_size = (size_t)size;
+	kvm->debug_caps =
+	    (uint32_t)kvm_check(kvm->sys, KVM_CAP_SET_GUEST_DEBUG2);
 	return (0);
 }
 
@@ -367,6 +370,7 @@ const struct vmm_engine kvm_engine = {
 	.inject_exception = kvm_inject_exception,
 	.complete_msr = kvm_complete_msr,
 	.set_cap = kvm_set_cap,
+	.set_debug = kvm_set_debug,
 	.msi = kvm_msi,
 	.extint = kvm_extint,
 	.nmi = kvm_nmi,

@@ -52,6 +52,10 @@ struct kvm_cpu {
 	/* The last exit waits for its answer: KVM_RUN takes it first. */
 	bool completion;
 	bool msr_wait;	/* for vcpu_complete_msr() */
+	/* debug.c: what a debugger wants, the kernel does not know it yet. */
+	struct vm_debug debug;
+	bool debug_dirty;
+	bool stepping; /* the kernel has its TF in RFLAGS */
 	/* Registers that are here and not in the kernel. */
 	struct kvm_sregs sregs;
 	bool sregs_valid, sregs_dirty;
@@ -94,6 +98,7 @@ struct kvm_vm {
 	size_t run_size;
 	struct kvm_cpuid2 *supported; /* owned */
 	uint32_t tsc_khz;
+	uint32_t debug_caps; /* KVM_GUESTDBG_* that the kernel has */
 	struct cpuid_policy cpuid;
 	struct kvm_cpu *cpus;
 	unsigned ncpus;
@@ -195,6 +200,16 @@ void kvm_stats_open(struct kvm_cpu *cpu);
 void kvm_stats_close(struct kvm_cpu *cpu);
 unsigned kvm_stats(
     void *priv, unsigned id, struct vmm_stat *s, unsigned max);
+
+/* ---- debug.c ---- */
+int kvm_set_debug(void *priv, unsigned id, const struct vm_debug *debug);
+/* A new vcpu of the kernel's knows nothing of it. */
+void kvm_debug_again(struct kvm_cpu *cpu);
+/* Before the first KVM_RUN of a kvm_run(): tells the kernel. 1: the step has
+ * been done, as *exit says; 0 or -errno. */
+int kvm_debug_enter(struct kvm_cpu *cpu, struct vm_exit *exit);
+/* KVM_EXIT_DEBUG. True: *exit is for the caller. */
+bool kvm_debug_exit(struct kvm_cpu *cpu, struct vm_exit *exit);
 
 /* ---- run.c ---- */
 /* The signal that makes KVM_RUN return; blocked everywhere else. */

@@ -168,8 +168,7 @@ handle(struct kvm_cpu *cpu, struct vm_exit *exit)
 		exit->u.hlt.rflags = run->s.regs.regs.rflags;
 		return (true);
 	case KVM_EXIT_DEBUG:
-		exit->exitcode = VM_EXITCODE_DEBUG;
-		return (true);
+		return (kvm_debug_exit(cpu, exit));
 	case KVM_EXIT_INTERNAL_ERROR:
 		return (internal_error(cpu, exit));
 	case KVM_EXIT_FAIL_ENTRY:
@@ -272,7 +271,10 @@ kvm_run(void *priv, unsigned id, struct vm_exit *exit)
 	error = adopt(cpu);
 	if (error != 0)
 		return (error);
-	while (one_round(cpu, exit))
+	error = kvm_debug_enter(cpu, exit);
+	if (error < 0)
+		return (error);
+	while (error == 0 && one_round(cpu, exit))
 		;
 	exit->rip = cpu->run->s.regs.regs.rip;
 	return (0);

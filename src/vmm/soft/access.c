@@ -11,10 +11,10 @@
  * The inline TLB look-up, without touching the flags:
  *
  *	T1  = index of the entry, from address bits 27:12
- *	T2  = address - tag + size - 1
- *	T2 >>= 12		; 0 if the tag fits and the page is not left
+ *	T2  = address - tag + size - 1 (+ 4096)
+ *	T2 >>= 12		; 0 (1) if the tag fits and the page is not left
  *	T1  = addend
- *	jrcxz hit
+ *	jrcxz hit		; or: loop slow
  */
 void
 tr_access(struct tr *t, uint32_t what, struct access *a)
@@ -22,23 +22,34 @@ tr_access(struct tr *t, uint32_t what, struct access *a)
 	unsigned size = what & ACCESS_SIZE;
 	unsigned tag = what & ACCESS_WRITE ? TLB_W : TLB_R;
 	int32_t tlb = ENV(TLB_OFFSET(t->m));
+	bool by_loop = t->vm->by_loop;
+	uint8_t *slow = NULL;
 
 	*a = (struct access){ .what = what, .base = T0, .index = T1 };
 	tr_lose_all(t);
 	if (!t->vm->no_tlb && !(t->flags & (BF_STEP | BF_AC))) {
+		if (by_loop)
+			slow = e_nop_jmp(t);
 		e_rorx(t, 1, T2, T0, 12);
 		e1(t, 0x0f); /* movzx ecx, cx */
 		e1(t, 0xb7);
 		e1(t, 0xc9);
 		e_lea(t, 0, T1, -1, T2, 2, 0);
 		e_op_mem(t, 1, 0x8b, T2, H_ENV, T1, 3, tlb + (int32_t)tag);
-		e_lea(t, 1, T2, T2, T0, 0, (int32_t)size - 1);
+		e_lea(t, 1, T2, T2, T0, 0,
+		    (int32_t)size - 1 + (by_loop ? 0x1000 : 0));
 		e1(t, 0xc4); /* shrx rcx, rcx, r13: see layout.h */
 		e1(t, 0xe2);
 		e1(t, 0x93);
 		e1(t, 0xf7);
 		e1(t, 0xc9);
 		e_op_mem(t, 1, 0x8b, T1, H_ENV, T1, 3, tlb + TLB_ADDEND);
+		if (by_loop) {
+			e_loop(t, slow);
+			a->patch = slow + 1;
+			a->hit = t->p;
+			return;
+		}
 		e_jrcxz(t, 5);
 	}
 	a->patch = e_jmp(t);
@@ -61,6 +72,12 @@ tr_access_end(struct tr *t, const struct access *a)
 	o->scale = a->scale;
 	o->disp = a->disp;
 	o->moved = a->moved;
+	if (!a->mirror)
+		return;
+	o->fixup = t->nfixups;
+	t->fixups[t->nfixups++] =
+	    (struct fixup){ (uint32_t)(a->hit - t->start),
+		    (uint32_t)(t->p - t->start), 0 };
 }
 
 /* ---- the same by the mirror ---- */
@@ -328,12 +345,8 @@ copy_of(struct tr *t, const struct ool *o)
 void
 tr_ool_mirror(struct tr *t, const struct ool *o)
 {
-	uint32_t here = (uint32_t)(t->p - t->start);
 	uint8_t *other, *fin;
 
-	t->fixups[t->nfixups++] =
-	    (struct fixup){ (uint32_t)(o->hit - t->start),
-		    (uint32_t)(o->end - t->start), here };
 	address(t, o);
 	e1(t, 0xb9); /* mov ecx, what */
 	e4(t, o->what);

@@ -208,7 +208,7 @@ soft_page_hit(struct soft_vm *vm, uint64_t gpa, unsigned len)
 void
 soft_cache_add(struct soft_vm *vm, struct block *b)
 {
-	unsigned h = block_hash(b->pc, b->gpa, b->flags), n;
+	unsigned h = block_hash(b->pc, b->gpa, b->flags);
 	struct code_page *cp = vm->pages[b->gpa >> 12];
 
 	b->hash_next = vm->hash[h];
@@ -224,6 +224,14 @@ soft_cache_add(struct soft_vm *vm, struct block *b)
 		b->page_next[1] = cp->blocks;
 		cp->blocks = b;
 	}
+	soft_cache_note(vm, b);
+}
+
+void
+soft_cache_note(struct soft_vm *vm, struct block *b)
+{
+	unsigned n;
+
 	/* A signal handler may be searching. */
 	n = vm->nblocks[vm->part];
 	vm->blocks[vm->part * BLOCKS_PER_PART + n] = b;
@@ -714,4 +722,37 @@ soft_link(struct soft_cpu *cpu, struct link *l)
 	}
 	code_unlock(cpu);
 	return (soft_block_entry(b));
+}
+
+const void *
+soft_late(struct soft_cpu *cpu)
+{
+	struct soft_vm *vm = cpu->vm;
+	struct block *b = soft_block_at(vm, cpu->late_pc);
+	const void *slow;
+	unsigned kind;
+	int error;
+
+	cpu->host_ret = cpu->late_pc + 1;
+	soft_sync_rip(cpu);
+	soft_fpu_leave(cpu);
+	kind = soft_clock(cpu, TIME_TRANSLATE);
+	code_lock(cpu);
+	error = soft_translate_late(cpu, b, cpu->late_pc, &slow);
+	code_unlock(cpu);
+	if (error == -ENOSPC)
+		make_room(cpu, GPA_NONE);
+	else if (error != 0) {
+		soft_invalidate(vm, b->gpa, 1);
+		cpu->early = true;
+	}
+	(void)soft_clock(cpu, kind);
+	if (error == 0)
+		return (slow);
+	/* Nothing of the instruction has been done: it begins anew, in what
+	 * code the flags say. */
+	slow = soft_lookup(cpu);
+	cpu->kind = cpu->flags & BF_STACK;
+	cpu->neg = 0;
+	return (slow);
 }

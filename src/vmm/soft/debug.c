@@ -45,6 +45,8 @@ void
 soft_watch(struct soft_cpu *cpu, uint64_t va, unsigned len, bool write)
 {
 	match(cpu, va, len, 1u << RW_DATA | (write ? 1u << RW_WRITE : 0));
+	if (cpu->hold_on)
+		soft_hold_watch(cpu, va, len, write);
 }
 
 void
@@ -113,6 +115,7 @@ soft_debug_after(struct soft_cpu *cpu)
 		/* A fault: what it did before did not happen. */
 		cpu->tf_step = false;
 		cpu->db_hits = 0;
+		cpu->hold_hits = 0;
 		return;
 	}
 	/* With BTF only branches count; a string instruction that is not

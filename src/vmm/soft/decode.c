@@ -251,3 +251,24 @@ tr_decode(struct tr *t, unsigned n)
 		keep(f, t, key, len, mode);
 	return (st);
 }
+
+/* SYSENTER and SYSEXIT are not known to the decoder in real mode. They are
+ * instructions there, too: #GP (SDM volume 2), and in virtual-8086 mode
+ * SYSENTER does what it does elsewhere. */
+ZyanStatus
+tr_decode_sysenter(struct tr *t, unsigned n, ZyanStatus st)
+{
+	ZydisDecoder dec;
+
+	ZydisDecoderInit(&dec,
+	    t->flags & BF_CODE32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
+				   ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
+	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
+				   ZYDIS_STACK_WIDTH_16);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(
+		&dec, t->bytes, n, &t->in, t->op)) ||
+	    (t->in.mnemonic != ZYDIS_MNEMONIC_SYSENTER &&
+		t->in.mnemonic != ZYDIS_MNEMONIC_SYSEXIT))
+		return (st);
+	return (ZYAN_STATUS_SUCCESS);
+}

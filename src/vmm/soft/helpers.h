@@ -228,6 +228,7 @@ void soft_set_sp(struct soft_cpu *cpu, uint64_t sp);
 /* ---- entry.S ---- */
 void soft_enter(struct soft_cpu *cpu, const void *code);
 void soft_leave(void);
+void soft_thunk_late(void);
 void soft_thunk_mem(void);
 void soft_thunk_mem_fpu(void);
 void soft_thunk_writeback(void);

@@ -84,22 +84,19 @@ pushf(struct tr *t)
 
 /*
  * STAC and CLAC, where they only change which of the supervisor's two TLBs is
- * used (cpu->ac_slow): the flags of the new mode, and on in it.
+ * used (cpu->ac_fast): the flags of the new mode, and on in it.
  */
 static void
 set_ac(struct tr *t, bool ac)
 {
 	unsigned to = ac ? MMU_KERNEL_AC : MMU_KERNEL, m = t->m;
 	uint32_t flags = (t->flags & ~BF_MMU) | to;
-	uint8_t *fast;
+	uint8_t *slow;
 
-	e_ld_env(t, 0, T2, OFF(ac_slow));
+	/* As everywhere, what mostly happens is not a jump: see e_loop(). */
+	e_ld_env(t, 0, T2, OFF(ac_fast));
 	e_jrcxz(t, 0);
-	fast = t->p;
-	e_mov_imm(t, T0, 0);
-	e_mov_imm(t, T1, t->next);
-	tr_call_end(t, ac ? soft_h_stac : soft_h_clac);
-	fast[-1] = (uint8_t)(t->p - fast);
+	slow = t->p;
 	e_ld_env(t, 1, T0, OFF(rflags));
 	e_lea(t, 1, T0, T0, -1, 0, ac ? (int)FL_AC : -(int)FL_AC);
 	e_st_env(t, 1, OFF(rflags), T0);
@@ -108,7 +105,10 @@ set_ac(struct tr *t, bool ac)
 	t->m = to;
 	tr_goto_far(t, t->next);
 	t->m = m;
-	t->end = true;
+	slow[-1] = (uint8_t)(t->p - slow);
+	e_mov_imm(t, T0, 0);
+	e_mov_imm(t, T1, t->next);
+	tr_call_end(t, ac ? soft_h_stac : soft_h_clac);
 }
 
 bool

@@ -157,7 +157,7 @@ soft_update_mode(struct soft_cpu *cpu)
 	}
 	if (cpu->vm->one_insn)
 		f |= BF_ONE;
-	if ((cpu->rflags & FL_TF) || (cpu->dr7 & 0xff))
+	if ((cpu->rflags & FL_TF) || (cpu->dr7 & 0xff) || cpu->hold_on)
 		f |= BF_STEP;
 	if (m == MMU_USER && (cpu->rflags & FL_AC) && (cpu->cr0 & CR0_AM))
 		f |= BF_AC;
@@ -181,10 +181,10 @@ soft_update_mode(struct soft_cpu *cpu)
 	}
 	/* Both jump caches are for 64-bit code, whose segments do not
 	 * matter, and differ in nothing else. */
-	cpu->ac_slow = !(f & BF_CODE64) || !(f & BF_CPL0) ||
-	    !(cpu->cr4 & CR4_SMAP) ||
-	    cpu->jc_flags[MMU_KERNEL] != ((f & ~BF_MMU) | MMU_KERNEL) ||
-	    cpu->jc_flags[MMU_KERNEL_AC] != ((f & ~BF_MMU) | MMU_KERNEL_AC);
+	cpu->ac_fast = (f & BF_CODE64) && (f & BF_CPL0) &&
+	    (cpu->cr4 & CR4_SMAP) &&
+	    cpu->jc_flags[MMU_KERNEL] == ((f & ~BF_MMU) | MMU_KERNEL) &&
+	    cpu->jc_flags[MMU_KERNEL_AC] == ((f & ~BF_MMU) | MMU_KERNEL_AC);
 }
 
 void
@@ -414,6 +414,8 @@ void
 soft_h_int3(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
 {
 	soft_sync_rip(cpu);
+	if (vector == EXC_BP && cpu->hold.bpt)
+		soft_hold_int3(cpu);
 	soft_interrupt(cpu, (unsigned)vector, true, false, 0, false, next);
 }
 
@@ -425,7 +427,8 @@ soft_h_int(struct soft_cpu *cpu, uint64_t vector, uint64_t next)
 	if ((cpu->rflags & FL_VM) &&
 	    soft_v86_int(cpu, (unsigned)vector, next))
 		return;
-	soft_h_int3(cpu, vector, next);
+	soft_sync_rip(cpu);
+	soft_interrupt(cpu, (unsigned)vector, true, false, 0, false, next);
 }
 
 /* INT1 does not check the gate's DPL (SDM volume 2, INT n). */

@@ -66,6 +66,7 @@ const void *
 soft_jc_find(struct soft_cpu *cpu, unsigned m, uint64_t pc)
 {
 	const uint8_t *e = soft_jc(cpu, m)[soft_jc_index(pc)];
+	bool by_loop = cpu->vm->by_loop;
 	int32_t near;
 	uint64_t neg;
 
@@ -73,10 +74,13 @@ soft_jc_find(struct soft_cpu *cpu, unsigned m, uint64_t pc)
 		return (NULL);
 	if (e[0] == 0x48) { /* mov rcx, imm64 */
 		__builtin_memcpy(&neg, e + 2, sizeof(neg));
-		return (neg + pc == 0 ? e + JC_FRONT_FAR : NULL);
+		e += JC_FRONT_FAR;
+	} else { /* lea rcx, [r14 + disp32] */
+		__builtin_memcpy(&near, e + 3, sizeof(near));
+		neg = (uint64_t)(int64_t)near;
+		e += JC_FRONT;
 	}
-	__builtin_memcpy(&near, e + 3, sizeof(near));
-	return ((uint64_t)(int64_t)near + pc == 0 ? e + JC_FRONT : NULL);
+	return (neg + pc == by_loop ? e + (by_loop ? 2 : 6) : NULL);
 }
 
 /* ---- the second jump cache ---- */

@@ -78,9 +78,10 @@
 #define TLB_ADDEND 24
 #define JC_SHIFT 3 /* guest pc bits below do not index */
 #define JC_SIZE (1 << 16)
-/* Bytes of code in front of a block, see emit_front() in translate.c. */
-#define JC_FRONT 13
-#define JC_FRONT_FAR 20
+/* Bytes of what is in front of a block, up to its jump: emit_front() in
+ * translate.c. */
+#define JC_FRONT 7
+#define JC_FRONT_FAR 14
 #define JC_OFFSET(m) (0x800000 + (m) * 0x80000)
 /* For each 4 GiB of addresses what leads to their mirror: see mirror.c. */
 #define MIRROR_OFFSET(m) (0x980000 + (m) * 0x80000)

@@ -495,7 +495,7 @@ soft_writeback(struct soft_cpu *cpu, uint64_t va, uint32_t what)
 		}
 	/* Did the store change the block that it is in? */
 	b = soft_block_at(cpu->vm, ret);
-	if (b != NULL && b->dead && !(what & ACCESS_FLOW)) {
+	if (b != NULL && soft_block_gone(b) && !(what & ACCESS_FLOW)) {
 		im = soft_insn_at(b, ret);
 		cpu->rip = b->pc + im->guest + im->len;
 		cpu->host_ret = 0;

@@ -285,7 +285,7 @@ tr_ool_string(struct tr *t, const struct ool *o)
 	if (o->patch == NULL) {
 		t->fixups[t->nfixups++] =
 		    (struct fixup){ (uint32_t)(o->hit - t->start),
-			    (uint32_t)(o->end - t->start), here };
+			    (uint32_t)(o->end - t->start), (int32_t)here };
 		string_out(t, (o->arg & 0xff) == 0, (o->arg >> 16 & 0xff) != 0);
 	}
 	e_mov_imm(t, T0, o->arg);

@@ -86,8 +86,14 @@ slow_path(const struct block *b, uint64_t pc)
 	for (unsigned i = 0; i < b->nfixups; i++) {
 		const struct fixup *f = &b->fixups[i];
 
-		if (pc >= code + f->start && pc < code + f->end)
-			return (code + f->slow);
+		int32_t slow;
+
+		if (pc < code + f->start || pc >= code + f->end)
+			continue;
+		slow = atomic_load_explicit(&f->slow, memory_order_acquire);
+		return (slow != 0 ?
+			code + (uint64_t)(int64_t)slow :
+			(uint64_t)(uintptr_t)soft_thunk_late);
 	}
 	return (0);
 }
@@ -113,6 +119,7 @@ handler(int sig, siginfo_t *info, void *ctx)
 	/* SIGBUS: #SS, of an address by way of rBP. */
 	slow = sig == SIGSEGV || sig == SIGBUS ? slow_path(b, pc) : 0;
 	if (slow != 0) {
+		cpu->late_pc = pc;
 		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)slow;
 		return;
 	}

@@ -157,6 +157,17 @@ host_fits(void)
 	return (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE));
 }
 
+/* Is LOOP fast here? AMD's is like any other branch; Intel's takes seven
+ * micro-operations, jrcxz two. */
+static bool
+fast_loop(void)
+{
+	unsigned a, b, c, d;
+
+	return (__get_cpuid(0, &a, &b, &c, &d) &&
+	    (b == signature_AMD_ebx || b == 0x6f677948 /* Hygon */));
+}
+
 static void
 gmem_changed(void *arg, uint64_t gpa, uint64_t len)
 {
@@ -195,6 +206,7 @@ soft_create(struct vm *v, const struct vm_config *cfg, void **priv)
 	vm->no_link = cfg->soft_no_link;
 	vm->no_tlb = cfg->soft_no_tlb;
 	vm->off = cfg->soft_off;
+	vm->by_loop = fast_loop() != ((vm->off & SOFT_OFF_LOOP) != 0);
 	vm->timed = cfg->stats;
 	vm->start_ns = vclock_now(vm->vclock);
 	vm->start_tsc = __builtin_ia32_rdtsc();
@@ -516,13 +528,17 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 		soft_deliver_exception(cpu);
 		return (true);
 	}
-	if (!cpu->shadow &&
+	if (cpu->hold_on && soft_hold_after(cpu, exit))
+		return (false);
+	if (!cpu->shadow && (!cpu->hold.step || cpu->halted) &&
 	    (atomic_load(&cpu->irq_req) ||
 		(cpu->irq_waiting && (cpu->rflags & FL_IF))) &&
 	    take_interrupt(cpu))
 		return (true);
 	if (cpu->halted)
 		return (halt(cpu, exit));
+	if (cpu->hold_on && soft_hold_before(cpu, exit))
+		return (false);
 	if ((cpu->flags & BF_STEP) && soft_debug_code(cpu))
 		return (true);
 	rearm(cpu);
@@ -698,6 +714,7 @@ const struct vmm_engine soft_engine = {
 	.inject_exception = soft_inject_exception,
 	.complete_msr = soft_complete_msr,
 	.set_cap = soft_set_cap,
+	.set_debug = soft_set_debug,
 	.msi = soft_msi,
 	.extint = soft_extint,
 	.nmi = soft_nmi,

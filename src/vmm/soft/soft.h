@@ -171,7 +171,7 @@ struct soft_cpu {
 	uint64_t tsc_adjust, tsc_offset;
 	unsigned cpl;
 	bool stack_odd[MMU_MODES]; /* BF_STACK_ODD wherever BF_STACK is */
-	uint32_t ac_slow; /* 0: STAC and CLAC only change BF_MMU; inline.c */
+	uint32_t ac_fast; /* STAC and CLAC only change BF_MMU; inline.c */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
 
 	struct soft_vm *vm;
@@ -246,6 +246,8 @@ struct soft_cpu {
 	bool jc_orphans[MMU_MODES]; /* jump cache may know pages that the TLB
 				       has evicted */
 
+	uint64_t late_pc; /* see soft_late() */
+	bool early; /* the next block gets its slow paths at once */
 	struct mirror mirror;
 
 	struct vmm_msrs msrs;
@@ -272,6 +274,12 @@ struct soft_cpu {
 	bool owns_code; /* the code lock: soft_run() drops it on unwinding */
 	struct vm_exit *exit;
 	bool exit_now;
+	/* hold.c: what a debugger wants; some of it makes BF_STEP. An
+	 * instruction of a step has begun; breakpoints that were hit. */
+	struct vm_debug hold;
+	bool hold_on, hold_stepped;
+	uint8_t hold_hits;
+	uint64_t hold_pass; /* the INT3 that is the guest's; ~0: none */
 
 	/* MSR exit waiting for vcpu_complete_msr(). */
 	int msr_wait; /* 0 none, 1 read, 2 write */
@@ -287,7 +295,7 @@ struct soft_cpu {
 		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
 		    fpu_saves, halts, worlds, helpers, pcid_kept,
-		    jc2_hits, mirror_faults, mirror_maps, mirror_drops;
+		    jc2_hits, mirror_faults, mirror_maps, mirror_drops, late;
 	} stat;
 	struct { /* stat.c: ticks of the host's TSC */
 		uint64_t since, spent[SOFT_TIMES];
@@ -379,9 +387,11 @@ struct insn_map {
 };
 
 /* A host fault in [start, end) is an access that the mirror does not have
- * (yet): its slow path begins at `slow`. Offsets as in insn_map. */
+ * (yet): its slow path begins at `slow`; 0: it is made when it is needed
+ * (late.c). Offsets as in insn_map. */
 struct fixup {
-	uint32_t start, end, slow;
+	uint32_t start, end;
+	_Atomic int32_t slow;
 };
 
 #define GPA_NONE UINT64_MAX
@@ -398,8 +408,10 @@ struct block {
 	uint16_t len;  /* guest bytes */
 	bool dead;
 	uint8_t front; /* bytes before `code`: soft_block_jc_entry() */
-	uint32_t code_len;
+	uint32_t code_len, hot_len; /* all of it; without slow paths */
 	const uint8_t *code; /* executable view; see soft_block_entry() */
+	/* It is but a late slow path of that block, "dead" all the time. */
+	const struct block *late_of;
 	struct insn_map *map;
 	unsigned nmap;
 	struct fixup *fixups; /* in order */
@@ -455,6 +467,7 @@ struct soft_vm {
 	void *ops_arg;
 	struct cpuid_policy cpuid;
 	bool no_link, no_tlb, one_insn;
+	bool by_loop; /* see e_loop() */
 	enum soft_mirror mirror;
 	unsigned off; /* SOFT_OFF_* */
 	bool timed;   /* vm_config.stats */
@@ -566,6 +579,8 @@ bool soft_page_watched(struct soft_vm *vm, uint64_t gpa);
 /* Bytes that are about to be translated. */
 void soft_page_mark(struct soft_vm *vm, uint64_t gpa, unsigned len);
 void soft_cache_add(struct soft_vm *vm, struct block *b);
+/* soft_block_at() finds it from now on; the last step of the above. */
+void soft_cache_note(struct soft_vm *vm, struct block *b);
 /* Bytes [gpa, gpa+len) changed: drops what was translated from them. Any
  * thread; takes the code lock. */
 void soft_invalidate(struct soft_vm *vm, uint64_t gpa, uint64_t len);
@@ -577,9 +592,17 @@ bool soft_page_hit(struct soft_vm *vm, uint64_t gpa, unsigned len);
 bool soft_page_idle(struct soft_vm *vm, uint64_t gpa);
 /* The block that the executable address lies in, or NULL. */
 struct block *soft_block_at(struct soft_vm *vm, uint64_t host);
+/* Has the block that code runs in, a slow path of it included, been dropped? */
+static inline bool
+soft_block_gone(const struct block *b)
+{
+	return (b->late_of != NULL ? b->late_of->dead : b->dead);
+}
 const struct insn_map *soft_insn_at(const struct block *b, uint64_t host);
 /* Called by translated code. */
 const void *soft_link(struct soft_cpu *cpu, struct link *l);
+/* The access at cpu->late_pc is not in the mirror: its slow path. */
+const void *soft_late(struct soft_cpu *cpu);
 const void *soft_lookup(struct soft_cpu *cpu);
 /* The same where the jump cache has not led; in 64-bit code the pc may be one
  * that is not canonical: #GP(0) at the branch then. */
@@ -620,6 +643,12 @@ void tr_isa_init(struct soft_vm *vm);
  * the code lock; may raise, but walks no tables. */
 struct block *soft_translate(
     struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need);
+
+/* Makes the slow path of the access to the mirror at that host address of the
+ * block. With the code lock; raises nothing. -ENOSPC: the part of the cache
+ * is full; -ESTALE: the block is not what is in memory any more. */
+int soft_translate_late(struct soft_cpu *cpu, struct block *b, uint64_t host,
+    const void **slow);
 
 /* ---- memory (mmu.c, mem.c) ---- */
 
@@ -760,6 +789,19 @@ void soft_flush_asked(struct soft_cpu *cpu);
 /* For a helper that must not run beside other vcpus: leaves, and has the
  * instruction run again with the world stopped. */
 void soft_alone(struct soft_cpu *cpu);
+
+/* ---- a debugger's hold on a vcpu (hold.c) ---- */
+
+int soft_set_debug(void *priv, unsigned id, const struct vm_debug *debug);
+/* An access of an instruction, with BF_STEP. */
+void soft_hold_watch(
+    struct soft_cpu *cpu, uint64_t va, unsigned len, bool write);
+/* True: the vcpu leaves, as exit says. Before an instruction is executed, and
+ * behind one and what it raised. */
+bool soft_hold_before(struct soft_cpu *cpu, struct vm_exit *exit);
+bool soft_hold_after(struct soft_cpu *cpu, struct vm_exit *exit);
+/* INT3 at RIP: leaves if it may be the debugger's. */
+void soft_hold_int3(struct soft_cpu *cpu);
 
 /* ---- the dirty log (dirty.c) ---- */
 

@@ -150,6 +150,7 @@ soft_stats(void *priv, unsigned id, struct vmm_stat *s, unsigned max)
 		{ "soft_evicted", first ? vm->evicted : 0 },
 		{ "soft_evictions", first ? (uint64_t)vm->flushes : 0 },
 		{ "soft_invalidated", first ? (uint64_t)vm->invalidated : 0 },
+		{ "soft_late", cpu->stat.late },
 		{ "soft_lookups", cpu->stat.lookups },
 		{ "soft_jc2_hits", cpu->stat.jc2_hits },
 		{ "soft_tlb_fills", cpu->stat.tlb_fills },

@@ -370,12 +370,12 @@ soft_dump(void *priv, unsigned id, FILE *out)
 	    "slow loads %lu stores %lu  io %lu\n"
 	    "exceptions %lu  interrupts %lu  invalidated %lu  fpu saves %lu  "
 	    "cache flushes %lu  halts %lu  worlds stopped %lu\n"
-	    "mirror faults %lu  maps %lu  drops %lu\n",
+	    "mirror faults %lu  maps %lu  drops %lu  late paths %lu\n",
 	    cpu->stat.translated, cpu->stat.insns, cpu->stat.lookups,
 	    cpu->stat.tlb_fills, cpu->stat.tlb_flushes, cpu->stat.slow_loads,
 	    cpu->stat.slow_stores, cpu->stat.io, cpu->stat.exceptions,
 	    cpu->stat.interrupts, (uint64_t)cpu->vm->invalidated,
 	    cpu->stat.fpu_saves, (uint64_t)cpu->vm->flushes, cpu->stat.halts,
 	    cpu->stat.worlds, cpu->stat.mirror_faults, cpu->stat.mirror_maps,
-	    cpu->stat.mirror_drops);
+	    cpu->stat.mirror_drops, cpu->stat.late);
 }

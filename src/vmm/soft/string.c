@@ -314,7 +314,7 @@ leave_if_dead(struct str *s, uint64_t next, bool part)
 	if (cpu->vm->invalidated == s->invalidated)
 		return;
 	b = soft_block_at(cpu->vm, cpu->host_ret);
-	if (b != NULL && b->dead) {
+	if (b != NULL && soft_block_gone(b)) {
 		soft_sync_rip(cpu);
 		if (!part || !s->rep || reg(s, R_CX) == 0)
 			cpu->rip = next;

@@ -30,6 +30,7 @@ enum ool_kind {
 	OOL_STRING, /* a string instruction, in C; patch is NULL where the
 		     * mirror does not have what it accesses */
 	OOL_SP,	  /* rSP becomes what this code is not for */
+	OOL_FPU,  /* the guest's FPU state is not in the registers */
 	OOL_STUB, /* what a link jumps to until it is resolved */
 	OOL_GOTO  /* a conditional jump's way out */
 };
@@ -76,6 +77,7 @@ struct ool {
 	/* OOL_MIRROR: the register with the slot, what it stands for, where
 	 * from there, and what T0 and T1 have to be afterwards. */
 	int reg;
+	unsigned fixup; /* its index */
 	struct slot want, slot[TR_SLOTS];
 	int index, scale, moved;
 	int32_t disp;
@@ -97,10 +99,12 @@ struct tr {
 	uint64_t *need, gpa2; /* see soft_translate() */
 	uint32_t flags;
 	unsigned m; /* MMU_* */
+	unsigned max; /* instructions of the block */
 	uint64_t cs_limit; /* no code behind it */
 	bool code64;
 	bool fpu_in;	/* FPU state is known to be in registers here */
 	bool end;	/* the block is complete */
+	bool again;	/* to compare it (late.c): raises nothing */
 	uint32_t masked; /* ACCESS_* of an operand under a mask, for tr_ea() */
 	bool clipped;	/* bytes end at the limit of CS */
 	bool last_next; /* end after one more instruction (STI, MOV SS) */
@@ -130,6 +134,25 @@ struct tr {
 	struct fixup fixups[BLOCK_MAX_INSNS * 2];
 	unsigned nfixups;
 };
+
+/* ---- a block (translate.c) ---- */
+
+#define CODE_MARGIN 0x10000 /* more than any block can need */
+
+/* Begins to translate the block b, of which pc, gpa, flags, cs_limit are set,
+ * to p. For gpa2 and need see soft_translate(). */
+void tr_begin(struct tr *t, struct soft_cpu *cpu, struct block *b, uint8_t *p,
+    uint64_t gpa2, uint64_t *need);
+/* All of it but what is behind it. False: *need is set. */
+bool tr_body(struct tr *t);
+/* Where in the cache t->p is: late.c makes the same code elsewhere. */
+static inline uint32_t
+tr_offset(const struct tr *t)
+{
+	return ((uint32_t)(t->b->code - t->vm->code_rx + (t->p - t->start)));
+}
+/* From the arena of the part that is being filled. */
+void *tr_arena(struct soft_vm *vm, size_t size);
 
 /* ---- assembler ---- */
 
@@ -249,6 +272,24 @@ e_patch(uint8_t *rel, const uint8_t *to)
 
 	__builtin_memcpy(rel, &d, 4);
 }
+/* loop: a jump unless rcx is 1, which becomes 0. Where the processor does that
+ * fast (soft_vm.by_loop) it is better than jrcxz if it mostly falls through:
+ * what never jumps takes no room in the tables for branches. */
+static inline void
+e_loop(struct tr *t, const uint8_t *to)
+{
+	e1(t, 0xe2);
+	e1(t, (uint8_t)(to - t->p - 1));
+}
+/* A nop with a jmp rel32 in it, whose address it returns: where e_loop(),
+ * which does not reach far, may go. */
+static inline uint8_t *
+e_nop_jmp(struct tr *t)
+{
+	e4(t, 0xe9841f0f); /* nop [rcx + rbp * 8 + disp32] */
+	e4(t, 0);
+	return (t->p - 5);
+}
 static inline void
 e_put4(uint8_t *p, uint32_t v)
 {
@@ -266,6 +307,8 @@ e_jrcxz(struct tr *t, int rel)
 /* Decodes the instruction in the first n of t->bytes into t->in and t->op, of
  * which as many are set as the instruction has, and one more. */
 ZyanStatus tr_decode(struct tr *t, unsigned n);
+/* Once more in real mode, which gave st. */
+ZyanStatus tr_decode_sysenter(struct tr *t, unsigned n, ZyanStatus st);
 
 /* ---- pieces (translate.c) ---- */
 

@@ -311,10 +311,19 @@ tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch)
 void
 tr_need_fpu(struct tr *t)
 {
-	uint8_t *over;
+	uint8_t *over, *slow;
 
 	if (t->fpu_in)
 		return;
+	if (t->vm->by_loop) {
+		slow = e_nop_jmp(t);
+		e_ld_env(t, 0, T2, CPU_FPU_OUT);
+		e_lea(t, 0, T2, T2, -1, 0, 1);
+		e_loop(t, slow);
+		tr_ool(t, OOL_FPU, slow + 1)->hit = t->p;
+		t->fpu_in = true;
+		return;
+	}
 	e_ld_env(t, 0, T2, CPU_FPU_OUT);
 	e_jrcxz(t, 0);
 	over = t->p;
@@ -352,12 +361,19 @@ tr_exception(struct tr *t, unsigned vector, bool has_error)
 static void
 emit_front(struct tr *t)
 {
-	uint64_t neg = 0 - t->pc;
+	bool by_loop = t->vm->by_loop;
+	uint64_t neg = (uint64_t)by_loop - t->pc;
 	bool far = neg != (uint64_t)(int64_t)(int32_t)neg;
+	unsigned n = far ? JC_FRONT_FAR : JC_FRONT;
+	uint8_t *miss;
 
 	/* The code begins on a boundary. */
-	while ((((uintptr_t)t->p + (far ? JC_FRONT_FAR : JC_FRONT)) & 15) != 0)
+	n += by_loop ? 2 : 6;
+	while ((((uintptr_t)t->p + n + 4u * by_loop) & 15) != 0)
 		e1(t, 0x90);
+	miss = t->p;
+	if (by_loop)
+		e_jmp_thunk(t, THUNK_MISS);
 	t->start = t->p;
 	if (far) {
 		e1(t, 0x48); /* mov rcx, imm64 */
@@ -370,8 +386,12 @@ emit_front(struct tr *t)
 		e1(t, 0x8e);
 		e4(t, (uint32_t)neg);
 	}
-	e_jrcxz(t, 4);
-	e_jmp_thunk(t, THUNK_MISS);
+	if (by_loop)
+		e_loop(t, miss);
+	else {
+		e_jrcxz(t, 4);
+		e_jmp_thunk(t, THUNK_MISS);
+	}
 	t->b->front = (uint8_t)(t->p - t->start);
 	t->start = t->p;
 }
@@ -413,7 +433,7 @@ tr_goto_t0(struct tr *t, int moved)
 	e_rorx(t, 0, T2, T0, JC_SHIFT);
 	e_zx16(t, T2, T2);
 	jmp_jc(t, T2, 0);
-	e_put4(from, (uint32_t)(t->p - t->vm->code_rw));
+	e_put4(from, tr_offset(t));
 	e4(t, (uint32_t)moved);
 }
 
@@ -488,6 +508,10 @@ emit_ool(struct tr *t, unsigned n)
 	/* tr_goto() may add entries while we are at it. */
 	struct ool o = t->ool[n];
 
+	/* Most are never used: late.c. */
+	if (o.kind == OOL_MIRROR && !(t->vm->off & SOFT_OFF_LATE) &&
+	    !t->cpu->early)
+		return;
 	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
 		t->map[o.insn].guest, t->map[o.insn].len };
 	if (o.patch != NULL)
@@ -497,6 +521,7 @@ emit_ool(struct tr *t, unsigned n)
 		tr_ool_mem(t, &o);
 		break;
 	case OOL_MIRROR:
+		t->fixups[o.fixup].slow = (int32_t)(t->p - t->start);
 		tr_ool_mirror(t, &o);
 		break;
 	case OOL_STRING:
@@ -504,6 +529,10 @@ emit_ool(struct tr *t, unsigned n)
 		break;
 	case OOL_SP:
 		tr_ool_sp(t, &o);
+		break;
+	case OOL_FPU:
+		e_call_thunk(t, THUNK_FPU);
+		e_patch(e_jmp(t), o.hit);
 		break;
 	case OOL_STUB:
 		o.link->stub = t->p;
@@ -522,8 +551,6 @@ emit_ool(struct tr *t, unsigned n)
 }
 
 /* ---- the loop ---- */
-
-#define CODE_MARGIN 0x10000 /* more than any block can need */
 
 /*
  * Fetches the instruction at t->pc: its bytes from one page, or, if it is
@@ -579,27 +606,6 @@ fetch(struct tr *t, const uint8_t *page, uint64_t gpa)
 	return (max);
 }
 
-/* SYSENTER and SYSEXIT are not known to the decoder in real mode. They are
- * instructions there, too: #GP (SDM volume 2), and in virtual-8086 mode
- * SYSENTER does what it does elsewhere. */
-static ZyanStatus
-decode_sysenter(struct tr *t, unsigned n, ZyanStatus st)
-{
-	ZydisDecoder dec;
-
-	ZydisDecoderInit(&dec,
-	    t->flags & BF_CODE32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
-				   ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
-	    t->flags & BF_CODE32 ? ZYDIS_STACK_WIDTH_32 :
-				   ZYDIS_STACK_WIDTH_16);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(
-		&dec, t->bytes, n, &t->in, t->op)) ||
-	    (t->in.mnemonic != ZYDIS_MNEMONIC_SYSENTER &&
-		t->in.mnemonic != ZYDIS_MNEMONIC_SYSEXIT))
-		return (st);
-	return (ZYAN_STATUS_SUCCESS);
-}
-
 /* The block's bytes reach to the end of an instruction of n bytes. */
 static void
 covers(struct tr *t, unsigned n)
@@ -622,12 +628,12 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	st = tr_decode(t, n);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA && t->clipped) {
 		/* It reaches behind the segment's limit. */
-		if (t->pc == t->b->pc)
+		if (t->pc == t->b->pc && !t->again)
 			soft_raise_err(t->cpu, EXC_GP, 0);
 		return (false);
 	}
 	if (!ZYAN_SUCCESS(st) && (t->flags & BF_REAL))
-		st = decode_sysenter(t, n, st);
+		st = tr_decode_sysenter(t, n, st);
 	t->ninsns++;
 	t->map[t->nmap++] = (struct insn_map){ (uint32_t)(t->p - t->start),
 		(uint16_t)(t->pc - t->b->pc), 0 };
@@ -663,8 +669,8 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 	return (true);
 }
 
-static void *
-arena_alloc(struct soft_vm *vm, size_t size)
+void *
+tr_arena(struct soft_vm *vm, size_t size)
 {
 	void *p = vm->arena + vm->arena_used;
 
@@ -677,12 +683,12 @@ static void
 place(struct tr *t)
 {
 	struct soft_vm *vm = t->vm;
-	struct block *b = arena_alloc(vm, sizeof(*b));
+	struct block *b = tr_arena(vm, sizeof(*b));
 
 	*b = *t->b;
 	t->b = b;
 	b->nlinks = t->nlinks;
-	b->links = arena_alloc(vm, t->nlinks * sizeof(*b->links));
+	b->links = tr_arena(vm, t->nlinks * sizeof(*b->links));
 	for (unsigned i = 0; i < t->nlinks; i++) {
 		uint64_t addr = (uint64_t)(uintptr_t)&b->links[i];
 
@@ -693,53 +699,45 @@ place(struct tr *t)
 		memcpy(t->links[i].stub + 2, &addr, 8);
 	}
 	b->nmap = t->nmap;
-	b->map = arena_alloc(vm, t->nmap * sizeof(*b->map));
+	b->map = tr_arena(vm, t->nmap * sizeof(*b->map));
 	memcpy(b->map, t->map, t->nmap * sizeof(*b->map));
 	b->nfixups = t->nfixups;
-	b->fixups = arena_alloc(vm, t->nfixups * sizeof(*b->fixups));
+	b->fixups = tr_arena(vm, t->nfixups * sizeof(*b->fixups));
 	memcpy(b->fixups, t->fixups, t->nfixups * sizeof(*b->fixups));
 	b->code_len = (uint32_t)(t->p - t->start);
 	vm->code_used = ((size_t)(t->p - vm->code_rw) + 15) & ~(size_t)15;
 	soft_cache_add(vm, b);
 }
 
-struct block *
-soft_translate(
-    struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need)
+void
+tr_begin(struct tr *t, struct soft_cpu *cpu, struct block *b, uint8_t *p,
+    uint64_t gpa2, uint64_t *need)
 {
 	struct soft_vm *vm = cpu->vm;
-	const uint8_t *page = vm->ram + (gpa & ~0xfffull);
-	unsigned max = cpu->flags & (BF_ONE | BF_STEP) ? 1 : BLOCK_MAX_INSNS;
-	struct tr *t, tr_;
-	struct block b;
 
-	if (vm->code_used + CODE_MARGIN > vm->code_end ||
-	    vm->arena_used + ARENA_MARGIN > vm->arena_end ||
-	    vm->nblocks[vm->part] == BLOCKS_PER_PART)
-		return (NULL);
-	t = &tr_;
 	t->cpu = cpu;
+	t->vm = vm;
+	t->b = b;
 	t->need = need;
 	t->gpa2 = gpa2;
-	t->vm = vm;
 	t->nool = t->nmap = t->ninsns = t->nlinks = t->nfixups = 0;
 	t->rounds = 0;
 	tr_lose_all(t);
 	t->slot_clock = 0;
 	t->small = 0;
 	t->masked = 0;
-	t->fpu_in = t->end = t->last_next = false;
-	t->flags = cpu->flags;
-	t->m = cpu->flags & BF_MMU;
-	t->code64 = (cpu->flags & BF_CODE64) != 0;
-	t->stack = (cpu->flags & BF_STACK) != 0;
+	t->fpu_in = t->end = t->last_next = t->again = false;
+	t->flags = b->flags;
+	t->max = t->flags & (BF_ONE | BF_STEP) ? 1 : BLOCK_MAX_INSNS;
+	t->m = t->flags & BF_MMU;
+	t->code64 = (t->flags & BF_CODE64) != 0;
+	t->stack = (t->flags & BF_STACK) != 0;
 	t->sp_near = t->sp_new = false;
 	t->sp_drift = 0;
 	t->host_of = tr_host_of[t->stack];
-	t->pc = cpu->rip;
-	t->cs_limit = t->code64 ? UINT64_MAX : soft_cs_limit(cpu);
-	soft_code_need(vm, vm->code_used + CODE_MARGIN);
-	t->p = vm->code_rw + vm->code_used;
+	t->pc = b->pc;
+	t->cs_limit = t->code64 ? UINT64_MAX : b->cs_limit;
+	t->p = t->start = p;
 	t->rx_off = vm->code_rx - vm->code_rw;
 	ZydisDecoderInit(&t->dec,
 	    t->code64 ? ZYDIS_MACHINE_MODE_LONG_64 :
@@ -753,23 +751,20 @@ soft_translate(
 				   ZYDIS_STACK_WIDTH_16);
 	ZydisDecoderEnableMode(
 	    &t->dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, !vm->intel);
-	/* Only a block that comes to its end takes room for good. */
-	memset(&b, 0, sizeof(b));
-	t->b = &b;
-	t->b->pc = t->pc;
-	t->b->gpa = gpa;
-	t->b->gpa2 = GPA_NONE;
-	t->b->flags = t->flags;
-	t->b->cs_limit = soft_cs_limit(cpu);
-	emit_front(t);
-	t->b->code = t->start + t->rx_off;
+}
+
+bool
+tr_body(struct tr *t)
+{
+	const uint8_t *page = t->vm->ram + (t->b->gpa & ~0xfffull);
+
 	while (!t->end) {
 		bool last = t->last_next;
 		uint8_t *over;
 
-		if (t->ninsns == max || !one(t, page, gpa)) {
-			if (*need != GPA_NONE)
-				return (NULL);
+		if (t->ninsns == t->max || !one(t, page, t->b->gpa)) {
+			if (*t->need != GPA_NONE)
+				return (false);
 			if (last) { /* its shadow goes on elsewhere */
 				e_mov_imm(t, T1, t->pc);
 				tr_call_end(t, soft_h_shadow);
@@ -782,28 +777,53 @@ soft_translate(
 		if (t->end)
 			break;
 		if (last) { /* after an interrupt shadow: look for them */
-			e_ld_env(t, 0, T2, CPU_POLL);
+			tr_sp_settle(t, t->next);
+			e_ld_env(t, 0, T2, CPU_GO);
 			e_jrcxz(t, 0);
 			over = t->p;
+			tr_goto(t, t->next);
+			over[-1] = (uint8_t)(t->p - over);
 			e_mov_imm(t, T0, t->next);
 			e_jmp_thunk(t, THUNK_EXIT);
-			over[-1] = (uint8_t)(t->p - over);
-			tr_sp_settle(t, t->next);
-			tr_goto(t, t->next);
 			break;
 		}
 		t->pc = t->next;
-		if (t->last_next && t->ninsns == max)
-			max++;
+		if (t->last_next && t->ninsns == t->max)
+			t->max++;
 	}
-	for (unsigned i = 0; i < t->nool; i++)
-		emit_ool(t, i);
+	t->b->hot_len = (uint32_t)(t->p - t->start);
+	return (true);
+}
+
+struct block *
+soft_translate(
+    struct soft_cpu *cpu, uint64_t gpa, uint64_t gpa2, uint64_t *need)
+{
+	struct soft_vm *vm = cpu->vm;
+	/* Only what comes to its end takes room for good. */
+	struct block b = { .pc = cpu->rip, .gpa = gpa, .gpa2 = GPA_NONE,
+		.flags = cpu->flags, .cs_limit = soft_cs_limit(cpu) };
+	struct tr t;
+
+	if (vm->code_used + CODE_MARGIN > vm->code_end ||
+	    vm->arena_used + ARENA_MARGIN > vm->arena_end ||
+	    vm->nblocks[vm->part] == BLOCKS_PER_PART)
+		return (NULL);
+	soft_code_need(vm, vm->code_used + CODE_MARGIN);
+	tr_begin(&t, cpu, &b, vm->code_rw + vm->code_used, gpa2, need);
+	emit_front(&t);
+	b.code = t.start + t.rx_off;
+	if (!tr_body(&t))
+		return (NULL);
+	for (unsigned i = 0; i < t.nool; i++)
+		emit_ool(&t, i);
+	cpu->early = false;
 	cpu->stat.translated++;
-	cpu->stat.insns += t->ninsns;
-	place(t);
+	cpu->stat.insns += t.ninsns;
+	place(&t);
 	trace(TRACE_soft,
 	    "block pc %lx gpa %lx flags %x: %u insns, %u bytes at %p",
-	    t->b->pc, gpa, t->flags, t->ninsns, t->b->code_len,
-	    (const void *)t->b->code);
-	return (t->b);
+	    t.b->pc, gpa, t.flags, t.ninsns, t.b->code_len,
+	    (const void *)t.b->code);
+	return (t.b);
 }

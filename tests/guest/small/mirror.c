@@ -355,6 +355,48 @@ strings_smc(struct t *t)
 	}
 }
 
-const struct group_fn group[] = { { "remap", remap }, { "loops", loops },
+/* One access to one page after another, in a mirror: each of them faults, the
+ * slow path is made at the first. What it does is done in the fault's place,
+ * by a register that is in memory, one with an index, one that is a stack. */
+static void
+late(struct t *t)
+{
+	bool lazy = (t->options & GVM_MIRROR) &&
+	    !(t->options & GVM_OFF(SOFT_OFF_LATE));
+	uint64_t pa[4], before;
+
+	for (unsigned i = 0; i < 4; i++) {
+		pa[i] = gvm_alloc(t->g, 1);
+		gvm_map(t->g, EDGE + 0x1000 * i, pa[i], PTE_P | PTE_W | PTE_U);
+		set_mem(t, pa[i] + 0x10, 8, 0x100 + i);
+	}
+	user(t,
+	    CODE("1: mov rax, [r14 + 0x10]\nadd rdx, rax\n"
+		 "mov [rdi + rsi * 8], rdx\n"
+		 "lea rsp, [r14 + 0x800]\npush rdx\npop rbx\n"
+		 "lea r14, [r14 + 0x1000]\nadd rdi, 0x1000\n"
+		 "dec ecx\njnz 1b\n" USTOP));
+	set(t, VM_REG_RDX, 0);
+	set(t, VM_REG_R14, EDGE);
+	set(t, VM_REG_RDI, EDGE + 0x20);
+	set(t, VM_REG_RSI, 5);
+	set(t, VM_REG_RCX, 4);
+	before = counter(t, "late paths ");
+	check(t, "soft-engine.md: slow paths that are made late");
+	GO(U_STOPPED);
+	IS(get(t, VM_REG_RDX), 0x406);
+	for (unsigned i = 0, sum = 0; i < 4; i++) {
+		sum += 0x100 + i;
+		IS(mem(t, pa[i] + 0x48, 8), sum);
+		IS(mem(t, pa[i] + 0x7f8, 8), sum);
+	}
+	before = counter(t, "late paths ") - before;
+	check(t, "soft-engine.md: none without a fault, one for each access");
+	IS(before != 0, lazy);
+	IS(before <= 8, true);
+}
+
+const struct group_fn group[] = { { "late", late }, { "remap", remap },
+	{ "loops", loops },
 	{ "wander", wander }, { "strings", strings },
 	{ "strings_smc", strings_smc }, { NULL, NULL } };

@@ -203,10 +203,12 @@ main(int argc, char **argv)
 		{ "no-rounds", GVM_MIRROR | GVM_OFF(SOFT_OFF_ROUNDS) },
 		{ "no-stack", GVM_MIRROR | GVM_OFF(SOFT_OFF_STACK) },
 		{ "no-string", GVM_MIRROR | GVM_OFF(SOFT_OFF_STRING) },
+		{ "no-late", GVM_MIRROR | GVM_OFF(SOFT_OFF_LATE) },
 		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) },
 		{ "no-inline", GVM_OFF(SOFT_OFF_INLINE) },
 		{ "no-pcid", GVM_OFF(SOFT_OFF_PCID) },
 		{ "no-jc2", GVM_OFF(SOFT_OFF_JC2) },
+		{ "no-loop", GVM_OFF(SOFT_OFF_LOOP) },
 		{ "no-huge", GVM_OFF(SOFT_OFF_HUGE) } };
 	/* KVM has but one. */
 	const unsigned nsettings =
