@@ -215,6 +215,18 @@ drift(struct t *t)
 	check(t, "soft-engine.md: away from all memory");
 	GO(V_PF);
 	IS(get(t, VM_REG_CR2), at - n * 4096 - 16);
+	/* So far that what the host has for another window might be there. */
+	n = slow ? 1000 : (84ull << 18) + 512;
+	(void)stack_at(t, 0x310000000000, pa);
+	user(t,
+	    CODE("mov rax, [rsp]\nmov rbx, [rdi]\n"
+		 "1: sub rsp, 4096\ndec rcx\njnz 1b\nmov rax, [rsp]\n"));
+	set(t, VM_REG_RSP, at);
+	set(t, VM_REG_RDI, 0x310000000000);
+	set(t, VM_REG_RCX, n);
+	check(t, "soft-engine.md: and further");
+	GO(V_PF);
+	IS(get(t, VM_REG_CR2), at - n * 4096);
 	user(t, CODE(".rept 60\nsub rsp, 4096\n.endr\nmov rax, [rsp + 32]\n"
 		     ".rept 60\nadd rsp, 4096\n.endr\nmov rcx, [rsp]\n"));
 	set(t, VM_REG_RSP, at);
@@ -291,6 +303,13 @@ faults(struct t *t)
 	check(t, "SDM 2 MOVAPS: nor is its page known");
 	GO(V_GP);
 	IS(t->f.rsp, at + 0x5000);
+	IS(get(t, VM_REG_R14), 3);
+	gvm_map(t->g, at + 0x7000, gvm_alloc(t->g, 1), PTE_P | PTE_W | PTE_U);
+	user(t, CODE("mov r14, 3\nmov eax, 1\ndiv dword ptr [rsp + 8]\n"));
+	set(t, VM_REG_RSP, at + 0x7000);
+	check(t, "SDM 2 DIV: by the stack, whose page is not known");
+	GO(V_DE);
+	IS(t->f.rsp, at + 0x7000);
 	IS(get(t, VM_REG_R14), 3);
 }
 
