@@ -288,6 +288,11 @@ const struct config_var config_vars[] = {
 	.type = CONFIG_BOOL,
 	.dflt = "true",
 	.help = "soft engine: several rounds of a loop in a block"},
+    {.name = "soft.stack",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "soft engine: the host's stack pointer is the guest's, in "
+		"mirrors"},
     {.name = "soft.string",
 	.type = CONFIG_BOOL,
 	.dflt = "true",

@@ -79,6 +79,7 @@ soft_off(const struct machine *m)
 		{ "soft.jc2", SOFT_OFF_JC2 },
 		{ "soft.slots", SOFT_OFF_SLOTS },
 		{ "soft.rounds", SOFT_OFF_ROUNDS },
+		{ "soft.stack", SOFT_OFF_STACK },
 		{ "soft.string", SOFT_OFF_STRING },
 		{ "soft.loop", SOFT_OFF_LOOP },
 		{ "soft.huge", SOFT_OFF_HUGE },

@@ -107,6 +107,7 @@ struct vm_config {
 #define SOFT_OFF_LOOP 0x40u /* of LOOP and JRCXZ the faster one */
 #define SOFT_OFF_SLOTS 0x100u /* T0 and T1 kept for the next access */
 #define SOFT_OFF_ROUNDS 0x200u /* several rounds of a loop in a block */
+#define SOFT_OFF_STACK 0x1000u /* host rsp is the guest's, in mirrors */
 #define SOFT_OFF_STRING 0x400u /* MOVS and STOS by the host's, in mirrors */
 
 /* The kinds of exit, with the meaning and the order of bhyve's vm_exit. */

@@ -71,6 +71,7 @@ tr_access_end(struct tr *t, const struct access *a)
 	o->index = a->index;
 	o->scale = a->scale;
 	o->disp = a->disp;
+	o->moved = a->moved;
 	if (!a->mirror)
 		return;
 	o->fixup = t->nfixups;
@@ -124,13 +125,23 @@ slot_access(struct tr *t, const struct slot *want, int index, int scale,
 	a->scale = scale;
 	a->disp = disp;
 	if (s->kind == SLOT_OFF) {
-		a->base = tr_host_of[s->base];
+		a->base = t->host_of[s->base];
 		a->index = a->reg;
 	} else if (s->kind == SLOT_CONST) {
 		a->disp = disp + (int32_t)(want->anchor - s->anchor);
 		a->want.anchor = s->anchor;
 	}
 	a->hit = t->p;
+}
+
+/* The same by host rsp. */
+static void
+stack_access(struct tr *t, int index, int scale, int32_t disp, uint32_t what,
+    struct access *a)
+{
+	*a = (struct access){ .what = what, .mirror = true, .base = H_SP,
+		.index = index, .scale = scale, .disp = disp, .hit = t->p,
+		.want = { .kind = SLOT_STACK, .base = -1, .index = -1 } };
 }
 
 static bool
@@ -143,10 +154,14 @@ void
 tr_access_reg(struct tr *t, unsigned guest, int32_t disp, uint32_t what,
     struct access *a)
 {
-	int h = tr_host_of[guest];
+	int h = t->host_of[guest];
 	struct slot want = { .kind = h >= 0 ? SLOT_OFF : SLOT_PTR,
 		.base = (int)guest, .index = -1 };
 
+	if (t->stack && guest == R_SP && !far(disp)) {
+		stack_access(t, -1, 0, disp, what, a);
+		return;
+	}
 	if (!tr_mirror(t) || far(disp)) {
 		tr_lose(t, T0);
 		h = tr_get(t, guest, T0);
@@ -178,7 +193,7 @@ by_slot(struct tr *t, const ZydisDecodedOperand *op, uint32_t what,
 	    op->mem.segment == ZYDIS_REGISTER_GS ||
 	    t->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ||
 	    (i < 0 && op->mem.index != ZYDIS_REGISTER_NONE) ||
-	    (i >= 0 && tr_host_of[i] < 0) || (!is_const && far(disp)))
+	    (i >= 0 && t->host_of[i] < 0) || (!is_const && far(disp)))
 		return (false);
 	if (is_const) {
 		if (op->mem.base == ZYDIS_REGISTER_RIP)
@@ -197,6 +212,11 @@ by_slot(struct tr *t, const ZydisDecodedOperand *op, uint32_t what,
 		tr_access_reg(t, (unsigned)g, (int32_t)disp, what, a);
 		return (true);
 	}
+	if (t->stack && g == R_SP && ((t->small >> i) & 1)) {
+		stack_access(
+		    t, t->host_of[i], scale, (int32_t)disp, what, a);
+		return (true);
+	}
 	if (!((t->small >> i) & 1)) {
 		want.index = i;
 		want.scale = scale;
@@ -204,7 +224,7 @@ by_slot(struct tr *t, const ZydisDecodedOperand *op, uint32_t what,
 		want = (struct slot){ .kind = SLOT_CONST, .base = -1,
 			.index = -1 };
 	slot_access(
-	    t, &want, tr_host_of[i], scale, (int32_t)disp, what, a);
+	    t, &want, t->host_of[i], scale, (int32_t)disp, what, a);
 	return (true);
 }
 
@@ -256,8 +276,12 @@ address(struct tr *t, const struct ool *o)
 		e_mov_imm(t, T0, w->anchor);
 		e_lea(t, 1, T0, T0, o->index, o->scale, o->disp);
 		return;
+	case SLOT_STACK:
+		tr_sp_value(t, T0, T0, 0);
+		e_lea(t, 1, T0, T0, o->index, o->scale, o->disp);
+		return;
 	case SLOT_OFF:
-		e_lea(t, 1, T0, tr_host_of[w->base], -1, 0, o->disp);
+		e_lea(t, 1, T0, t->host_of[w->base], -1, 0, o->disp);
 		return;
 	case SLOT_PTR:
 		if (w->base >= 0)
@@ -274,21 +298,41 @@ aim(struct tr *t, const struct ool *o)
 {
 	const struct slot *w = &o->want;
 	int32_t disp = o->disp;
+	int reg = w->kind == SLOT_STACK ? H_SP : o->reg;
 
 	if (w->kind == SLOT_NONE)
 		return; /* [T0 + T1], and T1 is 0 */
+	if (w->kind == SLOT_STACK)
+		e_st_env(t, 1, CPU_SP_KEEP, H_SP);
 	if (w->kind == SLOT_OFF)
-		e_mov(t, 1, T1, tr_host_of[w->base]);
+		e_mov(t, 1, T1, t->host_of[w->base]);
 	else if (o->index >= 0)
 		e_lea(t, 1, T1, -1, o->index, o->scale, 0);
 	else {
-		e_lea(t, 1, o->reg, T0, -1, 0, -disp);
+		e_lea(t, 1, reg, T0, -1, 0, -disp);
 		return;
 	}
 	e_rex(t, 1, 0, 0, T1); /* not r15 */
 	e1(t, 0xf7);
 	e1(t, 0xd0u | (T1 & 7));
-	e_lea(t, 1, o->reg, T1, T0, 0, 1 - disp);
+	e_lea(t, 1, reg, T1, T0, 0, 1 - disp);
+}
+
+/* The copy of the access; host rsp is the guest's mirror again after it. */
+static void
+copy_of(struct tr *t, const struct ool *o)
+{
+	memcpy(t->p, o->hit, (size_t)(o->end - o->hit));
+	t->p += o->end - o->hit;
+	if (o->want.kind != SLOT_STACK)
+		return;
+	e_ld_env(t, 1, H_SP, CPU_SP_KEEP);
+	if (o->moved != 0)
+		e_lea(t, 1, H_SP, H_SP, -1, 0, o->moved);
+	e_rex(t, 1, 0, 0, H_ENV);
+	e1(t, 0xc7); /* mov qword [env + ...], 0 */
+	e_mem(t, 0, H_ENV, -1, 0, ENV(CPU_SP_KEEP));
+	e4(t, 0);
 }
 
 /*
@@ -309,20 +353,16 @@ tr_ool_mirror(struct tr *t, const struct ool *o)
 	if (o->what & ACCESS_WRITE) {
 		e_jrcxz(t, 5);
 		other = e_jmp(t);
-		memcpy(t->p, o->hit, (size_t)(o->end - o->hit));
-		t->p += o->end - o->hit;
+		copy_of(t, o);
 		fin = e_jmp(t);
 		e_patch(other, t->p);
-		memcpy(t->p, o->hit, (size_t)(o->end - o->hit));
-		t->p += o->end - o->hit;
+		copy_of(t, o);
 		e1(t, 0xb9);
 		e4(t, o->what);
 		e_call_thunk(t, o->fpu ? THUNK_WRITEBACK_FPU : THUNK_WRITEBACK);
 		e_patch(fin, t->p);
-	} else {
-		memcpy(t->p, o->hit, (size_t)(o->end - o->hit));
-		t->p += o->end - o->hit;
-	}
+	} else
+		copy_of(t, o);
 	tr_slots_again(t, o->slot);
 	e_patch(e_jmp(t), o->end);
 }

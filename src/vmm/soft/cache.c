@@ -654,6 +654,7 @@ soft_lookup(struct soft_cpu *cpu)
 	    cpu->exit_now || (cpu->flags & BF_STEP))
 		return (NULL);
 	cpu->rflags &= ~FL_RF; /* for one instruction only */
+	soft_stack_check(cpu);
 	if (cpu->jc_flags[m] == cpu->flags &&
 	    ((code = soft_jc_find(cpu, m, cpu->rip)) != NULL ||
 		(code = soft_jc2_find(cpu, m, cpu->rip)) != NULL))
@@ -746,6 +747,12 @@ soft_late(struct soft_cpu *cpu)
 		cpu->early = true;
 	}
 	(void)soft_clock(cpu, kind);
-	/* Nothing of the instruction has been done: it begins anew. */
-	return (error == 0 ? slow : soft_lookup(cpu));
+	if (error == 0)
+		return (slow);
+	/* Nothing of the instruction has been done: it begins anew, in what
+	 * code the flags say. */
+	slow = soft_lookup(cpu);
+	cpu->kind = cpu->flags & BF_STACK;
+	cpu->neg = 0;
+	return (slow);
 }

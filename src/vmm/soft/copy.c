@@ -513,6 +513,7 @@ struct parts {
 	unsigned ng;
 	unsigned need; /* registers that want scratch */
 	bool high;     /* AH, CH, DH or BH is among them */
+	bool sp;       /* rSP is, which is not at home in stack code */
 	/* The register that stays in struct soft_cpu. */
 	const ZydisDecodedOperand *env;
 };
@@ -559,7 +560,8 @@ take_apart(struct tr *t, struct fields *f, struct parts *p)
 			return (false);
 		p->g[p->ng++] = (struct greg){ op, r, -1, hi };
 		p->high |= hi;
-		if (tr_host_of[r] < 0 || hi)
+		p->sp |= t->stack && r == R_SP;
+		if (t->host_of[r] < 0 || hi)
 			p->need++;
 	}
 	return (true);
@@ -611,7 +613,7 @@ in_env(const struct tr *t, const struct parts *p)
 	for (unsigned i = 0; i < p->ng; i++)
 		if (p->g[i].op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
 			g = &p->g[i];
-	if (g == NULL || tr_host_of[g->guest] >= 0 ||
+	if (g == NULL || t->host_of[g->guest] >= 0 || g->guest == R_SP ||
 	    ((g->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
 		g->op->size != 64))
 		return (NULL);
@@ -635,7 +637,7 @@ bring_home(struct tr *t, struct fields *f, struct parts *p,
 
 		if (g->op == p->env)
 			continue;
-		g->host = g->high ? -1 : tr_host_of[g->guest];
+		g->host = g->high ? -1 : t->host_of[g->guest];
 		for (unsigned j = 0; j < i && g->host < 0; j++)
 			if (p->g[j].op != p->env &&
 			    p->g[j].guest == g->guest &&
@@ -647,10 +649,10 @@ bring_home(struct tr *t, struct fields *f, struct parts *p,
 			g->host = scratch[--nscratch];
 			tr_lose(t, g->host);
 			if (g->high)
-				e_rorx(t, 1, g->host, tr_host_of[g->guest], 8);
+				e_rorx(t, 1, g->host, t->host_of[g->guest], 8);
 			else if (!overwrites(t, p, g))
-				e_ld_env(t, 1, g->host,
-				    CPU_GPR + (unsigned)g->guest * 8);
+				(void)tr_get(
+				    t, (unsigned)g->guest, g->host);
 		}
 		*field_of(f, g->op) = g->host;
 	}
@@ -668,10 +670,29 @@ send_back(struct tr *t, const struct parts *p)
 		    g->op == p->env)
 			continue;
 		if (g->high)
-			e_rorx(t, 1, tr_host_of[g->guest], g->host, 56);
-		else if (tr_host_of[g->guest] < 0)
-			e_st_env(t, 1, CPU_GPR + (unsigned)g->guest * 8,
-			    g->host);
+			e_rorx(t, 1, t->host_of[g->guest], g->host, 56);
+		else if (t->host_of[g->guest] < 0)
+			tr_put(t, (unsigned)g->guest, g->host);
+	}
+}
+
+/* Does it access its operand, whatever happens? Some of those that do. */
+static bool
+surely(const struct tr *t)
+{
+	switch (t->in.mnemonic) {
+	case ZYDIS_MNEMONIC_MOV:
+	case ZYDIS_MNEMONIC_MOVZX:
+	case ZYDIS_MNEMONIC_MOVSX:
+	case ZYDIS_MNEMONIC_MOVSXD:
+	case ZYDIS_MNEMONIC_ADD:
+	case ZYDIS_MNEMONIC_SUB:
+	case ZYDIS_MNEMONIC_AND:
+	case ZYDIS_MNEMONIC_OR:
+	case ZYDIS_MNEMONIC_CMP:
+		return (true);
+	default:
+		return (false);
 	}
 }
 
@@ -723,6 +744,9 @@ tr_copy(struct tr *t)
 		if (p.need > (cx_in || cx_out ? 0 : 1)) {
 			tr_ea(t, p.mem, use, 0);
 			tr_access(t, what, &a);
+		} else if (p.sp) { /* by host rsp it could not be read */
+			tr_ea(t, p.mem, use, 0);
+			tr_access_t0(t, what, &a);
 		} else
 			tr_access_op(t, p.mem, use, what, &a);
 		t->masked = 0;
@@ -765,8 +789,12 @@ tr_copy(struct tr *t)
 	send_back(t, &p);
 	if (cx_out)
 		e_mov(t, 1, H_R9, H_CX);
-	if (p.mem != NULL)
+	if (p.mem != NULL) {
 		tr_access_end(t, &a);
+		if (surely(t) && a.want.kind == SLOT_STACK && a.index < 0 &&
+		    a.disp >= -SP_NEAR && a.disp <= SP_NEAR)
+			tr_sp_near(t);
+	}
 	tr_note_written(t);
 	tr_keep(t);
 	return (true);

@@ -24,9 +24,17 @@
 	lahf
 	seto %al
 	movl %eax, E(CPU_FL)
+	movq E(CPU_NEG), %rax /* r10 was the mirror's in stack code */
+	addq %rax, G(4)
 	.endm
 
 	.macro load_guest
+	movq G(4), %r10
+	cmpl $0, E(CPU_KIND)
+	je .Lno_stack\@
+	call find_stack
+	movq %rcx, %rsp
+.Lno_stack\@:
 	movl E(CPU_FL), %eax
 	addb $0x7f, %al /* OF back from 0 or 1 */
 	sahf
@@ -39,8 +47,15 @@
 	movq G(8), %r8
 	movq G(12), %r12
 	movq G(1), %r9
-	movq G(4), %r10
 	movq G(13), %r11
+	.endm
+
+	/* What C goes to is what cpu->flags say. */
+	.macro set_kind
+	movl E(CPU_FLAGS), %ecx
+	andl $BF_STACK, %ecx
+	movl %ecx, E(CPU_KIND)
+	movq $0, E(CPU_NEG)
 	.endm
 
 	.macro call_c fn
@@ -49,6 +64,23 @@
 	.endm
 
 	.text
+
+/* rcx := the mirror of the guest's rsp, which is in r10, where its register
+ * comes instead. rax is lost. */
+find_stack:
+	movl E(CPU_FLAGS), %eax
+	andl $3, %eax /* MMU_* */
+	shll $16, %eax
+	movq %r10, %rcx
+	shrq $32, %rcx
+	movzwl %cx, %ecx
+	addl %eax, %ecx
+	movq (MIRROR_OFFSET(0) - ENV_BIAS)(%r13, %rcx, 8), %rax
+	leaq (%r10, %rax), %rcx
+	negq %rax
+	movq %rax, E(CPU_NEG)
+	movq G(STACK_GPR), %r10
+	ret
 
 /* void soft_enter(struct soft_cpu *cpu, const void *code) */
 	.globl soft_enter
@@ -64,6 +96,7 @@ soft_enter:
 	leaq ENV_BIAS(%rdi), %r13
 	movq %rsp, E(CPU_HOST_RSP)
 	movq %rsi, %r14
+	set_kind
 	load_guest
 	jmp *%r14
 	.size soft_enter, . - soft_enter
@@ -87,8 +120,10 @@ soft_leave:
 	ret
 
 /*
- * Thunks are called (or jumped to) from code. Stack: code runs with rsp 16
- * byte aligned, so that after its call and ours C sees the ABI's alignment.
+ * Thunks are called (or jumped to) from code, with the host's stack; stack
+ * code has put its rsp into r10, and what was there into its place. The
+ * host's rsp is 16 byte aligned then, so that after the call and ours C sees
+ * the ABI's alignment.
  */
 	.macro helper_thunk name, fpu, timed=0
 	.globl \name
@@ -126,6 +161,7 @@ soft_leave:
 	testq %rax, %rax
 	jz soft_leave
 	movq %rax, %r14
+	set_kind
 	load_guest
 	jmp *%r14
 	.endm
@@ -149,6 +185,12 @@ soft_leave:
 
 	.globl \prefix\()_miss
 \prefix\()_miss:
+	movl E(CPU_KIND), %ecx /* the flags are the guest's */
+	jrcxz .Lhost_stack\@
+	movq %r10, G(STACK_GPR)
+	movq %rsp, %r10
+	movq E(CPU_HOST_RSP), %rsp
+.Lhost_stack\@:
 	movq %r14, E(CPU_RIP)
 	save_guest
 	movq $0, E(CPU_HOST_RET)
@@ -220,6 +262,12 @@ soft_leave:
  * yet: soft_late() makes one, which goes on with T0 and T1 as they are. */
 	.globl soft_thunk_late
 soft_thunk_late:
+	movl E(CPU_KIND), %ecx /* the flags are the guest's */
+	jrcxz 2f
+	movq %r10, G(STACK_GPR)
+	movq %rsp, %r10
+	movq E(CPU_HOST_RSP), %rsp
+2:
 	movq %r14, E(CPU_T0)
 	movq %r15, E(CPU_T1)
 	save_guest

@@ -65,10 +65,17 @@ stack_ea(struct tr *t, int disp, uint32_t use)
 	tr_add_seg(t, VM_SEG_SS, use, w);
 }
 
-/* rSP += n, in the stack's width. T1 and T2 are lost with 16 bits. */
+/* rSP += n, in the stack's width, after the access. T1 and T2 are lost with 16
+ * bits. */
 static void
-stack_move(struct tr *t, int n)
+stack_move(struct tr *t, int n, struct access *a)
 {
+	if (t->stack) {
+		e_lea(t, 1, H_SP, H_SP, -1, 0, n);
+		tr_moved(t, R_SP, n);
+		a->moved += n;
+		return;
+	}
 	set_width(t, stack_width(t), H_R10, H_R10, n);
 	if (stack_width(t) == 64)
 		tr_moved(t, R_SP, n);
@@ -87,6 +94,41 @@ stack_access(
 		    what & ACCESS_WRITE ? EA_W(size) : EA_R(size));
 		tr_access_t0(t, what, a);
 	}
+}
+
+/* Is the access to be made by the host's own PUSH or POP? */
+static bool
+by_host(const struct tr *t, unsigned size)
+{
+	return (t->stack && size == 8);
+}
+
+/* One of these of a guest register other than rSP. */
+static void
+host_push_pop(struct tr *t, bool push, unsigned guest, struct access *a)
+{
+	int h = t->host_of[guest];
+
+	if (h >= 0) {
+		e_rex(t, 0, 0, 0, h);
+		e1(t, (push ? 0x50u : 0x58u) | (unsigned)(h & 7));
+	} else {
+		e_rex(t, 0, 0, 0, H_ENV);
+		e1(t, push ? 0xff : 0x8f);
+		e_mem(t, push ? 6 : 0, H_ENV, -1, 0, ENV(CPU_GPR + guest * 8));
+	}
+	a->moved += push ? -8 : 8;
+	tr_moved(t, R_SP, push ? -8 : 8);
+}
+
+static void
+host_push_tmp(struct tr *t, struct access *a)
+{
+	e_rex(t, 0, 0, 0, H_ENV);
+	e1(t, 0xff);
+	e_mem(t, 6, H_ENV, -1, 0, ENV(CPU_TMP));
+	a->moved -= 8;
+	tr_moved(t, R_SP, -8);
 }
 
 /* mov mem, reg */
@@ -116,6 +158,8 @@ static void
 access_last(struct tr *t, const struct access *a)
 {
 	tr_access_end(t, a);
+	if (a->want.kind == SLOT_STACK)
+		tr_sp_near(t);
 	tr_keep(t);
 }
 
@@ -125,10 +169,24 @@ push_reg(struct tr *t, unsigned guest, unsigned size)
 	struct access a;
 	int h;
 
+	if (t->stack && guest == R_SP) /* as it is before */
+		e_st_env(t, 1, CPU_TMP, tr_get(t, guest, T2));
 	stack_access(t, -(int)size, size, ACCESS_WRITE, &a);
-	h = tr_get(t, guest, T2);
+	if (by_host(t, size)) {
+		if (guest == R_SP)
+			host_push_tmp(t, &a);
+		else
+			host_push_pop(t, true, guest, &a);
+		access_last(t, &a);
+		return;
+	}
+	if (t->stack && guest == R_SP) {
+		e_ld_env(t, 1, T2, CPU_TMP);
+		h = T2;
+	} else
+		h = tr_get(t, guest, T2);
 	store(t, size, h, &a);
-	stack_move(t, -(int)size);
+	stack_move(t, -(int)size, &a);
 	access_last(t, &a);
 }
 
@@ -138,6 +196,19 @@ push_imm(struct tr *t, uint64_t v, unsigned size, uint32_t extra)
 	struct access a;
 
 	stack_access(t, -(int)size, size, ACCESS_WRITE | extra, &a);
+	if (by_host(t, size)) {
+		if (v == (uint64_t)(int32_t)v) {
+			e1(t, 0x68);
+			e4(t, (uint32_t)v);
+		} else {
+			e_mov_imm(t, T2, v);
+			e1(t, 0x50u | T2);
+		}
+		a.moved = -8;
+		tr_moved(t, R_SP, -8);
+		access_last(t, &a);
+		return;
+	}
 	if (size != 8 || v == (uint64_t)(int32_t)v) {
 		if (size == 2)
 			e1(t, 0x66);
@@ -151,7 +222,7 @@ push_imm(struct tr *t, uint64_t v, unsigned size, uint32_t extra)
 		e_mov_imm(t, T2, v);
 		store(t, size, T2, &a);
 	}
-	stack_move(t, -(int)size);
+	stack_move(t, -(int)size, &a);
 	access_last(t, &a);
 }
 
@@ -162,9 +233,13 @@ push_tmp(struct tr *t, unsigned size, uint32_t extra)
 	struct access a;
 
 	stack_access(t, -(int)size, size, ACCESS_WRITE | extra, &a);
-	e_ld_env(t, 1, T2, CPU_TMP);
-	store(t, size, T2, &a);
-	stack_move(t, -(int)size);
+	if (by_host(t, size))
+		host_push_tmp(t, &a);
+	else {
+		e_ld_env(t, 1, T2, CPU_TMP);
+		store(t, size, T2, &a);
+		stack_move(t, -(int)size, &a);
+	}
 	access_last(t, &a);
 }
 
@@ -245,6 +320,20 @@ put_sized(struct tr *t, unsigned guest, unsigned size)
 	tr_put(t, guest, h);
 }
 
+/* POP SP in stack code: rSP + 2, of which 16 bits become T2. */
+static void
+pop_sp16(struct tr *t, struct access *a)
+{
+	e_st_env(t, 1, CPU_TMP, T2);
+	access_last(t, a); /* behind it host rsp is what it should be */
+	tr_lose(t, T1);
+	tr_sp_value(t, T1, T1, 2);
+	e_ld_env(t, 1, T2, CPU_TMP);
+	e1(t, 0x66); /* mov r15w, cx */
+	e_mov(t, 0, T1, T2);
+	tr_sp_put(t, T1);
+}
+
 static bool
 pop(struct tr *t)
 {
@@ -252,8 +341,17 @@ pop(struct tr *t)
 	unsigned size = stack_opsize(t);
 	struct access a;
 	bool high;
+	int g = op->type == ZYDIS_OPERAND_TYPE_REGISTER ?
+	    tr_gpr(op->reg.value, &high) :
+	    -1;
 
 	stack_access(t, 0, size, ACCESS_READ, &a);
+	if (by_host(t, size) && g >= 0 && g != R_SP) {
+		host_push_pop(t, false, (unsigned)g, &a);
+		tr_written(t, (unsigned)g);
+		access_last(t, &a);
+		return (true);
+	}
 	load(t, size, T2, &a);
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		e_st_env(t, 1, CPU_TMP, T2);
@@ -263,7 +361,7 @@ pop(struct tr *t)
 		tr_access_t0(t, size | ACCESS_WRITE | tr_stack(op), &a);
 		e_ld_env(t, 1, T2, CPU_TMP);
 		store(t, size, T2, &a);
-		stack_move(t, (int)size);
+		stack_move(t, (int)size, &a);
 		access_last(t, &a);
 		return (true);
 	}
@@ -277,8 +375,13 @@ pop(struct tr *t)
 		tr_call_end(t, soft_h_mov_to_seg);
 		return (true);
 	}
-	stack_move(t, (int)size);
-	put_sized(t, (unsigned)tr_gpr(op->reg.value, &high), size);
+	if (!t->stack || g != R_SP)
+		stack_move(t, (int)size, &a);
+	else if (size == 2) { /* it is added to rSP, of which 16 bits go */
+		pop_sp16(t, &a);
+		return (true);
+	}
+	put_sized(t, (unsigned)g, size);
 	access_last(t, &a);
 	return (true);
 }
@@ -301,7 +404,13 @@ leave(struct tr *t)
 		tr_access_t0(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	}
 	load(t, size, T2, &a);
-	set_width(t, w, H_R10, H_BP, (int)size);
+	if (t->stack) {
+		e_lea(t, 1, H_BP, H_BP, -1, 0, (int)size);
+		tr_sp_put(t, H_BP);
+		if (size == 2)
+			e_lea(t, 1, H_BP, H_BP, -1, 0, -(int)size);
+	} else
+		set_width(t, w, H_R10, H_BP, (int)size);
 	tr_written(t, R_SP);
 	put_sized(t, R_BP, size);
 	access_last(t, &a);
@@ -316,12 +425,14 @@ enter(struct tr *t)
 	int n = (int)(t->op[0].imm.value.u & 0xffff);
 	struct access a;
 
-	if ((t->op[1].imm.value.u & 31) != 0) {
+	if (t->stack || (t->op[1].imm.value.u & 31) != 0) {
 		e_mov_imm(t, T0,
 		    size | (t->op[1].imm.value.u & 31) << 8 |
 			(uint64_t)n << 16);
 		e_mov_imm(t, T1, t->next);
 		tr_call(t, soft_h_enter);
+		if (t->stack) /* look at what it is now */
+			tr_sp_put(t, tr_get(t, R_SP, T0));
 		return (true);
 	}
 	if (t->flags & BF_CHECK(VM_SEG_SS)) /* rSP must end up in it */
@@ -414,6 +525,7 @@ jmp(struct tr *t)
 {
 	const ZydisDecodedOperand *op = &t->op[0];
 
+	tr_sp_settle(t, t->pc);
 	tr_branch(t);
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 		if (no_target(t, branch_target(t, op)))
@@ -464,11 +576,19 @@ ret(struct tr *t)
 	    t->op[0].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
 		n += (int)(t->op[0].imm.value.u & 0xffff);
 	stack_access(t, 0, size, ACCESS_READ, &a);
-	load(t, size, T0, &a);
-	limit_check(t, size);
 	tr_lose_all(t);
-	stack_move(t, n);
-	tr_access_end(t, &a);
+	if (by_host(t, size)) {
+		e_rex(t, 0, 0, 0, T0);
+		e1(t, 0x58u | (T0 & 7));
+		a.moved = 8;
+		if (n != 8)
+			stack_move(t, n - 8, &a);
+	} else {
+		load(t, size, T0, &a);
+		limit_check(t, size);
+		stack_move(t, n, &a);
+	}
+	access_last(t, &a);
 	tr_goto_t0(t, n);
 	t->end = true;
 	return (true);
@@ -503,6 +623,7 @@ jcc(struct tr *t)
 	struct ool *o;
 	bool direct;
 
+	tr_sp_settle(t, t->pc);
 	if (no_target(t, to)) {
 		e1(t, 0x70u | ((t->in.opcode & 15u) ^ 1)); /* the opposite */
 		e1(t, 0);
@@ -562,6 +683,7 @@ loop(struct tr *t)
 	ZydisMnemonic mn = t->in.mnemonic;
 	struct ool *o;
 
+	tr_sp_settle(t, t->pc);
 	if (mn == ZYDIS_MNEMONIC_JRCXZ || mn == ZYDIS_MNEMONIC_JECXZ ||
 	    mn == ZYDIS_MNEMONIC_JCXZ) {
 		if (aw == 16)

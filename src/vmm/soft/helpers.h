@@ -199,6 +199,7 @@ soft_helper soft_h_cpuid, soft_h_rdmsr, soft_h_wrmsr, soft_h_rdtsc,
     soft_h_popf, soft_h_stac, soft_h_clac, soft_h_pause, soft_h_set_df;
 /* string.c */
 soft_helper soft_h_string, soft_h_clzero;
+soft_helper soft_h_stack_odd;
 /* gather.c */
 soft_helper soft_h_gather;
 /* fpu.c */

@@ -164,11 +164,15 @@ tr_inline(struct tr *t)
 		pushf(t);
 		return (true);
 	case ZYDIS_MNEMONIC_STAC:
+		if (t->stack) /* whose mirror is another one there */
+			return (false);
 		/* In the other mode already it does nothing. */
 		if (t->m == MMU_KERNEL)
 			set_ac(t, true);
 		return (t->m == MMU_KERNEL);
 	case ZYDIS_MNEMONIC_CLAC:
+		if (t->stack)
+			return (false);
 		if (t->m == MMU_KERNEL_AC)
 			set_ac(t, false);
 		return (t->m == MMU_KERNEL_AC);

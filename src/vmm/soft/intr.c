@@ -164,6 +164,13 @@ soft_update_mode(struct soft_cpu *cpu)
 	if (cpu->vm->mirror == SOFT_MIRROR_EAGER ||
 	    (m == MMU_USER && cpu->mirror.on))
 		f |= BF_MIRROR;
+	if ((f & (BF_MIRROR | BF_CODE64 | BF_STEP | BF_AC)) ==
+		(BF_MIRROR | BF_CODE64) &&
+	    !cpu->vm->no_tlb && !(cpu->vm->off & SOFT_OFF_STACK))
+		f |= BF_STACK | (cpu->stack_odd[m] ? BF_STACK_ODD : 0);
+	/* Code of one kind must not jump to the other but by way of C. */
+	if (((cpu->flags ^ f) & STACK_FLAGS) && (cpu->flags & BF_MMU) == m)
+		soft_break(cpu);
 	cpu->flags = f;
 	if (cpu->jc_flags[m] != f || cpu->jc_cs_base[m] != cs_base ||
 	    cpu->jc_cs_limit[m] != soft_cs_limit(cpu)) {

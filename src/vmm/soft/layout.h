@@ -10,11 +10,12 @@
  *
  *   rax rdx rbx rbp rsi rdi r8 r12   the guest's registers of the same name
  *   r9                               guest rcx
- *   r10                              guest rsp
+ *   r10                              guest rsp; "stack" code: guest r14
  *   r11                              guest r13
  *   rcx r14 r15                      scratch ("T2", "T0", "T1")
  *   r13                              "env": struct soft_cpu + ENV_BIAS
- *   rsp                              the host's stack
+ *   rsp                              the host's stack; "stack" code: the
+ *                                    mirror of the guest's
  *   RFLAGS (OF SF ZF AF PF CF)       the guest's
  *
  * Guest r9, r10, r11, r14 and r15 live in struct soft_cpu. Host rcx is kept
@@ -41,7 +42,16 @@
 #define CPU_HOST_RET 216 /* where translated code called out from */
 #define CPU_GO 224	 /* u32: 0 if poll is set, for jrcxz not to jump */
 #define CPU_FROM 228	 /* u32: see tr_goto_t0() */
-#define CPU_THUNKS 232	 /* pointers, see below */
+#define CPU_NEG 232	 /* u64: guest rsp - host rsp in stack code, else 0 */
+#define CPU_THUNKS 240	 /* pointers, see below */
+#define CPU_FLAGS (CPU_THUNKS + NTHUNKS * 8) /* u32: BF_*, of what C goes to */
+#define CPU_KIND (CPU_FLAGS + 4) /* u32: BF_STACK if such code runs */
+#define CPU_SP_KEEP (CPU_FLAGS + 8) /* u64: host rsp while borrowed, or 0 */
+#define CPU_SP_NEW (CPU_FLAGS + 16) /* u64: what the guest's becomes */
+
+/* Stack code: see docs/soft-engine.md. r10 has the guest register. */
+#define BF_STACK 0x40000
+#define STACK_GPR 14
 
 #define THUNK_MEM 0	   /* memory access slow path */
 #define THUNK_WRITEBACK 1  /* completes a slow store */

@@ -139,6 +139,8 @@ soft_mirror_drop(struct soft_cpu *cpu)
 	mi->on = false;
 	mi->faults = 0;
 	mi->epoch = 0;
+	/* A kernel's would soon be odd again. */
+	cpu->stack_odd[MMU_USER] = false;
 	if (mi->nruns == 0)
 		return;
 	cpu->stat.mirror_drops++;
@@ -152,6 +154,22 @@ soft_mirror_drop(struct soft_cpu *cpu)
 	mi->nruns = 0;
 	for (unsigned i = 0; i < 1024; i++)
 		mi->by_va[i] = mi->by_gpa[i] = 0;
+}
+
+void
+soft_stack_odd(struct soft_cpu *cpu)
+{
+	cpu->stack_odd[cpu->flags & BF_MMU] = true;
+	soft_update_mode(cpu);
+}
+
+/* T0 becomes rSP, and the guest goes on at `next`. */
+void
+soft_h_stack_odd(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
+{
+	cpu->gpr[R_SP] = t0;
+	cpu->rip = next;
+	soft_stack_odd(cpu);
 }
 
 static uint64_t *
@@ -273,7 +291,7 @@ alike(struct soft_cpu *cpu, uint64_t *va, uint64_t *gpa, unsigned m, bool w)
 	uint64_t in = *va & (GMEM_LARGE - 1), v = *va - in, g = *gpa - in;
 	unsigned n = 0;
 
-	if (g % GMEM_LARGE == 0)
+	if (g % GMEM_LARGE == 0 && (v != 0 || cpu->stack_odd[m]))
 		while (n < LARGE_PAGES &&
 		    same(cpu, v + ((uint64_t)n << 12), g + ((uint64_t)n << 12),
 			m, w))
@@ -307,6 +325,11 @@ soft_mirror_fill(struct soft_cpu *cpu, uint64_t va, int acc, unsigned m)
 	if (((va + (1ull << 47)) >> 48) != 0)
 		return;
 	/* The ROM is in no file; nobody marks pages for a dirty log here. */
+	if (va < STACK_NO_PAGE && !cpu->stack_odd[m]) {
+		if (cpu->flags & BF_STACK)
+			return;
+		cpu->stack_odd[m] = true;
+	}
 	if (mi->broken || cpu->vm->dirty != NULL ||
 	    !soft_peek(cpu, va, m, &gpa, &w) ||
 	    !soft_is_ram(cpu->vm, gpa) || (acc == ACC_W && !w))
@@ -354,6 +377,10 @@ soft_mirror_fault(struct soft_cpu *cpu)
 	struct mirror *mi = &cpu->mirror;
 
 	cpu->stat.mirror_faults++;
+	if ((cpu->flags & STACK_FLAGS) == BF_STACK && soft_sp_odd(cpu)) {
+		soft_stack_odd(cpu);
+		soft_break(cpu);
+	}
 	mi->faults += MIRROR_USELESS;
 	if (cpu->vm->mirror == SOFT_MIRROR_EAGER ||
 	    (mi->on && !mi->broken && credit(mi, thread_time()) > 0))

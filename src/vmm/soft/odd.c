@@ -14,11 +14,11 @@ lea_plain(struct tr *t, unsigned g, unsigned size)
 	bool high;
 	int b = tr_gpr(op->mem.base, &high), i = tr_gpr(op->mem.index, &high);
 	int64_t disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
-	int hb, hi, dst = tr_host_of[g] < 0 ? T2 : tr_host_of[g];
+	int hb, hi, dst = t->host_of[g] < 0 ? T2 : t->host_of[g];
 
 	if (size < 4 || t->in.address_width != size * 8 || b < 0 ||
 	    tr_no_base(t) ||
-	    (tr_host_of[b] < 0 && i >= 0 && i != b && tr_host_of[i] < 0))
+	    (t->host_of[b] < 0 && i >= 0 && i != b && t->host_of[i] < 0))
 		return (false);
 	hb = tr_get(t, (unsigned)b, T2);
 	hi = i < 0 ? -1 : i == b ? hb : tr_get(t, (unsigned)i, T2);

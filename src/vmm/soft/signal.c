@@ -40,7 +40,13 @@ take_registers(struct soft_cpu *cpu, const ucontext_t *uc)
 	cpu->gpr[R_CX] = (uint64_t)r[REG_R9];
 	cpu->gpr[R_DX] = (uint64_t)r[REG_RDX];
 	cpu->gpr[R_BX] = (uint64_t)r[REG_RBX];
-	cpu->gpr[R_SP] = (uint64_t)r[REG_R10];
+	if (cpu->kind != 0) { /* stack code */
+		cpu->gpr[STACK_GPR] = (uint64_t)r[REG_R10];
+		cpu->gpr[R_SP] = cpu->neg +
+		    (cpu->sp_keep != 0 ? cpu->sp_keep : (uint64_t)r[REG_RSP]);
+		cpu->sp_keep = 0;
+	} else
+		cpu->gpr[R_SP] = (uint64_t)r[REG_R10];
 	cpu->gpr[R_BP] = (uint64_t)r[REG_RBP];
 	cpu->gpr[R_SI] = (uint64_t)r[REG_RSI];
 	cpu->gpr[R_DI] = (uint64_t)r[REG_RDI];
@@ -169,6 +175,9 @@ soft_signal_init(void)
 int
 soft_signal_enter(struct soft_cpu *cpu, struct soft_signal *s)
 {
+	static const int leave[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+		SIGABRT, SIGSYS };
+	sigset_t all;
 	stack_t ss;
 
 	s->stack = mmap(NULL, ALT_STACK_SIZE, PROT_READ | PROT_WRITE,
@@ -182,6 +191,12 @@ soft_signal_enter(struct soft_cpu *cpu, struct soft_signal *s)
 		munmap(s->stack, ALT_STACK_SIZE);
 		return (-errno);
 	}
+	/* Stack code has its rsp in the guest's memory: no handler may run
+	 * there. Those that are left have SA_ONSTACK. */
+	sigfillset(&all);
+	for (unsigned i = 0; i < sizeof(leave) / sizeof(leave[0]); i++)
+		sigdelset(&all, leave[i]);
+	pthread_sigmask(SIG_BLOCK, &all, &s->mask);
 	s->outer = current;
 	current = cpu;
 	return (0);
@@ -191,6 +206,7 @@ void
 soft_signal_leave(struct soft_signal *s)
 {
 	current = s->outer;
+	pthread_sigmask(SIG_SETMASK, &s->mask, NULL);
 	sigaltstack(&s->old, NULL);
 	munmap(s->stack, ALT_STACK_SIZE);
 }

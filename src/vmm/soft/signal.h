@@ -9,6 +9,7 @@
 struct soft_signal {
 	void *stack;
 	stack_t old;
+	sigset_t mask;
 	struct soft_cpu *outer;
 };
 

@@ -103,18 +103,19 @@ make(struct tr *t, const struct slot *s, int reg)
 
 	switch (s->kind) {
 	case SLOT_NONE:
+	case SLOT_STACK:
 		break;
 	case SLOT_OFF:
 		if (s->base == SLOT_LOW)
 			e_ld_env(t, 1, reg, MIRROR_OFFSET(t->m));
 		else
-			lookup(t, tr_host_of[s->base], reg);
+			lookup(t, t->host_of[s->base], reg);
 		break;
 	case SLOT_PTR:
 		if (s->base >= 0)
 			h = tr_get(t, (unsigned)s->base, reg);
 		if (s->index >= 0) {
-			e_lea(t, 1, T2, h, tr_host_of[s->index], s->scale, 0);
+			e_lea(t, 1, T2, h, t->host_of[s->index], s->scale, 0);
 			lookup(t, T2, T2);
 		} else
 			lookup(t, h, T2);

@@ -476,7 +476,8 @@ run_alone(struct soft_cpu *cpu)
 	cpu->rflags &= ~FL_RF;
 	soft_fpu_leave(cpu);
 	soft_world_stop(cpu);
-	cpu->flags |= BF_STEP; /* a block of one instruction */
+	/* A block of one instruction. */
+	cpu->flags = (cpu->flags | BF_STEP) & ~STACK_FLAGS;
 	b = soft_find_block(cpu);
 	if (b != NULL) {
 		soft_debug_step(cpu, b->pc + b->len);
@@ -545,9 +546,10 @@ one_round(struct soft_cpu *cpu, struct vm_exit *exit)
 	if (cpu->shadow && !(cpu->flags & BF_STEP) &&
 	    (cpu->irq_waiting || atomic_load(&cpu->irq_req))) {
 		cpu->one_step = true;
-		cpu->flags |= BF_STEP;
+		cpu->flags = (cpu->flags | BF_STEP) & ~STACK_FLAGS;
 	}
 	cpu->shadow = cpu->shadow_ss = false;
+	soft_stack_check(cpu);
 	b = soft_find_block(cpu);
 	if (b != NULL) {
 		if (cpu->flags & BF_STEP)
@@ -619,7 +621,7 @@ rest_of_one(struct soft_cpu *cpu)
 	cpu->one_done = true;
 	rearm(cpu);
 	cpu->shadow = cpu->shadow_ss = false;
-	cpu->flags |= BF_STEP;
+	cpu->flags = (cpu->flags | BF_STEP) & ~STACK_FLAGS;
 	b = soft_find_block(cpu);
 	if (b == NULL)
 		return (!cpu->exit_now);

@@ -47,6 +47,12 @@ struct soft_vm;
 #define BF_AC 0x8000u	  /* alignment is checked */
 #define BF_MIRROR 0x10000u /* accesses go to the mirror: see mirror.c */
 #define BF_CPL0 0x20000u
+/* BF_STACK (layout.h): host rsp is the mirror of the guest's, see stack in
+ * translate.c; BF_STACK_ODD: and that may differ in sign, or be near 0. */
+#define BF_STACK_ODD 0x80000u
+#define STACK_FLAGS (BF_STACK | BF_STACK_ODD)
+#define STACK_LOW 0x20000u /* below it, or negative, rSP is odd */
+#define STACK_NO_PAGE 0x10000u /* of pages below, code that is not has none */
 /* Outside 64-bit mode: accesses through a segment may fail by its limit or
  * type; of CS, reads of data and jumps. */
 #define BF_CHECK(seg) (0x1000000u << (seg))
@@ -149,7 +155,11 @@ struct soft_cpu {
 	uint64_t host_ret; /* 0: no translated code below us */
 	_Atomic uint32_t go; /* !poll */
 	uint32_t from;
+	uint64_t neg;
 	const void *thunks[NTHUNKS];
+	uint32_t flags; /* BF_* of what runs now */
+	uint32_t kind;
+	uint64_t sp_keep, sp_new;
 
 	struct vm_seg seg[VM_SEG_MAX];
 	uint64_t rflags; /* all but ARITH_FLAGS */
@@ -160,7 +170,7 @@ struct soft_cpu {
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t tsc_adjust, tsc_offset;
 	unsigned cpl;
-	uint32_t flags;			/* BF_* of what runs now */
+	bool stack_odd[MMU_MODES]; /* BF_STACK_ODD wherever BF_STACK is */
 	uint32_t ac_fast; /* STAC and CLAC only change BF_MMU; inline.c */
 	uint32_t jc_flags[MMU_MODES];	/* BF_* the jump caches are for */
 
@@ -308,6 +318,11 @@ ASSERT_AT(host_rsp, CPU_HOST_RSP);
 ASSERT_AT(host_ret, CPU_HOST_RET);
 ASSERT_AT(go, CPU_GO);
 ASSERT_AT(from, CPU_FROM);
+ASSERT_AT(flags, CPU_FLAGS);
+ASSERT_AT(neg, CPU_NEG);
+ASSERT_AT(kind, CPU_KIND);
+ASSERT_AT(sp_keep, CPU_SP_KEEP);
+ASSERT_AT(sp_new, CPU_SP_NEW);
 ASSERT_AT(thunks, CPU_THUNKS);
 _Static_assert((ENV_BIAS & 63) == 12, "r13 is also the page shift");
 _Static_assert(sizeof(struct soft_cpu) <= TLB_OFFSET(0), "TLB overlaps");
@@ -512,6 +527,21 @@ static inline bool
 soft_is_rom(const struct soft_vm *vm, uint64_t gpa)
 {
 	return (gpa >= vm->rom && gpa < 0x100000000ull);
+}
+
+static inline bool
+soft_sp_odd(const struct soft_cpu *cpu)
+{
+	return ((cpu->gpr[R_SP] - STACK_LOW) >> 48 != 0);
+}
+/* rSP is too odd for the code that is about to run, or runs; mirror.c. */
+void soft_stack_odd(struct soft_cpu *cpu);
+/* Before code is chosen by cpu->flags. */
+static inline void
+soft_stack_check(struct soft_cpu *cpu)
+{
+	if ((cpu->flags & STACK_FLAGS) == BF_STACK && soft_sp_odd(cpu))
+		soft_stack_odd(cpu);
 }
 
 /* Memory that can be read and executed: at vm->ram + gpa. */

@@ -130,7 +130,7 @@ soft_h_bound(struct soft_cpu *cpu, uint64_t addr, uint64_t t1)
 		soft_raise(cpu, EXC_BR);
 }
 
-/* ENTER with a level: T0 is operand size | level << 8 | bytes << 16. SDM
+/* ENTER: T0 is operand size | level << 8 | bytes << 16. SDM
  * volume 2, ENTER. */
 void
 soft_h_enter(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
@@ -149,8 +149,11 @@ soft_h_enter(struct soft_cpu *cpu, uint64_t t0, uint64_t next)
 		soft_st(
 		    cpu, soft_stack_linear(cpu, sp, size, true), size, m, v);
 	}
-	sp -= size;
-	soft_st(cpu, soft_stack_linear(cpu, sp, size, true), size, m, frame);
+	if (level != 0) {
+		sp -= size;
+		soft_st(cpu, soft_stack_linear(cpu, sp, size, true), size, m,
+		    frame);
+	}
 	/* The new rSP must lie in the segment. */
 	sp -= t0 >> 16;
 	(void)soft_stack_linear(cpu, sp, 1, true);

@@ -20,7 +20,7 @@ enum { H_AX, H_CX, H_DX, H_BX, H_SP, H_BP, H_SI, H_DI, H_R8, H_R9, H_R10,
 #define H_ENV H_R13
 
 /* Where a guest register lives: a host register, or -1: in struct soft_cpu. */
-extern const int8_t tr_host_of[16];
+extern const int8_t tr_host_of[2][16]; /* [1]: stack code */
 
 #define ENV(off) ((int32_t)(off) - ENV_BIAS)
 
@@ -29,6 +29,7 @@ enum ool_kind {
 	OOL_MIRROR, /* the same of one that went to the mirror */
 	OOL_STRING, /* a string instruction, in C; patch is NULL where the
 		     * mirror does not have what it accesses */
+	OOL_SP,	  /* rSP becomes what this code is not for */
 	OOL_FPU,  /* the guest's FPU state is not in the registers */
 	OOL_STUB, /* what a link jumps to until it is resolved */
 	OOL_GOTO  /* a conditional jump's way out */
@@ -46,7 +47,9 @@ enum slot_kind {
 	 * there is an index, which may move; base may not. */
 	SLOT_PTR,
 	/* The same with `anchor` added. */
-	SLOT_CONST
+	SLOT_CONST,
+	/* Of an access only: by host rsp, in stack code. */
+	SLOT_STACK
 };
 #define SLOT_LOW 16 /* a base: all addresses below 4 GiB */
 struct slot {
@@ -76,7 +79,7 @@ struct ool {
 	int reg;
 	unsigned fixup; /* its index */
 	struct slot want, slot[TR_SLOTS];
-	int index, scale;
+	int index, scale, moved;
 	int32_t disp;
 	/* OOL_STRING: see soft_h_string(); where it goes on. `pc`: next. */
 	uint64_t arg;
@@ -108,6 +111,12 @@ struct tr {
 	struct slot slot[TR_SLOTS];
 	uint32_t slot_clock;
 	bool keep;	/* this instruction has seen to the slots */
+	/* Stack code (rsp.c). Near: an access or a look-up was at most
+	 * sp_drift bytes away; otherwise they are the way since the block's
+	 * begin. */
+	bool stack, sp_near, sp_new;
+	uint32_t sp_drift;
+	const int8_t *host_of;
 	uint16_t small; /* 1 << register: of at most 32 bits, or minus that */
 
 	ZydisDecoder dec;
@@ -234,9 +243,12 @@ e_zx16(struct tr *t, int dst, int src)
 void e_mov_imm(struct tr *t, int dst, uint64_t v);
 /* rorx dst, src, n: a rotate, and a move, that leaves the flags alone */
 void e_rorx(struct tr *t, int w, int dst, int src, unsigned n);
+/* In stack code: what thunks want to find. */
+void tr_leave_stack(struct tr *t);
 static inline void
 e_call_thunk(struct tr *t, unsigned thunk)
 {
+	tr_leave_stack(t);
 	e1(t, 0x41);
 	e1(t, 0xff);
 	e_mem(t, 2, H_ENV, -1, 0, ENV(CPU_THUNKS + thunk * 8));
@@ -244,6 +256,8 @@ e_call_thunk(struct tr *t, unsigned thunk)
 static inline void
 e_jmp_thunk(struct tr *t, unsigned thunk)
 {
+	if (thunk != THUNK_MISS) /* which is for both */
+		tr_leave_stack(t);
 	e1(t, 0x41);
 	e1(t, 0xff);
 	e_mem(t, 4, H_ENV, -1, 0, ENV(CPU_THUNKS + thunk * 8));
@@ -343,6 +357,7 @@ struct access {
 	int base, index, scale; /* host registers, index -1: none */
 	int32_t disp;
 	bool mirror; /* there is no look-up: a fault leads to the slow path */
+	int moved; /* what it does to host rsp, in stack code */
 	int reg;     /* of the slot, if mirror */
 	struct slot want;
 };
@@ -398,6 +413,26 @@ void tr_slots_again(struct tr *t, const struct slot slot[TR_SLOTS]);
  * registers that it writes. */
 void tr_note_small(struct tr *t);
 void tr_note_written(struct tr *t);
+
+/* ---- rSP in stack code (rsp.c) ---- */
+
+/* dst := rSP + disp; scratch is lost. */
+void tr_sp_value(struct tr *t, int dst, int scratch, int32_t disp);
+/* rSP becomes what the host register has, when the instruction is done:
+ * tr_sp_end() does it. */
+void tr_sp_put(struct tr *t, int host);
+void tr_sp_end(struct tr *t);
+/* An access has been made that near to rSP. */
+#define SP_NEAR 4096
+void tr_sp_near(struct tr *t);
+/* rSP += n, without flags; false if that is too much for it. */
+bool tr_sp_move(struct tr *t, int64_t n);
+/* Before control leaves the block: a look-up, if rSP has moved without an
+ * access. The guest is about to do what is at pc. */
+void tr_sp_settle(struct tr *t, uint64_t pc);
+/* Instructions on rSP: true if it was one. */
+bool tr_sp_insn(struct tr *t);
+void tr_ool_sp(struct tr *t, const struct ool *o);
 
 /* Something to be put behind the block, for the instruction at hand. */
 struct ool *tr_ool(struct tr *t, enum ool_kind kind, uint8_t *patch);

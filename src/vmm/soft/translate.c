@@ -8,9 +8,6 @@
 #include "base/log.h"
 #include "vmm/soft/tr.h"
 
-const int8_t tr_host_of[16] = { H_AX, H_R9, H_DX, H_BX, H_R10, H_BP, H_SI,
-	H_DI, H_R8, -1, -1, -1, H_R12, H_R11, -1, -1 };
-
 /* ---- assembler ---- */
 
 void
@@ -76,10 +73,14 @@ e_rorx(struct tr *t, int w, int dst, int src, unsigned n)
 int
 tr_get(struct tr *t, unsigned guest, int scratch)
 {
-	int h = tr_host_of[guest];
+	int h = t->host_of[guest];
 
 	if (h >= 0)
 		return (h);
+	if (t->stack && guest == R_SP) {
+		tr_sp_value(t, scratch, scratch, 0);
+		return (scratch);
+	}
 	e_ld_env(t, 1, scratch, CPU_GPR + guest * 8);
 	return (scratch);
 }
@@ -87,9 +88,11 @@ tr_get(struct tr *t, unsigned guest, int scratch)
 void
 tr_put(struct tr *t, unsigned guest, int host)
 {
-	int h = tr_host_of[guest];
+	int h = t->host_of[guest];
 
-	if (h < 0)
+	if (t->stack && guest == R_SP)
+		tr_sp_put(t, host);
+	else if (h < 0)
 		e_st_env(t, 1, CPU_GPR + guest * 8, host);
 	else if (h != host)
 		e_mov(t, 1, h, host);
@@ -252,7 +255,7 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
 	if (gb >= 0)
 		base = tr_get(t, (unsigned)gb, T0);
 	if (gi >= 0) {
-		if (tr_host_of[gi] < 0)
+		if (t->host_of[gi] < 0)
 			tr_lose(t, T1);
 		index = tr_get(t, (unsigned)gi, T1);
 		scale = op->mem.scale == 8 ? 3 :
@@ -278,6 +281,16 @@ tr_ea(struct tr *t, const ZydisDecodedOperand *op, uint32_t use,
 seg:
 	if (use != EA_OFFSET)
 		tr_add_seg(t, seg_of(op->mem.segment), use, aw);
+}
+
+void
+tr_leave_stack(struct tr *t)
+{
+	if (!t->stack)
+		return;
+	e_st_env(t, 1, CPU_GPR + STACK_GPR * 8, H_R10);
+	e_mov(t, 1, H_R10, H_SP);
+	e_ld_env(t, 1, H_SP, CPU_HOST_RSP);
 }
 
 struct ool *
@@ -514,6 +527,9 @@ emit_ool(struct tr *t, unsigned n)
 	case OOL_STRING:
 		tr_ool_string(t, &o);
 		break;
+	case OOL_SP:
+		tr_ool_sp(t, &o);
+		break;
 	case OOL_FPU:
 		e_call_thunk(t, THUNK_FPU);
 		e_patch(e_jmp(t), o.hit);
@@ -638,10 +654,11 @@ one(struct tr *t, const uint8_t *page, uint64_t gpa)
 		t->next = (uint32_t)t->next;
 	covers(t, t->in.length);
 	t->keep = false;
-	if (!tr_flow(t) && !tr_special(t) && !tr_copy(t)) {
+	if (!tr_flow(t) && !tr_sp_insn(t) && !tr_special(t) && !tr_copy(t)) {
 		e_mov_imm(t, T1, t->next);
 		tr_call_end(t, soft_h_unsupported);
 	}
+	tr_sp_end(t);
 	if (t->keep && !(t->vm->off & SOFT_OFF_SLOTS))
 		tr_note_small(t);
 	else {
@@ -713,6 +730,10 @@ tr_begin(struct tr *t, struct soft_cpu *cpu, struct block *b, uint8_t *p,
 	t->max = t->flags & (BF_ONE | BF_STEP) ? 1 : BLOCK_MAX_INSNS;
 	t->m = t->flags & BF_MMU;
 	t->code64 = (t->flags & BF_CODE64) != 0;
+	t->stack = (t->flags & BF_STACK) != 0;
+	t->sp_near = t->sp_new = false;
+	t->sp_drift = 0;
+	t->host_of = tr_host_of[t->stack];
 	t->pc = b->pc;
 	t->cs_limit = t->code64 ? UINT64_MAX : b->cs_limit;
 	t->p = t->start = p;
@@ -746,13 +767,16 @@ tr_body(struct tr *t)
 			if (last) { /* its shadow goes on elsewhere */
 				e_mov_imm(t, T1, t->pc);
 				tr_call_end(t, soft_h_shadow);
-			} else
+			} else {
+				tr_sp_settle(t, t->pc);
 				tr_goto(t, t->pc);
+			}
 			break;
 		}
 		if (t->end)
 			break;
 		if (last) { /* after an interrupt shadow: look for them */
+			tr_sp_settle(t, t->next);
 			e_ld_env(t, 0, T2, CPU_GO);
 			e_jrcxz(t, 0);
 			over = t->p;

@@ -396,7 +396,32 @@ late(struct t *t)
 	IS(before <= 8, true);
 }
 
+/* rSP moves by constants, without an access, to another window: what it finds
+ * there is in the mirror all times but the first. */
+static void
+stack_moves(struct t *t)
+{
+	bool slow = (t->options & (GVM_NO_TLB | GVM_ONE_INSN)) != 0;
+	uint64_t n = slow ? 1000 : 1 << 20, pa[2], before;
+
+	edge(t, pa);
+	user(t,
+	    CODE("2: mov rsp, rbx\nmov rcx, rdi\n"
+		 "1: sub rsp, 4096\ndec rcx\njnz 1b\nmov eax, [rsp]\n"
+		 "dec rdx\njnz 2b\n" USTOP));
+	set(t, VM_REG_RBX, EDGE + n * 4096);
+	set(t, VM_REG_RDI, n);
+	set(t, VM_REG_RDX, 50);
+	before = counter(t, "mirror faults ");
+	check(t, "soft-engine.md: a stack pointer goes far in small steps");
+	GO(U_STOPPED);
+	IS(get(t, VM_REG_RAX), at_edge(EDGE));
+	if (t->options & GVM_MIRROR)
+		IS(counter(t, "mirror faults ") - before < 25, true);
+}
+
 const struct group_fn group[] = { { "late", late }, { "remap", remap },
 	{ "loops", loops },
 	{ "wander", wander }, { "strings", strings },
-	{ "strings_smc", strings_smc }, { NULL, NULL } };
+	{ "strings_smc", strings_smc }, { "stack_moves", stack_moves },
+	{ NULL, NULL } };

@@ -201,6 +201,7 @@ main(int argc, char **argv)
 		{ "mirror", GVM_MIRROR },
 		{ "no-slots", GVM_MIRROR | GVM_OFF(SOFT_OFF_SLOTS) },
 		{ "no-rounds", GVM_MIRROR | GVM_OFF(SOFT_OFF_ROUNDS) },
+		{ "no-stack", GVM_MIRROR | GVM_OFF(SOFT_OFF_STACK) },
 		{ "no-string", GVM_MIRROR | GVM_OFF(SOFT_OFF_STRING) },
 		{ "no-late", GVM_MIRROR | GVM_OFF(SOFT_OFF_LATE) },
 		{ "no-forms", GVM_OFF(SOFT_OFF_FORMS) },
