@@ -56,6 +56,8 @@ ticks_ack(struct ticks *t, uint64_t now)
 	if (t->waiting && now - t->since > TICKS_LATE_NS)
 		t->owed = 0;
 	t->waiting = t->again = false;
+	if (t->owed == 0)
+		t->burst = 0;
 	/* An edge may be latched already: it is the next one, which therefore
 	 * comes now. */
 	if (t->owed == 0 || (!again && !ticks_burst(&t->burst, now)))

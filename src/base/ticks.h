@@ -29,7 +29,7 @@
 struct ticks {
 	uint64_t owed;	/* periods that ended without an interrupt yet */
 	uint64_t since; /* ns when the last one was given */
-	uint64_t burst; /* ns when it last began to catch up; 0: never */
+	uint64_t burst; /* ns when it began to catch up; 0: nothing is owed */
 	bool waiting;	/* that one has not been acknowledged */
 	bool again;	/* nor the edge that came after it */
 };
@@ -44,7 +44,7 @@ bool ticks_come(struct ticks *t, uint64_t n, uint64_t period, bool heard,
 /* The guest has acknowledged an interrupt. True if another is to be given. */
 bool ticks_ack(struct ticks *t, uint64_t now);
 /* Whether a tick that is owed may come now rather than with the next period.
- * `burst` is when that began, as above. */
+ * `burst` is when that began, as above; the caller clears it with the last. */
 static inline bool
 ticks_burst(uint64_t *burst, uint64_t now)
 {

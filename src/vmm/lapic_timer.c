@@ -118,9 +118,13 @@ timer_owe(struct lapic *l, uint64_t n, uint64_t period)
 bool
 lapic_timer_taken(struct lapic *l, uint8_t vector, uint64_t now)
 {
-	if (l->timer_owed == 0 ||
-	    vector != (l->lvt[LAPIC_LVT_TIMER] & 0xff) ||
-	    !ticks_burst(&l->timer_burst, now))
+	if (vector != (l->lvt[LAPIC_LVT_TIMER] & 0xff))
+		return (false);
+	if (l->timer_owed == 0) {
+		l->timer_burst = 0;
+		return (false);
+	}
+	if (!ticks_burst(&l->timer_burst, now))
 		return (false);
 	l->timer_owed--;
 	return (true);

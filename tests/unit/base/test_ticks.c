@@ -139,6 +139,20 @@ slow_guest(uint64_t late, uint64_t handler, bool at_end)
 			late * handler);
 }
 
+/* Who is quick is not made to wait, however often the host is late. */
+static void
+test_late_often(void **state)
+{
+	uint64_t now;
+
+	(void)state;
+	ticks_reset(&t);
+	for (now = 100 * MS; now < 1000 * MS; now += 10 * MS) {
+		assert_true(ticks_come(&t, 10, MS, true, now));
+		assert_int_equal(drain(now), 9);
+	}
+}
+
 static void
 test_slow_guest(void **state)
 {
@@ -159,6 +173,7 @@ main(void)
 	    cmocka_unit_test(test_on_time),
 	    cmocka_unit_test(test_late),
 	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_late_often),
 	    cmocka_unit_test(test_slow_guest),
 	};
 
