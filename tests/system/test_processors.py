@@ -241,6 +241,11 @@ def test_counters_of_the_engine(ending):
     # The second waits for a SIPI all the time.
     times = [found[name] for name in soft if "_time_" in name]
     assert len(times) == 13
+    # An instruction has 1 to 15 bytes; the speed is the whole machine's.
+    assert found["soft_insns"][0] < found["soft_bytes"][0] < \
+        15 * found["soft_insns"][0]
+    assert found["soft_translate_kb_s"][0] == \
+        found["soft_translate_kb_s"][1] > 0
     wait = found["soft_time_wait"][2]
     assert wait >= sum(t[2] for t in times) - wait
     m = ending("SLEEP")

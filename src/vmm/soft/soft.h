@@ -292,7 +292,8 @@ struct soft_cpu {
 	_Alignas(64) uint8_t xbuf[4096]; /* for XSAVE and friends */
 
 	struct {
-		uint64_t translated, insns, lookups, tlb_fills, tlb_flushes,
+		uint64_t translated, insns, bytes, lookups;
+		uint64_t tlb_fills, tlb_flushes,
 		    slow_loads, slow_stores, io, exceptions, interrupts,
 		    fpu_saves, halts, worlds, helpers, pcid_kept,
 		    jc2_hits, mirror_faults, mirror_maps, mirror_drops, late;

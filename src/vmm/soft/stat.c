@@ -127,15 +127,37 @@ soft_timed_link(struct soft_cpu *cpu, struct link *l)
 	return (code);
 }
 
-/* Milliseconds: the host's TSC counts per millisecond are measured between
- * the machine's start and now. */
+/* What the host's TSC counts in a millisecond, measured between the machine's
+ * start and now; 0: not known yet. */
 static uint64_t
-milliseconds(const struct soft_vm *vm, uint64_t tsc)
+ticks_per_ms(const struct soft_vm *vm)
 {
 	uint64_t ms = (vclock_now(vm->vclock) - vm->start_ns) / 1000000;
 	uint64_t ticks = __builtin_ia32_rdtsc() - vm->start_tsc;
 
-	return (ms == 0 || ticks < ms ? 0 : tsc / (ticks / ms));
+	return (ms == 0 ? 0 : ticks / ms);
+}
+
+static uint64_t
+milliseconds(const struct soft_vm *vm, uint64_t tsc)
+{
+	uint64_t ticks = ticks_per_ms(vm);
+
+	return (ticks == 0 ? 0 : tsc / ticks);
+}
+
+/* Guest bytes that all vcpus have translated for each millisecond of
+ * translation. */
+static uint64_t
+translation_speed(const struct soft_vm *vm)
+{
+	uint64_t bytes = 0, spent = 0;
+
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		bytes += vm->cpus[i]->stat.bytes;
+		spent += vm->cpus[i]->time.spent[TIME_TRANSLATE];
+	}
+	return (spent == 0 ? 0 : bytes * ticks_per_ms(vm) / spent);
 }
 
 unsigned
@@ -147,6 +169,7 @@ soft_stats(void *priv, unsigned id, struct vmm_stat *s, unsigned max)
 	const struct vmm_stat all[] = {
 		{ "soft_blocks", cpu->stat.translated },
 		{ "soft_insns", cpu->stat.insns },
+		{ "soft_bytes", cpu->stat.bytes },
 		{ "soft_evicted", first ? vm->evicted : 0 },
 		{ "soft_evictions", first ? (uint64_t)vm->flushes : 0 },
 		{ "soft_invalidated", first ? (uint64_t)vm->invalidated : 0 },
@@ -173,5 +196,8 @@ soft_stats(void *priv, unsigned id, struct vmm_stat *s, unsigned max)
 	for (unsigned i = 0; vm->timed && i < SOFT_TIMES && n < max; i++)
 		s[n++] = (struct vmm_stat){ time_names[i],
 			milliseconds(vm, cpu->time.spent[i]) };
+	if (vm->timed && n < max)
+		s[n++] = (struct vmm_stat){ "soft_translate_kb_s",
+			first ? translation_speed(vm) : 0 };
 	return (n);
 }

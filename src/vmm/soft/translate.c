@@ -819,6 +819,7 @@ soft_translate(
 	cpu->early = false;
 	cpu->stat.translated++;
 	cpu->stat.insns += t.ninsns;
+	cpu->stat.bytes += t.b->len;
 	place(&t);
 	trace(TRACE_soft,
 	    "block pc %lx gpa %lx flags %x: %u insns, %u bytes at %p",
