@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "gmem/gmem.h"
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 /* Pages with code that are known at once: 256 MiB of them. */

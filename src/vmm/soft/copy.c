@@ -240,18 +240,6 @@ respell(struct tr *t, struct fields *f)
 	return (false);
 }
 
-static bool
-x87_no_wait(ZydisMnemonic mn)
-{
-	switch (mn) {
-	case ZYDIS_MNEMONIC_FNSTCW:
-	case ZYDIS_MNEMONIC_FNSTSW:
-		return (true);
-	default:
-		return (false);
-	}
-}
-
 /* A general register that is an explicit operand, and what it becomes. */
 struct greg {
 	const ZydisDecodedOperand *op;
@@ -733,7 +721,7 @@ tr_copy(struct tr *t)
 		/* A pending x87 exception comes before a fault of the operand
 		 * (SDM volume 1, 8.6); FN* instructions do not look. */
 		if ((unit == UNIT_X87 || unit == UNIT_MMX) &&
-		    !x87_no_wait(t->in.mnemonic))
+		    !tr_x87_no_wait(t->in.mnemonic))
 			e1(t, 0x9b);
 		what = access_kind(t, p.mem, unit);
 		t->masked = what & (ACCESS_MASKED | ACCESS_VMASK) ? what : 0;

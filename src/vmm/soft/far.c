@@ -6,6 +6,7 @@
  * Far calls, jumps and returns: within one privilege level, or outwards.
  * gate.c and task.c have what goes through a system descriptor.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 static void

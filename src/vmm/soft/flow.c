@@ -141,8 +141,8 @@ store(struct tr *t, unsigned size, int reg, const struct access *a)
 }
 
 /* mov reg, mem, zero-extended */
-static void
-load(struct tr *t, unsigned size, int reg, const struct access *a)
+void
+tr_load(struct tr *t, unsigned size, int reg, const struct access *a)
 {
 	if (size == 2) {
 		e_rex(t, 0, reg, a->index, a->base);
@@ -257,7 +257,7 @@ load_tmp(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 
 	tr_access_op(
 	    t, op, EA_R(size), size | ACCESS_READ | tr_stack(op), &a);
-	load(t, size, T2, &a);
+	tr_load(t, size, T2, &a);
 	e_st_env(t, 1, CPU_TMP, T2);
 	tr_access_end(t, &a);
 }
@@ -352,7 +352,7 @@ pop(struct tr *t)
 		access_last(t, &a);
 		return (true);
 	}
-	load(t, size, T2, &a);
+	tr_load(t, size, T2, &a);
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		e_st_env(t, 1, CPU_TMP, T2);
 		tr_access_end(t, &a);
@@ -403,7 +403,7 @@ leave(struct tr *t)
 		tr_add_seg(t, VM_SEG_SS, EA_R(size), w);
 		tr_access_t0(t, size | ACCESS_READ | ACCESS_STACK, &a);
 	}
-	load(t, size, T2, &a);
+	tr_load(t, size, T2, &a);
 	if (t->stack) {
 		e_lea(t, 1, H_BP, H_BP, -1, 0, (int)size);
 		tr_sp_put(t, H_BP);
@@ -487,7 +487,7 @@ target(struct tr *t, const ZydisDecodedOperand *op, unsigned size)
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		tr_access_op(t, op, EA_R(size),
 		    size | ACCESS_READ | tr_stack(op), &a);
-		load(t, size, T0, &a);
+		tr_load(t, size, T0, &a);
 		tr_lose_all(t);
 		tr_access_end(t, &a);
 		limit_check(t, size);
@@ -584,7 +584,7 @@ ret(struct tr *t)
 		if (n != 8)
 			stack_move(t, n - 8, &a);
 	} else {
-		load(t, size, T0, &a);
+		tr_load(t, size, T0, &a);
 		limit_check(t, size);
 		stack_move(t, n, &a);
 	}
@@ -725,42 +725,6 @@ loop(struct tr *t)
 	return (true);
 }
 
-static bool
-far_flow(struct tr *t, soft_helper *fn)
-{
-	const ZydisDecodedOperand *op = &t->op[0];
-	unsigned size = t->in.operand_width / 8u;
-	struct access a;
-
-	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		/* Offset into tmp, selector into T0. */
-		tr_ea(t, op, EA_R(size + 2), 0);
-		tr_access(t, (size + 2) | ACCESS_READ, &a);
-		load(t, size, T2, &a);
-		e_st_env(t, 1, CPU_TMP, T2);
-		e1(t, 0x47); /* movzx r14d, word [T0 + T1 + size] */
-		e1(t, 0x0f);
-		e1(t, 0xb7);
-		e_mem(t, T0, T0, T1, 0, (int)size);
-		e_lea(t, 0, T0, T0, -1, 0, (int)(size << 16));
-		tr_access_end(t, &a);
-	} else if (op->type == ZYDIS_OPERAND_TYPE_POINTER) {
-		e_mov_imm(t, T2, op->ptr.offset);
-		e_st_env(t, 1, CPU_TMP, T2);
-		e_mov_imm(t, T0, op->ptr.segment | (uint64_t)size << 16);
-	} else { /* RETF, IRET */
-		e_mov_imm(t, T0,
-		    op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE ?
-			op->imm.value.u & 0xffff :
-			0);
-		e_st_env(t, 1, CPU_TMP, T0);
-		e_mov_imm(t, T0, size);
-	}
-	e_mov_imm(t, T1, t->next);
-	tr_call_end(t, fn);
-	return (true);
-}
-
 bool
 tr_flow(struct tr *t)
 {
@@ -776,15 +740,15 @@ tr_flow(struct tr *t)
 	case ZYDIS_MNEMONIC_ENTER:
 		return (enter(t));
 	case ZYDIS_MNEMONIC_JMP:
-		return (far ? far_flow(t, soft_h_far_jmp) : jmp(t));
+		return (far ? tr_far_flow(t, soft_h_far_jmp) : jmp(t));
 	case ZYDIS_MNEMONIC_CALL:
-		return (far ? far_flow(t, soft_h_far_call) : call(t));
+		return (far ? tr_far_flow(t, soft_h_far_call) : call(t));
 	case ZYDIS_MNEMONIC_RET:
-		return (far ? far_flow(t, soft_h_far_ret) : ret(t));
+		return (far ? tr_far_flow(t, soft_h_far_ret) : ret(t));
 	case ZYDIS_MNEMONIC_IRET:
 	case ZYDIS_MNEMONIC_IRETD:
 	case ZYDIS_MNEMONIC_IRETQ:
-		return (far_flow(t, soft_h_iret));
+		return (tr_far_flow(t, soft_h_iret));
 	case ZYDIS_MNEMONIC_JRCXZ:
 	case ZYDIS_MNEMONIC_JECXZ:
 	case ZYDIS_MNEMONIC_JCXZ:

@@ -5,6 +5,7 @@
  * docs/soft-engine.md. Intel SDM volume 1, chapter 13 ("Managing State Using
  * the XSAVE Feature Set"). A light file, see soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 #define X87 1ull

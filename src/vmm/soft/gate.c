@@ -4,6 +4,7 @@
  * 5.8 ("Privilege Level Checking When Transferring Program Control"), and
  * volume 2, CALL and JMP. A light file, see soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 enum { SYS_TSS16 = 1, SYS_CALL16 = 4, SYS_TASK = 5, SYS_TSS32 = 9,

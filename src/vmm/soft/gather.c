@@ -5,6 +5,7 @@
  * memory. Intel SDM volume 2, VPGATHERDD and VPSCATTERDD. A light file, see
  * soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 struct gather {

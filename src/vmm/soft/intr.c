@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 void

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 static const uint8_t *

@@ -4,6 +4,7 @@
  * accesses across pages, I/O, pages with translated code, and accesses by
  * helpers. A light file, see soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/mirror.h"
 #include "vmm/soft/soft.h"
 

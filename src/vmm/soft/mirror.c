@@ -37,6 +37,7 @@
 #include <unistd.h>
 
 #include "gmem/gmem.h"
+#include "vmm/soft/mem.h"
 #include "vmm/soft/mirror.h"
 #include "vmm/soft/soft.h"
 

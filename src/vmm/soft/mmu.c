@@ -4,6 +4,7 @@
  * A light file, see soft.h.
  */
 #include "gmem/gmem.h"
+#include "vmm/soft/mem.h"
 #include "vmm/soft/mirror.h"
 #include "vmm/soft/soft.h"
 

@@ -3,6 +3,7 @@
  * Segments and descriptor tables. Intel SDM volume 3, chapter 3 ("Protected-
  * Mode Memory Management") and 5 ("Protection"). A light file, see soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 static const struct vm_seg *

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "gmem/gmem.h"
 #include "vmm/engine.h"
+#include "vmm/soft/mem.h"
 #include "vmm/soft/mirror.h"
 #include "vmm/soft/one.h"
 #include "vmm/soft/signal.h"

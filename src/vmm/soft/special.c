@@ -645,3 +645,41 @@ tr_special(struct tr *t)
 	}
 	return (tr_odd(t));
 }
+
+/* Far jumps, calls and returns, IRET: the helper finds size and selector in T0
+ * (for returns: the size), the offset or what RET n says in cpu->tmp. */
+bool
+tr_far_flow(struct tr *t, soft_helper *fn)
+{
+	const ZydisDecodedOperand *op = &t->op[0];
+	unsigned size = t->in.operand_width / 8u;
+	struct access a;
+
+	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+		/* Offset into tmp, selector into T0. */
+		tr_ea(t, op, EA_R(size + 2), 0);
+		tr_access(t, (size + 2) | ACCESS_READ, &a);
+		tr_load(t, size, T2, &a);
+		e_st_env(t, 1, CPU_TMP, T2);
+		e1(t, 0x47); /* movzx r14d, word [T0 + T1 + size] */
+		e1(t, 0x0f);
+		e1(t, 0xb7);
+		e_mem(t, T0, T0, T1, 0, (int)size);
+		e_lea(t, 0, T0, T0, -1, 0, (int)(size << 16));
+		tr_access_end(t, &a);
+	} else if (op->type == ZYDIS_OPERAND_TYPE_POINTER) {
+		e_mov_imm(t, T2, op->ptr.offset);
+		e_st_env(t, 1, CPU_TMP, T2);
+		e_mov_imm(t, T0, op->ptr.segment | (uint64_t)size << 16);
+	} else { /* RETF, IRET */
+		e_mov_imm(t, T0,
+		    op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE ?
+			op->imm.value.u & 0xffff :
+			0);
+		e_st_env(t, 1, CPU_TMP, T0);
+		e_mov_imm(t, T0, size);
+	}
+	e_mov_imm(t, T1, t->next);
+	tr_call_end(t, fn);
+	return (true);
+}

@@ -4,6 +4,7 @@
  * POPA, ENTER with levels. Intel SDM volume 2, the pages of the instructions.
  * A light file, see soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 uint64_t

@@ -8,6 +8,7 @@
  * thread writes; who asks may see numbers that are a little old. A light
  * file, see soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 #include "vmm/soft/state.h"
 

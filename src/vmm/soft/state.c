@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 #include "vmm/soft/state.h"
 

@@ -5,6 +5,7 @@
  * instructions. Registers are updated as the guest would see them if an
  * interrupt came in between, and one may. A light file, see soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/mirror.h"
 #include "vmm/soft/soft.h"
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 void

@@ -6,6 +6,7 @@
  * What is wrong with the switch itself is the old task's fault; what is wrong
  * with the state that it brings in, the new task's (SDM volume 3, 7.3).
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 /* A TSS of 32 or 16 bits: SDM volume 3, figures 7-2 and 7-10. */

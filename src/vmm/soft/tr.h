@@ -4,6 +4,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 /*
@@ -465,6 +466,8 @@ enum unit tr_unit(const struct tr *t);
 /* The exceptions of SDM volume 3, table 2-2 and 2.6, 13.5. True: raised, and
  * the block ends. */
 bool tr_unit_fault(struct tr *t, enum unit u);
+/* Of those x87 instructions that do not wait for an exception before them. */
+bool tr_x87_no_wait(ZydisMnemonic mn);
 
 /* An ordinary instruction, emitted again (copy.c). false: not possible. */
 bool tr_copy(struct tr *t);
@@ -480,5 +483,9 @@ bool tr_special(struct tr *t);
 bool tr_odd(struct tr *t);
 /* Control flow and the stack (flow.c): true if it was one. */
 bool tr_flow(struct tr *t);
+bool tr_far_flow(struct tr *t, soft_helper *fn);
+/* reg := what the access is to, zero-extended to 64 bits; size 2, 4 or 8. */
+void tr_load(
+    struct tr *t, unsigned size, int reg, const struct access *a);
 
 #endif

@@ -125,3 +125,15 @@ tr_unit_fault(struct tr *t, enum unit u)
 	tr_exception(t, ud ? EXC_UD : EXC_NM, false);
 	return (true);
 }
+
+bool
+tr_x87_no_wait(ZydisMnemonic mn)
+{
+	switch (mn) {
+	case ZYDIS_MNEMONIC_FNSTCW:
+	case ZYDIS_MNEMONIC_FNSTSW:
+		return (true);
+	default:
+		return (false);
+	}
+}

@@ -4,6 +4,7 @@
  * protected mode, where VIF does what IF would do. Intel SDM volume 3, 20.3.2
  * to 20.4. A light file, see soft.h.
  */
+#include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
 
 /* The table's "IOPL < 3": IF is not the program's own. */
