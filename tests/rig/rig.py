@@ -171,9 +171,16 @@ def prepare(directory):
     return directory / "vmlinuz-rig", out
 
 
+def room():
+    """Memory of a rig: some tests have machines of 8 GiB, of which they use
+    little. Where this machine has not much more they fail."""
+    pages = os.sysconf("SC_PHYS_PAGES")
+    return "9G" if pages * os.sysconf("SC_PAGE_SIZE") >= 12 << 30 else "3G"
+
+
 class Rig:
-    """Boots on entry; `cpus` processors, `memory` as QEMU takes it, `silence`
-    in seconds. With `icount` the TSC, and so every clock, counts the
+    """Boots on entry; `cpus` processors, `memory` as QEMU takes it, or room(),
+    `silence` in seconds. With `icount` the TSC, and so every clock, counts the
     instructions that the rig executes, one a nanosecond. `khz` is the TSC's.
 
     With several processors QEMU 7.2 now and then goes on to run what one of
@@ -181,12 +188,12 @@ class Rig:
     first machine starts or when its guest boots, an INT3 stays for ever.
     """
 
-    def __init__(self, directory=TOP / "build/guest", cpus=1, memory="3G",
+    def __init__(self, directory=TOP / "build/guest", cpus=1, memory=None,
                  cpu="max,+svm", silence=SILENCE, icount=False):
         self.directory = directory
         self.icount = icount
         self.khz = 1000000 if icount else tsc_khz()
-        self.cpus, self.memory, self.cpu = cpus, memory, cpu
+        self.cpus, self.memory, self.cpu = cpus, memory or room(), cpu
         self.silence = silence
         self.count = 0
         self.reboots = 0

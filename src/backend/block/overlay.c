@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -603,7 +604,28 @@ ov_create(struct overlay **out, struct block *base)
 	return (0);
 }
 
-/* A file without a name, which goes with the process. */
+/* A file without a name, which goes with the process. Where the file system can
+ * make none (overlayfs before Linux 6.3) it has a name for a moment. -1 and
+ * errno. */
+static int
+nameless_file(const char *dir)
+{
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	char path[PATH_MAX];
+
+	if (fd >= 0 || errno != EOPNOTSUPP)
+		return (fd);
+	if ((size_t)snprintf(path, sizeof(path), "%s/lhyve-XXXXXX", dir) >=
+	    sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return (-1);
+	}
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		(void)unlink(path);
+	return (fd);
+}
+
 static int
 open_scratch(struct overlay *ov, struct block_error *err)
 {
@@ -616,7 +638,7 @@ open_scratch(struct overlay *ov, struct block_error *err)
 	if (error != 0)
 		return (block_fail(err, error, "%s: no snapshot of it: %s",
 		    ov->base->info.where, strerror(-error)));
-	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	fd = nameless_file(dir);
 	if (fd < 0 || ftruncate(fd, (off_t)ov->map.file_size) != 0) {
 		error = -errno;
 		if (fd >= 0)
