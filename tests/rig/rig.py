@@ -312,36 +312,49 @@ class Rig:
                            f"{self.registers()}")
             if ask and now - asked > min(ASK, self.silence / 4):
                 asked = now
-                try:
-                    self.agent.sendall(b"alive\n")
-                except socket.timeout:
-                    pass  # it does not even read
+                self._send("alive")
             self.agent.settimeout(0.2)
             try:
-                data = self.agent.recv(4096)
+                self.pending += self.agent.recv(4096)
             except socket.timeout:
-                continue
-            self.pending += data
+                pass
+            except OSError as e:
+                raise Lost(f"the rig ended: {e}\n{self.console()}") from e
+
+    def _send(self, line):
+        try:
+            self.agent.sendall(f"{line}\n".encode())
+        except socket.timeout:
+            pass  # it does not even read: who waits for it will see
+        except OSError as e:
+            raise Lost(f"the rig ended: {e}\n{self.console()}") from e
 
     def run(self, command, env=None, cwd=None, timeout=COMMAND, live=None):
         """Runs a command (a list, or a line for the shell) as root.
 
         `env` is added to a plain environment; `live` is a stream that gets
         the output as it comes. Raises TimeoutError when it takes longer, and
-        Lost when the rig did not live through it twice.
+        Lost when the rig did not live through it twice; after either the next
+        command has a rig that was booted anew.
         """
-        try:
-            return self._run(command, env, cwd, timeout, live)
-        except Lost as e:
-            print(f"rig: booted anew: {e}", file=sys.stderr)
-        self.reboots += 1
-        self._end()
-        self._boot()
-        return self._run(command, env, cwd, timeout, live)
+        for last in (False, True):
+            try:
+                if self.qemu is None:
+                    self._boot()
+                    self.reboots += 1
+                return self._run(command, env, cwd, timeout, live)
+            except TimeoutError:
+                # What was too slow must not go on beside what comes next.
+                self._end()
+                raise
+            except Lost as e:
+                self._end()
+                if last:
+                    raise
+                print(f"rig: booted anew: {e}", file=sys.stderr)
+        raise AssertionError
 
     def _run(self, command, env, cwd, timeout, live):
-        if self.qemu is None:
-            raise Lost("the rig did not boot again")
         self.count += 1
         name = f"job{self.count}"
         if not isinstance(command, str):
@@ -351,7 +364,7 @@ class Rig:
                    for key, value in (env or {}).items()]
         script += [command]
         (self.shared / f"{name}.sh").write_text("\n".join(script) + "\n")
-        self.agent.sendall(f"{name}\n".encode())
+        self._send(name)
         seen = 0
 
         def follow():

@@ -18,11 +18,15 @@ def test_lost(guest):
         assert r.reboots == 1
         with pytest.raises(TimeoutError):
             r.run("sleep 60", timeout=5)
+        # What comes after it is not the worse for it.
+        assert r.run("pgrep -x sleep || echo none") == (0, "none\n")
         # Not a way to go on for ever.
         r.silence = 0
         r.qemu.kill()
         with pytest.raises(rig.Lost):
             r.run("sleep 60")
+        r.silence = 60
+        assert r.run("echo three") == (0, "three\n")
 
 
 @pytest.mark.long
