@@ -64,16 +64,24 @@ void irq_sync(struct irq_source *src);
 /* Moves the source to another line, taking its level along. */
 void irq_source_move(struct irq_source *src, unsigned line);
 
-/* Where message-signalled interrupts go; machine points it at vm_msi(). */
+/* Where message-signalled interrupts go; machine points it at vm_msi() and
+ * vm_want_eoi(). The latter may be NULL. */
 struct msi_sink {
 	void (*send)(void *arg, uint64_t addr, uint32_t data);
 	void *arg;
+	void (*want_eoi)(void *arg, uint64_t addr, uint32_t data);
 };
 static inline void
 msi_send(const struct msi_sink *sink, uint64_t addr, uint32_t data)
 {
 	if (sink->send)
 		sink->send(sink->arg, addr, data);
+}
+static inline void
+msi_want_eoi(const struct msi_sink *sink, uint64_t addr, uint32_t data)
+{
+	if (sink->want_eoi)
+		sink->want_eoi(sink->arg, addr, data);
 }
 
 #endif

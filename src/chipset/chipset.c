@@ -198,7 +198,7 @@ chipset_create_debug(struct chipset *cs)
 int
 chipset_create(struct chipset **out, const struct chipset_config *cfg)
 {
-	struct msi_sink msi = {cfg->msi, cfg->arg};
+	struct msi_sink msi = {cfg->msi, cfg->arg, cfg->want_eoi};
 	struct chipset *cs;
 	int error;
 

@@ -63,6 +63,8 @@ struct chipset_config {
 	void *arg;
 	void (*extint)(void *arg, bool level); /* PIC INTR: vm_extint() */
 	void (*msi)(void *arg, uint64_t addr, uint32_t data); /* vm_msi() */
+	/* vm_want_eoi(); may be NULL */
+	void (*want_eoi)(void *arg, uint64_t addr, uint32_t data);
 	void (*a20)(void *arg, bool open); /* vm_set_a20(); may be NULL */
 	void (*reset)(void *arg);    /* vm_suspend(VM_SUSPEND_RESET) */
 	void (*poweroff)(void *arg); /* vm_suspend(VM_SUSPEND_POWEROFF) */

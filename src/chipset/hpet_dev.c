@@ -31,7 +31,7 @@ hpet_dev_unlock(struct hpet_dev *d, uint32_t fired)
 {
 	uint64_t fsb[HPET_TIMERS];
 	int line[HPET_TIMERS];
-	uint32_t msi = 0;
+	uint32_t msi = 0, waiting = hpet_waiting(&d->hpet);
 	bool legacy = hpet_legacy(&d->hpet), switched;
 	unsigned t;
 
@@ -44,7 +44,7 @@ hpet_dev_unlock(struct hpet_dev *d, uint32_t fired)
 	}
 	switched = legacy != d->was_legacy;
 	d->was_legacy = legacy;
-	atomic_store(&d->waiting, hpet_waiting(&d->hpet));
+	atomic_store(&d->waiting, waiting);
 	vtimer_arm(&d->timer, hpet_next(&d->hpet));
 	pthread_mutex_unlock(&d->lock);
 
@@ -55,9 +55,12 @@ hpet_dev_unlock(struct hpet_dev *d, uint32_t fired)
 		irq_source_move(&d->irq[t], (unsigned)line[t]);
 		if (!(fired >> t & 1))
 			continue;
-		if (msi >> t & 1) /* address in the high half */
+		if (msi >> t & 1) { /* address in the high half */
+			if (waiting >> t & 1)
+				msi_want_eoi(
+				    &d->msi, fsb[t] >> 32, (uint32_t)fsb[t]);
 			msi_send(&d->msi, fsb[t] >> 32, (uint32_t)fsb[t]);
-		else
+		} else
 			irq_pulse(d->irqs, (unsigned)line[t]);
 	}
 }

@@ -30,20 +30,30 @@ ioapic_dev_note(struct ioapic_dev *d)
 		atomic_store(&d->vectors[i], vectors[i]);
 }
 
+/* Pins of edges that are counted: IRQ0's, the PIT's or an HPET's. Who has
+ * ticks on another pin gets those that are late merged where an engine does not
+ * tell of all EOIs. */
+#define PINS_COUNTED (1u << 2)
+
 /* Collects the messages, unlocks and sends them. */
 static void
 ioapic_dev_unlock(struct ioapic_dev *d, uint32_t pins)
 {
 	uint64_t addr[IOAPIC_PINS];
-	uint32_t data[IOAPIC_PINS];
+	uint32_t data[IOAPIC_PINS], counted = 0;
 	unsigned i, n = 0;
 
-	for (; pins != 0; pins &= pins - 1, n++)
+	for (; pins != 0; pins &= pins - 1, n++) {
+		if (PINS_COUNTED >> __builtin_ctz(pins) & 1)
+			counted |= 1u << n;
 		ioapic_message(
 		    &d->io, (unsigned)__builtin_ctz(pins), &addr[n], &data[n]);
+	}
 	pthread_mutex_unlock(&d->lock);
 	for (i = 0; i < n; i++) {
 		trace(TRACE_intr, "ioapic %" PRIx64 " %x", addr[i], data[i]);
+		if (counted >> i & 1)
+			msi_want_eoi(&d->msi, addr[i], data[i]);
 		msi_send(&d->msi, addr[i], data[i]);
 	}
 }

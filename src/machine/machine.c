@@ -31,6 +31,14 @@ on_msi(void *arg, uint64_t addr, uint32_t data)
 }
 
 static void
+on_want_eoi(void *arg, uint64_t addr, uint32_t data)
+{
+	struct machine *m = arg;
+
+	vm_want_eoi(m->vm, addr, data);
+}
+
+static void
 on_a20(void *arg, bool open)
 {
 	struct machine *m = arg;
@@ -206,6 +214,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .extint = on_extint,
 	    .a20 = on_a20,
 	    .msi = on_msi,
+	    .want_eoi = on_want_eoi,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff,
 	    .end = on_end,
@@ -217,7 +226,7 @@ create_chipset(struct machine *m, struct config_error *err)
 	    .ports = m->ports,
 	    .mmio = m->mmio,
 	    .irqs = m->irqs,
-	    .msi = {on_msi, m},
+	    .msi = {on_msi, m, NULL},
 	    .doorbell = on_doorbell,
 	    .doorbell_arg = m,
 	    .gmem = m->gmem,

@@ -39,6 +39,8 @@ struct vmm_engine {
 	int (*set_debug)(
 	    void *priv, unsigned vcpu, const struct vm_debug *debug);
 	int (*msi)(void *priv, uint64_t addr, uint32_t data);
+	/* NULL: every EOI is told. */
+	void (*want_eoi)(void *priv, uint64_t addr, uint32_t data);
 	void (*extint)(void *priv, bool level);
 	void (*nmi)(void *priv, unsigned vcpu);
 	void (*set_a20)(void *priv, bool open);

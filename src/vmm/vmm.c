@@ -340,6 +340,13 @@ vm_msi(struct vm *vm, uint64_t addr, uint32_t data)
 }
 
 void
+vm_want_eoi(struct vm *vm, uint64_t addr, uint32_t data)
+{
+	if (vm->eng->want_eoi != NULL)
+		vm->eng->want_eoi(vm->priv, addr, data);
+}
+
+void
 vm_extint(struct vm *vm, bool level)
 {
 	vm->eng->extint(vm->priv, level);

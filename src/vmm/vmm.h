@@ -278,6 +278,11 @@ int vcpu_translate(struct vcpu *vcpu, uint64_t addr, uint64_t *gpa);
 
 /* An MSI as the chipset would decode it (address 0xfeexxxxx). */
 int vm_msi(struct vm *vm, uint64_t addr, uint32_t data);
+/* The EOI of this edge-triggered message matters: vmm_io_ops.eoi is called for
+ * it from now on, as long as some dozens of others are not wanted after it.
+ * Before each time that it is sent; costs the guest an exit. An engine may tell
+ * of all EOIs anyway. Any thread. */
+void vm_want_eoi(struct vm *vm, uint64_t addr, uint32_t data);
 /* Level of the PIC's INTR output, wired to LINT0 of every local APIC. */
 void vm_extint(struct vm *vm, bool level);
 void vm_nmi(struct vm *vm, unsigned vcpu);

@@ -43,7 +43,7 @@ setup(struct rig *r)
 	    .mem32_limit = 0xe0000000u,
 	    .mem64_base = 1ull << 40,
 	    .mem64_limit = 1ull << 41,
-	    .msi = {on_msi, NULL}};
+	    .msi = {on_msi, NULL, NULL}};
 
 	if (gm == NULL)
 		FUZZ_CHECK(gmem_create(&gm, MEM) == 0);

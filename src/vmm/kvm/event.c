@@ -68,6 +68,10 @@ kvm_event_reset(struct kvm_vm *kvm)
 		kvm->route[i] = (struct kvm_route){ .fd = -1 };
 	}
 	kvm->eoi_next = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		atomic_store(&kvm->edge_eoi[i], 0);
+		atomic_store(&kvm->level_eoi[i], 0);
+	}
 	pthread_mutex_unlock(&kvm->route_lock);
 }
 
@@ -92,8 +96,8 @@ find(struct kvm_vm *kvm, unsigned first, unsigned n, uint64_t addr,
 
 /* The oldest makes room: an IOAPIC has fewer pins than there is room, so that
  * it sends that message no more. */
-int
-kvm_want_eoi(struct kvm_vm *kvm, uint64_t addr, uint32_t data)
+static int
+want(struct kvm_vm *kvm, uint64_t addr, uint32_t data)
 {
 	int error = 0;
 
@@ -106,6 +110,58 @@ kvm_want_eoi(struct kvm_vm *kvm, uint64_t addr, uint32_t data)
 	}
 	pthread_mutex_unlock(&kvm->route_lock);
 	return (error);
+}
+
+static void
+note(_Atomic uint64_t vectors[4], uint8_t vector)
+{
+	atomic_fetch_or(&vectors[vector / 64], 1ull << vector % 64);
+}
+
+static bool
+noted(_Atomic uint64_t vectors[4], uint8_t vector)
+{
+	return (atomic_load(&vectors[vector / 64]) >> vector % 64 & 1);
+}
+
+int
+kvm_want_eoi(struct kvm_vm *kvm, uint64_t addr, uint32_t data)
+{
+	note(kvm->level_eoi, data & 0xff);
+	return (want(kvm, addr, data));
+}
+
+/*
+ * The kernel looks at the vector of an EOI alone: it tells of a message that is
+ * sent as an edge if its table has a level-triggered one with that vector. (An
+ * APIC that AMD's processor runs by itself, AVIC, does not tell even so.)
+ */
+void
+kvm_want_edge(void *priv, uint64_t addr, uint32_t data)
+{
+	struct kvm_vm *kvm = priv;
+
+	/* Fixed or lowest priority: others have no vector. */
+	if ((data >> 8 & 7) > 1)
+		return;
+	note(kvm->edge_eoi, data & 0xff);
+	(void)want(kvm, addr, data | MSI_LEVEL);
+}
+
+void
+kvm_eoi_exit(struct kvm_cpu *cpu)
+{
+	struct kvm_vm *kvm = cpu->kvm;
+	uint8_t vector = cpu->run->eoi.vector;
+
+	if (kvm->ops->eoi == NULL)
+		return;
+	/* Which of two kinds it was is not told. Pins of the one do not mind
+	 * the other's. */
+	if (noted(kvm->edge_eoi, vector))
+		kvm->ops->eoi(kvm->ops_arg, cpu->vcpu, vector, false);
+	if (noted(kvm->level_eoi, vector))
+		kvm->ops->eoi(kvm->ops_arg, cpu->vcpu, vector, true);
 }
 
 /* ---- irqfds ---- */

@@ -10,7 +10,6 @@
 #include "vmm/kvm/kvm.h"
 
 #define MSI_BASE 0xfee00000ull
-#define MSI_LEVEL 0x8000u
 #define APIC_SVR 0xf0u
 #define APIC_LINT0 0x350u
 #define SVR_ENABLE 0x100u

@@ -372,6 +372,7 @@ const struct vmm_engine kvm_engine = {
 	.set_cap = kvm_set_cap,
 	.set_debug = kvm_set_debug,
 	.msi = kvm_msi,
+	.want_eoi = kvm_want_edge,
 	.extint = kvm_extint,
 	.nmi = kvm_nmi,
 	.set_a20 = kvm_set_a20,

@@ -35,6 +35,9 @@
  * (halt.c). */
 enum { KVM_CHECK_FIRST = 1, KVM_CHECK_SAME };
 
+/* Of a message's data (SDM volume 3, 11.11). */
+#define MSI_LEVEL 0x8000u
+
 struct kvm_vm;
 
 struct kvm_cpu {
@@ -120,6 +123,8 @@ struct kvm_vm {
 	struct kvm_route route[KVM_ROUTES];
 	unsigned eoi_next;
 	uint64_t messages;	    /* those that were edges */
+	/* Vectors whose EOI was asked for, of each kind. Any thread. */
+	_Atomic uint64_t edge_eoi[4], level_eoi[4];
 	struct kvm_doorbell *bells; /* owned */
 	unsigned nbells;
 	_Atomic uint64_t by_ioctl, by_irqfd; /* messages */
@@ -179,6 +184,10 @@ void kvm_event_reset(struct kvm_vm *kvm);
 void kvm_event_fini(struct kvm_vm *kvm);
 /* The kernel will report the EOI of this message's vector. 0 or -errno. */
 int kvm_want_eoi(struct kvm_vm *kvm, uint64_t addr, uint32_t data);
+/* The same of an edge-triggered message. */
+void kvm_want_edge(void *priv, uint64_t addr, uint32_t data);
+/* KVM_EXIT_IOAPIC_EOI. */
+void kvm_eoi_exit(struct kvm_cpu *cpu);
 /* Sends a message that is often sent by its irqfd. False: it has none. */
 bool kvm_send_irqfd(struct kvm_vm *kvm, uint64_t addr, uint32_t data);
 int kvm_doorbell(void *priv, bool port, uint64_t addr, unsigned size,

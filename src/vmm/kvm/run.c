@@ -149,9 +149,7 @@ handle(struct kvm_cpu *cpu, struct vm_exit *exit)
 		cpu->completion = true;
 		return (kvm_msr_exit(cpu, exit));
 	case KVM_EXIT_IOAPIC_EOI:
-		if (cpu->kvm->ops->eoi != NULL)
-			cpu->kvm->ops->eoi(cpu->kvm->ops_arg, cpu->vcpu,
-			    run->eoi.vector, true);
+		kvm_eoi_exit(cpu);
 		return (false);
 	case KVM_EXIT_SHUTDOWN:
 		(void)vm_suspend(cpu->kvm->vm, VM_SUSPEND_TRIPLEFAULT);

@@ -449,6 +449,17 @@ level(struct t *t)
 	GO(GO_STOP);
 	IS(get(t, VM_REG_RBP), 1);
 	IS(t->g->neoi != 0 && t->g->eoi_level, false);
+	check(t, "vmm.h: EOI of an edge-triggered one, if it is wanted");
+	handler(t, VEC + 1, COUNT_AND_EOI);
+	start(t, CODE("sti\nnop\nnop\ncli\n" STOP));
+	t->g->neoi = 0;
+	vm_want_eoi(t->g->vm, APIC, VEC + 1);
+	send(t, VEC + 1);
+	GO(GO_STOP);
+	IS(get(t, VM_REG_RBP), 1);
+	IS(t->g->neoi, 1);
+	IS(t->g->eoi_vector, VEC + 1);
+	IS(t->g->eoi_level, false);
 	check(t, "SDM 3A 10.8.4: TMR");
 	handler(t, VEC, CODE("mov ebp, [rbx + 0x1b0]\nmov ecx, [rbx + 0x130]\n"
 			     "mov dword ptr [rbx + 0xb0], 0\niretq\n"));

@@ -115,7 +115,7 @@ setup(void **state)
 	struct pci_config cfg = {.ecam_base = ECAM,
 	    .mem32_base = 0xc0000000,
 	    .mem32_limit = 0xe0000000,
-	    .msi = {on_msi, NULL},
+	    .msi = {on_msi, NULL, NULL},
 	    .intx_irq = intx_irq,
 	    .arg = &nsent};
 

@@ -31,7 +31,7 @@ struct board {
 	struct chipset *cs;
 	pthread_t thread;
 	atomic_bool extint;
-	atomic_uint msis, resets, poweroffs;
+	atomic_uint msis, resets, poweroffs, wanted;
 	atomic_int a20; /* as told last; -1: never */
 	_Atomic uint64_t msi_addr;
 	atomic_uint msi_data;
@@ -51,6 +51,15 @@ on_msi(void *arg, uint64_t addr, uint32_t data)
 	b->msi_addr = addr;
 	b->msi_data = data;
 	atomic_fetch_add(&b->msis, 1);
+}
+
+static void
+on_want_eoi(void *arg, uint64_t addr, uint32_t data)
+{
+	struct board *b = arg;
+
+	if (addr == 0xfee00000 && (data & 0xff) == 0x30)
+		atomic_fetch_add(&b->wanted, 1);
 }
 
 static void
@@ -86,6 +95,7 @@ setup(void **state)
 	    .arg = b,
 	    .extint = on_extint,
 	    .msi = on_msi,
+	    .want_eoi = on_want_eoi,
 	    .a20 = on_a20,
 	    .reset = on_reset,
 	    .poweroff = on_poweroff};
@@ -244,6 +254,8 @@ test_late_pit(void **state)
 	n = b->msis;
 	ack_other(b);
 	assert_int_equal(b->msis, n);
+	/* An engine that has to be asked for EOIs is, before each. */
+	assert_int_equal(b->wanted, n);
 }
 
 /* The same by a timer of the HPET that sends messages. */
@@ -259,6 +271,7 @@ test_late_hpet(void **state)
 	bus_write(b->mmio, HPET + 0x128, 4, 10000); /* 1 kHz */
 	bus_write(b->mmio, HPET + 0x10, 4, 1);
 	late_ticks(b, &b->msis, ack_ioapic);
+	assert_int_equal(b->wanted, b->msis);
 }
 
 /* And by the PIC: INTA is the acknowledgement. */
@@ -285,6 +298,8 @@ test_late_pic(void **state)
 	out(b, 0x21, 0x01);
 	vclock_resume(b->vc);
 	usleep(400000);
+	/* The chip looks at the clock, should the loop have been away. */
+	out(b, 0x43, 0x00);
 	vclock_pause(b->vc);
 	usleep(20000);
 	out(b, 0x21, 0x00);
@@ -335,6 +350,7 @@ test_ioapic_hpet(void **state)
 	for (i = 0; i < 20000 && b->msis == 0; i++)
 		usleep(100);
 	assert_int_equal(b->msis, 1);
+	assert_int_equal(b->wanted, 1);
 	assert_true(b->msi_addr == 0xfee00000);
 	assert_int_equal(b->msi_data, 0x4030);
 	bus_read(b->mmio, HPET, 8, &val);
@@ -393,6 +409,7 @@ test_power(void **state)
 	assert_true(chipset_power_button(b->cs));
 	assert_int_equal(b->msis, 1);
 	assert_int_equal(b->msi_data, 0xc049);
+	assert_int_equal(b->wanted, 0);
 	/* An edge of the same vector is none of it. */
 	chipset_eoi(b->cs, 0x49, false);
 	assert_int_equal(b->msis, 1);

@@ -40,7 +40,7 @@ setup(void **state)
 	    .mem32_limit = 0xe0000000,
 	    .mem64_base = 0x800000000,
 	    .mem64_limit = 0x1000000000,
-	    .msi = {on_msi, NULL}};
+	    .msi = {on_msi, NULL, NULL}};
 
 	(void)state;
 	assert_int_equal(bus_space_create(&ports, "io", 0x10000), 0);

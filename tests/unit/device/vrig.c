@@ -63,7 +63,7 @@ vrig_create(
 	    .mem32_limit = 0xe0000000,
 	    .mem64_base = 0x800000000,
 	    .mem64_limit = 0x1000000000,
-	    .msi = {on_msi, r}};
+	    .msi = {on_msi, r, NULL}};
 	struct device_conf conf = {.desc = desc,
 	    .node = "pci.0.3.0",
 	    .vm_name = "vm0",
