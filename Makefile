@@ -9,7 +9,8 @@
 #   make check-long
 #                  programs that run for minutes
 #   make check-kvm
-#                  what runs on KVM, in a rig of QEMU's where there is none
+#                  what runs on KVM, in a rig of QEMU's where there is none;
+#                  JOBS=2: in two of them at once
 #   make boot20    twenty boots, each with its seconds
 #   make bench-io  disks: lhyve beside QEMU's TCG
 #   make bench-debian
@@ -37,6 +38,7 @@ INITRD  ?= $(GUEST)/initrd.gz
 MEMORY  ?= 512M
 CMDLINE ?= console=ttyS0
 SECONDS ?= 30
+JOBS    ?= 1
 SSH_PORT ?= 2222
 
 .DEFAULT_GOAL := all
@@ -128,7 +130,7 @@ check-kvm:
 	@$(MESON) configure $(BUILD) -Dtests=enabled
 	@ninja -C $(BUILD)
 	@$(MAKE) --no-print-directory all guest
-	@$(PYTHON) -m pytest -m "long or not long" tests/rig
+	@$(PYTHON) -m pytest -n $(JOBS) -m "long or not long" tests/rig
 
 check-long: export LHYVE = $(abspath $(BUILD))/lhyve
 check-long: export LHYVE_GUEST = $(abspath $(GUEST))

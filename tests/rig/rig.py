@@ -153,9 +153,10 @@ def make_initramfs(out, directory):
         archive = subprocess.run(
             ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=tmp,
             input=names.encode(), stdout=subprocess.PIPE, check=True)
-        with open(f"{out}.new", "wb") as f:
+        # Another one may be at it.
+        with open(f"{out}.{os.getpid()}", "wb") as f:
             f.write(gzip.compress(archive.stdout, 1))
-        os.rename(f"{out}.new", out)
+        os.rename(f"{out}.{os.getpid()}", out)
 
 
 def prepare(directory):
