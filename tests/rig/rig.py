@@ -159,17 +159,34 @@ def make_initramfs(out, directory):
         os.rename(f"{out}.{os.getpid()}", out)
 
 
+def make_lock(out):
+    """lock.c, for QEMU."""
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-O2", "-shared", "-fPIC", "-o",
+                    f"{out}.{os.getpid()}",
+                    pathlib.Path(__file__).parent / "lock.c", "-ldl"],
+                   check=True)
+    os.rename(f"{out}.{os.getpid()}", out)
+
+
 def prepare(directory):
-    """Kernel and initramfs, fetched and made once."""
+    """Kernel, initramfs and what QEMU is loaded with, fetched and made
+    once."""
     directory = pathlib.Path(directory)
     subprocess.run([TOP / "scripts/fetch-kernel", directory, "rig"],
                    check=True)
     out = directory / "initrd-rig.gz"
-    newest = max(os.stat(pathlib.Path(__file__).parent / name).st_mtime
-                 for name in ("init", "rig.py"))
-    if not out.exists() or out.stat().st_mtime < newest:
+    lock = directory / "rig-lock.so"
+
+    def is_old(path, *names):
+        return not path.exists() or path.stat().st_mtime < max(
+            os.stat(pathlib.Path(__file__).parent / name).st_mtime
+            for name in names)
+
+    if is_old(out, "init", "rig.py"):
         make_initramfs(out, directory / "modules-rig")
-    return directory / "vmlinuz-rig", out
+    if is_old(lock, "lock.c"):
+        make_lock(lock)
+    return directory / "vmlinuz-rig", out, lock
 
 
 def room():
@@ -226,7 +243,7 @@ class Rig:
             self.agent = None
 
     def _boot(self):
-        kernel, initrd = prepare(self.directory)
+        kernel, initrd, lock = prepare(self.directory)
         agent = f"{self.shared}/agent"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(agent)
@@ -257,7 +274,8 @@ class Rig:
                  "-device", "virtio-serial-pci",
                  "-chardev", f"socket,id=agent,path={agent}",
                  "-device", "virtserialport,chardev=agent,name=agent"],
-                stdin=subprocess.DEVNULL)
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "LD_PRELOAD": str(lock)})
             listener.settimeout(60)
             self.agent, _ = listener.accept()
         os.unlink(agent)
