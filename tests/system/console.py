@@ -178,6 +178,12 @@ class Shell(Console):
         return text
 
 
+def kernel_cmdline(*more):
+    """With what a kernel has to be told where it would measure wrongly."""
+    return " ".join(["console=ttyS0", *os.environ.get(
+        "LHYVE_CMDLINE", "").split(), *more]).rstrip()
+
+
 class Machine(Shell):
     """lhyve with the small guest."""
 
@@ -189,11 +195,7 @@ class Machine(Shell):
                 "-o", f"kernel={files.kernel}"]
         if initrd:
             argv += ["-o", f"initrd={files.initrd}"]
-        # What a kernel has to be told where it would measure wrongly.
-        told = " ".join(["console=ttyS0", *os.environ.get(
-            "LHYVE_CMDLINE", "").split(), cmdline])
-        argv += ["-o", f"cmdline={told}".rstrip(),
-                 *options, "vm0"]
+        argv += ["-o", f"cmdline={kernel_cmdline(cmdline)}", *options, "vm0"]
         super().__init__(argv)
 
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from console import BOOT, Console, Machine, engine, PC
+from console import BOOT, PC, Console, Machine, engine, kernel_cmdline
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 GUEST = pathlib.Path(os.environ.get("LHYVE_GUEST", TOP / "build/guest"))
@@ -35,8 +35,9 @@ class Debian(Machine):
             "-s", f"3,virtio-blk,{image},snapshot=1",
             "-o", f"kernel={GUEST}/debian-vmlinuz",
             "-o", f"initrd={GUEST}/debian-initrd",
-            "-o", "cmdline=console=ttyS0 root=/dev/vda rw init=/bin/sh "
-            "panic=-1", *options, "vm0"])
+            "-o", "cmdline=" + kernel_cmdline(
+                "root=/dev/vda rw init=/bin/sh panic=-1"),
+            *options, "vm0"])
 
     def boot(self):
         self.expect("# ", 2 * BOOT)

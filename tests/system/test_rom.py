@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from console import PATIENCE
+from console import PATIENCE, kernel_cmdline
 from kernellog import complaints
 
 GUEST = pathlib.Path(__file__).parent / "guest"
@@ -79,7 +79,7 @@ def test_seabios_to_its_boot_attempt(seabios, rom):
 def kernel(files):
     """Options for a firmware that starts the small guest from fw_cfg."""
     return ["-o", f"kernel={files.kernel}", "-o", f"initrd={files.initrd}",
-            "-o", "cmdline=console=ttyS0"]
+            "-o", f"cmdline={kernel_cmdline()}"]
 
 
 def has_our_tables(m, log):
