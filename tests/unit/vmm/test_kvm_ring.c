@@ -34,6 +34,7 @@ static struct {
 	uint32_t dirty[NCPUS], cleared[NCPUS];
 	unsigned nreset, nbitmap, most; /* cleared by one call */
 	int fail;
+	pthread_mutex_t *lock;
 	/* A vcpu that is inside: what it does when it is called out. */
 	void (*poked)(struct kvm_cpu *cpu);
 	unsigned npoked;
@@ -51,12 +52,45 @@ push(unsigned cpu, uint32_t slot, uint64_t offset)
 	__atomic_store_n(&e->flags, KVM_DIRTY_GFN_F_DIRTY, __ATOMIC_RELEASE);
 }
 
+/*
+ * Taking, clearing and giving out are one step: the lock is held in each. The
+ * linker leads their calls here.
+ */
+static void
+is_locked(void)
+{
+	assert_int_equal(pthread_mutex_trylock(k.lock), EBUSY);
+}
+
+bool __real_kvm_slot_page(
+    const struct kvm_vm *kvm, uint32_t slot, uint64_t offset, uint64_t *page);
+bool __wrap_kvm_slot_page(
+    const struct kvm_vm *kvm, uint32_t slot, uint64_t offset, uint64_t *page);
+void __real_gmem_dirty_take(struct gmem *gm, uint64_t *bits);
+void __wrap_gmem_dirty_take(struct gmem *gm, uint64_t *bits);
+
+bool
+__wrap_kvm_slot_page(
+    const struct kvm_vm *kvm, uint32_t slot, uint64_t offset, uint64_t *page)
+{
+	is_locked();
+	return (__real_kvm_slot_page(kvm, slot, offset, page));
+}
+
+void
+__wrap_gmem_dirty_take(struct gmem *gm, uint64_t *bits)
+{
+	is_locked();
+	__real_gmem_dirty_take(gm, bits);
+}
+
 static int
 reset_rings(void)
 {
 	struct kvm_dirty_gfn *e;
 	unsigned n = 0;
 
+	is_locked();
 	k.nreset++;
 	if (k.fail != 0)
 		return (k.fail);
@@ -147,6 +181,7 @@ init(struct fixture *f)
 	pthread_mutex_init(&f->kvm.dirty_lock, NULL);
 	pthread_mutex_init(&f->kvm.soft_lock, NULL);
 	pthread_cond_init(&f->kvm.out_cond, NULL);
+	k.lock = &f->kvm.dirty_lock;
 	for (unsigned i = 0; i < NCPUS; i++) {
 		f->cpu[i].kvm = &f->kvm;
 		f->cpu[i].id = i;
