@@ -43,15 +43,15 @@ enable(struct kvm_vm *kvm, uint32_t cap)
 	return (kvm_ioctl(kvm->fd, KVM_ENABLE_CAP, &c) >= 0);
 }
 
-/* Trying is asking. They are the same on x86, but older kernels have only the
- * second name. */
+/* Trying is asking. The names differ in how the flags are to be read, which is
+ * the same on x86; all kernels with rings have had the first one there. */
 void
 kvm_ring_enable(struct kvm_vm *kvm)
 {
 	kvm->ring_taken = 0;
 	kvm->ring = !kvm->no_ring &&
-	    (enable(kvm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL) ||
-		enable(kvm, KVM_CAP_DIRTY_LOG_RING));
+	    (enable(kvm, KVM_CAP_DIRTY_LOG_RING) ||
+		enable(kvm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL));
 }
 
 int

@@ -255,12 +255,16 @@ test_offer(void **state)
 	assert_int_equal(k.size, LEN);
 	assert_null(f.cpu[0].ring);
 	fini(&f);
-	/* The older name. */
-	init(&f);
-	k.offers_acq_rel = false;
-	kvm_ring_enable(&f.kvm);
-	assert_true(f.kvm.ring);
-	fini(&f);
+	/* By one name alone. */
+	for (unsigned i = 0; i < 2; i++) {
+		init(&f);
+		k.offers_acq_rel = i == 0;
+		k.offers_plain = i == 1;
+		kvm_ring_enable(&f.kvm);
+		assert_true(f.kvm.ring);
+		assert_int_equal(k.size, LEN);
+		fini(&f);
+	}
 	/* Neither, and not wanted: bitmaps. */
 	for (unsigned i = 0; i < 2; i++) {
 		init(&f);
