@@ -256,6 +256,11 @@ const struct config_var config_vars[] = {
 	.help = "what is told on standard error: error, warn, info, debug"},
     {.name = "trace",
 	.help = "trace groups to enable, or all; the log is info at least"},
+    {.name = "kvm.dirty_ring",
+	.type = CONFIG_BOOL,
+	.dflt = "true",
+	.help = "KVM: the dirty log by rings, where the kernel has them "
+		"(off: by bitmaps)"},
     {.name = "soft.link",
 	.type = CONFIG_BOOL,
 	.dflt = "true",

@@ -120,6 +120,7 @@ create_vm(struct machine *m, struct config_error *err)
 	    .soft_no_tlb = !config_bool(m->cfg, "soft.tlb", true),
 	    .soft_one_insn = config_bool(m->cfg, "soft.oneinsn", false),
 	    .soft_off = soft_off(m),
+	    .kvm_no_ring = !config_bool(m->cfg, "kvm.dirty_ring", true),
 	    .stats = config_bool(m->cfg, "stats", false),
 	    .pause_exit =
 		config_bool(m->cfg, "x86.vmexit_on_pause", false),

@@ -91,6 +91,7 @@ struct vm_config {
 	bool soft_one_insn;	/* one instruction per block */
 	enum soft_mirror soft_mirror; /* mirrors of address spaces */
 	unsigned soft_off;	/* SOFT_OFF_* */
+	bool kvm_no_ring;	/* the kernel's dirty log by bitmaps */
 	bool stats;		/* take the time of what vcpus do */
 	/* VM_CAP_PAUSE_EXIT will be asked for: an engine may have to know it
 	 * before there are vcpus. */
@@ -305,9 +306,10 @@ int vm_doorbell(struct vm *vm, bool port, uint64_t addr, unsigned size,
  * The dirty log: pages of RAM that were written since it began or was last
  * asked, by processors and, as far as they announce it (gmem_wrote()), by
  * everybody else. A bit for each by its frame number, 64 to a word,
- * gmem_dirty_words() words. What is written before vm_dirty_get() returns is
- * there by then and is in `bits`; what is written later is in the next. A page
- * may be told of without need. Any thread, but not in an upcall; vcpus may run.
+ * gmem_dirty_words() words. What is written before vm_dirty_get() is called is
+ * in `bits`, and there when it returns; so may be what is written meanwhile.
+ * Everything else is in the next. A page may be told of without need. Any
+ * thread, but not in an upcall; vcpus may run.
  * Costs the guest some; ask for it only while it is needed. vm_dirty_get():
  * -EINVAL without a log, or if `words` is another number.
  */

@@ -2,8 +2,12 @@
 #include "gvm.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define WATCHDOG_NS 1000000000ull
 
@@ -238,6 +242,20 @@ gvm_on_kvm(void)
 	return (engine != NULL && strcmp(engine, "kvm") == 0);
 }
 
+bool
+gvm_has_rings(void)
+{
+	int fd = -1, r = 0;
+
+	if (gvm_on_kvm() && getenv("LHYVE_NO_RING") == NULL)
+		fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return (false);
+	r = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING);
+	(void)close(fd);
+	return (r > 0);
+}
+
 int
 gvm_create(struct gvm **out, unsigned ncpus, unsigned options)
 {
@@ -280,6 +298,7 @@ gvm_create_cpu(struct gvm **out, unsigned ncpus, unsigned options,
 	if (options & GVM_MIRROR)
 		cfg.soft_mirror = SOFT_MIRROR_EAGER;
 	cfg.soft_off = options >> 16;
+	cfg.kvm_no_ring = getenv("LHYVE_NO_RING") != NULL;
 	error = vm_create(&g->vm, &cfg);
 	if (error != 0)
 		goto fail;

@@ -98,6 +98,8 @@ struct gvm {
 
 /* LHYVE_ENGINE=kvm: the machines are KVM's. */
 bool gvm_on_kvm(void);
+/* Its dirty log is by rings: KVM has them, and LHYVE_NO_RING is not there. */
+bool gvm_has_rings(void);
 int gvm_create(struct gvm **out, unsigned ncpus, unsigned options);
 /* The same with a processor of the caller's choice; NULL: the host's. */
 struct cpuid_choice;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory slots, and the dirty log by the kernel's bitmaps of them
- * (KVM_GET_DIRTY_LOG, api.rst 4.8), which a call reads and clears. What was
- * written past the kernel, by devices and by the soft engine for an
- * instruction (complete.c), is in gmem's, where all comes together.
+ * Memory slots, and the dirty log: by rings (ring.c), or, where the kernel has
+ * none, by its bitmaps of the slots (KVM_GET_DIRTY_LOG, api.rst 4.8), which a
+ * call reads and clears. What was written past the kernel, by devices and by
+ * the soft engine for an instruction (complete.c), is in gmem's, where all
+ * comes together.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -61,6 +62,32 @@ kvm_set_memory(struct kvm_vm *kvm)
 	return (error);
 }
 
+/* A slot's number has the address space above its 16 bits: that of SMM has no
+ * slots. */
+bool
+kvm_slot_page(
+    const struct kvm_vm *kvm, uint32_t slot, uint64_t offset, uint64_t *page)
+{
+	uint64_t first, len;
+
+	switch (slot) {
+	case SLOT_LOW:
+		first = 0;
+		len = gmem_lowmem(kvm->gmem);
+		break;
+	case SLOT_HIGH:
+		first = GMEM_HIGHMEM_BASE;
+		len = gmem_highmem(kvm->gmem);
+		break;
+	default:
+		return (false);
+	}
+	if (offset >= len / GMEM_PAGE_SIZE)
+		return (false);
+	*page = first / GMEM_PAGE_SIZE + offset;
+	return (true);
+}
+
 /* From the kernel's bitmap to gmem's. A slot begins at a whole word. */
 static int
 fetch(struct kvm_vm *kvm, uint32_t slot, uint64_t gpa, uint64_t len)
@@ -93,6 +120,8 @@ kvm_dirty_fetch(struct kvm_vm *kvm)
 {
 	int error;
 
+	if (kvm->ring)
+		return (kvm_ring_fetch(kvm));
 	error = fetch(kvm, SLOT_LOW, 0, gmem_lowmem(kvm->gmem));
 	if (error == 0)
 		error = fetch(kvm, SLOT_HIGH, GMEM_HIGHMEM_BASE,
@@ -106,6 +135,11 @@ kvm_dirty_log(void *priv, bool on)
 	struct kvm_vm *kvm = priv;
 	int error = 0;
 
+	pthread_mutex_lock(&kvm->dirty_lock);
+	if (on)
+		error = kvm_ring_open(kvm);
+	if (error != 0)
+		goto out;
 	/* Marks that come before the kernel's begin are not needed, but do no
 	 * harm. */
 	pthread_mutex_lock(&kvm->soft_lock);
@@ -116,6 +150,11 @@ kvm_dirty_log(void *priv, bool on)
 	pthread_mutex_unlock(&kvm->soft_lock);
 	if (error == 0)
 		error = set_ram(kvm, on);
+	/* Nothing comes now. What is there is not for the next log. */
+	if (error == 0 && !on && kvm->ring)
+		error = kvm_ring_fetch(kvm);
+out:
+	pthread_mutex_unlock(&kvm->dirty_lock);
 	return (error);
 }
 
@@ -125,14 +164,17 @@ kvm_dirty_get(void *priv, uint64_t *bits)
 	struct kvm_vm *kvm = priv;
 	int error;
 
+	pthread_mutex_lock(&kvm->dirty_lock);
 	error = kvm_dirty_fetch(kvm);
 	if (error != 0)
-		return (error);
+		goto out;
 	pthread_mutex_lock(&kvm->soft_lock);
 	if (kvm->soft != NULL)
 		error = soft_engine.dirty_get(kvm->soft, bits);
 	else
 		gmem_dirty_take(kvm->gmem, bits);
 	pthread_mutex_unlock(&kvm->soft_lock);
+out:
+	pthread_mutex_unlock(&kvm->dirty_lock);
 	return (error);
 }

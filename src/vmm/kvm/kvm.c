@@ -88,6 +88,7 @@ static void
 close_cpu(struct kvm_cpu *cpu)
 {
 	kvm_stats_close(cpu);
+	kvm_ring_close(cpu);
 	if (cpu->run != NULL)
 		(void)munmap(cpu->run, cpu->kvm->run_size);
 	if (cpu->fd >= 0)
@@ -193,8 +194,12 @@ open_vm(struct kvm_vm *kvm, const struct vm_config *cfg)
 		error = enable(kvm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1);
 	if (error == 0)
 		error = kvm_set_memory(kvm);
+	if (error == 0)
+		kvm_ring_enable(kvm);
 	for (unsigned i = 0; i < kvm->ncpus && error == 0; i++)
 		error = open_cpu(&kvm->cpus[i]);
+	if (error == 0 && gmem_dirty_logged(kvm->gmem))
+		error = kvm_ring_open(kvm);
 	if (error == 0)
 		error = cfg != NULL ? kvm_cpuid_init(kvm, cfg) : 0;
 	if (error == 0)
@@ -218,6 +223,8 @@ kvm_destroy(void *priv)
 	if (kvm->sys >= 0)
 		(void)close(kvm->sys);
 	pthread_mutex_destroy(&kvm->soft_lock);
+	pthread_mutex_destroy(&kvm->dirty_lock);
+	pthread_cond_destroy(&kvm->out_cond);
 	kvm_event_fini(kvm);
 	free(kvm->supported);
 	free(kvm->cpus);
@@ -265,8 +272,11 @@ kvm_create(struct vm *vm, const struct vm_config *cfg, void **priv)
 	kvm->x2apic = cfg->x2apic;
 	kvm->pause_exit = cfg->pause_exit;
 	kvm->stats = cfg->stats;
+	kvm->no_ring = cfg->kvm_no_ring;
 	kvm->sys = kvm->fd = -1;
 	pthread_mutex_init(&kvm->soft_lock, NULL);
+	pthread_mutex_init(&kvm->dirty_lock, NULL);
+	pthread_cond_init(&kvm->out_cond, NULL);
 	kvm_event_init(kvm);
 	vtimer_init(&kvm->halt_check, kvm->vclock, kvm_halt_check, kvm);
 	error = open_dev(kvm, cfg);
@@ -303,8 +313,11 @@ kvm_reset(void *priv)
 	int error = 0;
 
 	/* The kernel's marks go with its VM. */
-	if (gmem_dirty_logged(kvm->gmem))
+	if (gmem_dirty_logged(kvm->gmem)) {
+		pthread_mutex_lock(&kvm->dirty_lock);
 		error = kvm_dirty_fetch(kvm);
+		pthread_mutex_unlock(&kvm->dirty_lock);
+	}
 	close_vm(kvm);
 	return (error != 0 ? error : open_vm(kvm, NULL));
 }

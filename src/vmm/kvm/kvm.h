@@ -69,6 +69,12 @@ struct kvm_cpu {
 	/* KVM_RUN came back with an exit, or for a signal. */
 	_Atomic uint64_t exits, signals;
 	int stats_fd; /* stats.c; -1: none */
+	/* ring.c: its ring, NULL until a log begins, and the next entry to
+	 * take; guarded by dirty_lock. */
+	struct kvm_dirty_gfn *ring;
+	uint32_t ring_next;
+	_Atomic bool out_req;	    /* somebody waits till it is out */
+	_Atomic uint64_t ring_full; /* it came out for that */
 };
 
 struct kvm_route {
@@ -114,6 +120,14 @@ struct kvm_vm {
 	_Atomic bool active, patient;
 	bool pause_exit; /* -P */
 	bool stats;	 /* the kernel's counters are wanted */
+	/* dirty.c, ring.c. Held from the kernel's marks to those that are
+	 * given out; taken before soft_lock, by vcpus outside of KVM_RUN. */
+	pthread_mutex_t dirty_lock;
+	pthread_cond_t out_cond;
+	bool no_ring;	     /* rings are not wanted */
+	bool ring;	     /* the VM has rings, so no bitmaps */
+	uint64_t ring_taken; /* entries that the kernel has not cleared;
+				guarded by dirty_lock */
 	/* The soft engine, for what KVM does not execute (complete.c); NULL
 	 * until then. Guarded by soft_lock. */
 	pthread_mutex_t soft_lock;
@@ -198,10 +212,28 @@ int kvm_doorbells_again(struct kvm_vm *kvm);
 /* ---- dirty.c ---- */
 /* Tells a new VM of its memory. */
 int kvm_set_memory(struct kvm_vm *kvm);
-/* Takes the kernel's marks to gmem's. */
+/* Takes the kernel's marks to gmem's. With dirty_lock held. */
 int kvm_dirty_fetch(struct kvm_vm *kvm);
+/* The page by its frame number; false: no such page of RAM. */
+bool kvm_slot_page(
+    const struct kvm_vm *kvm, uint32_t slot, uint64_t offset, uint64_t *page);
 int kvm_dirty_log(void *priv, bool on);
 int kvm_dirty_get(void *priv, uint64_t *bits);
+
+/* ---- ring.c ---- */
+/* Asks a new VM for rings, before its vcpus are created. */
+void kvm_ring_enable(struct kvm_vm *kvm);
+/* Maps them, for a log; those that are mapped stay so. With dirty_lock held,
+ * or before vcpus run. */
+int kvm_ring_open(struct kvm_vm *kvm);
+void kvm_ring_close(struct kvm_cpu *cpu);
+/* All that is in the rings, to gmem's marks; vcpus come out of KVM_RUN for it.
+ * With dirty_lock held. */
+int kvm_ring_fetch(struct kvm_vm *kvm);
+/* KVM_EXIT_DIRTY_RING_FULL. 0 or -errno. */
+int kvm_ring_full(struct kvm_cpu *cpu);
+/* A vcpu's, after it has said that it is not inside. */
+void kvm_ring_out(struct kvm_cpu *cpu);
 
 /* ---- stats.c ---- */
 /* The kernel's counters of a vcpu that was just created, where it has them. */

@@ -79,6 +79,15 @@ adopt(struct kvm_cpu *cpu)
 	return (0);
 }
 
+/* Its own thread's; others only read it. */
+static void
+count(_Atomic uint64_t *n)
+{
+	atomic_store_explicit(n,
+	    atomic_load_explicit(n, memory_order_relaxed) + 1,
+	    memory_order_relaxed);
+}
+
 static bool
 engine_exit(struct kvm_cpu *cpu, struct vm_exit *exit, const char *fmt,
     unsigned long long a, unsigned long long b)
@@ -129,6 +138,18 @@ system_event(struct kvm_cpu *cpu)
 	}
 }
 
+/* Its ring is full, as far as the kernel lets it be. */
+static bool
+ring_full(struct kvm_cpu *cpu, struct vm_exit *exit)
+{
+	int error = kvm_ring_full(cpu);
+
+	count(&cpu->ring_full);
+	return (error != 0 &&
+	    engine_exit(cpu, exit, "KVM does not clear its dirty ring (%llu)",
+		(unsigned long long)-error, 0));
+}
+
 /* What KVM_RUN returned for. True: *exit is for the caller. */
 static bool
 handle(struct kvm_cpu *cpu, struct vm_exit *exit)
@@ -167,6 +188,8 @@ handle(struct kvm_cpu *cpu, struct vm_exit *exit)
 		return (true);
 	case KVM_EXIT_DEBUG:
 		return (kvm_debug_exit(cpu, exit));
+	case KVM_EXIT_DIRTY_RING_FULL:
+		return (ring_full(cpu, exit));
 	case KVM_EXIT_INTERNAL_ERROR:
 		return (internal_error(cpu, exit));
 	case KVM_EXIT_FAIL_ENTRY:
@@ -200,13 +223,11 @@ leaves(struct kvm_cpu *cpu, struct vm_exit *exit)
 	return (false);
 }
 
-/* Its own thread's; others only read it. */
 static void
-count(_Atomic uint64_t *n)
+come_out(struct kvm_cpu *cpu)
 {
-	atomic_store_explicit(n,
-	    atomic_load_explicit(n, memory_order_relaxed) + 1,
-	    memory_order_relaxed);
+	atomic_store(&cpu->inside, false);
+	kvm_ring_out(cpu);
 }
 
 /*
@@ -225,7 +246,7 @@ one_round(struct kvm_cpu *cpu, struct vm_exit *exit)
 		error = kvm_inject_pending(cpu);
 	leave = leaves(cpu, exit);
 	if (leave && !cpu->completion) {
-		atomic_store(&cpu->inside, false);
+		come_out(cpu);
 		if (exit->exitcode == VM_EXITCODE_BOGUS)
 			atomic_store(&cpu->kick_req, false);
 		return (false);
@@ -233,7 +254,7 @@ one_round(struct kvm_cpu *cpu, struct vm_exit *exit)
 	cpu->run->immediate_exit = leave;
 	if (error == 0)
 		error = kvm_ioctl_arg(cpu->fd, KVM_RUN, 0);
-	atomic_store(&cpu->inside, false);
+	come_out(cpu);
 	if (error >= 0) {
 		cpu->completion = false;
 		count(&cpu->exits);

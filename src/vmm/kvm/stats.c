@@ -104,6 +104,7 @@ kvm_stats(void *priv, unsigned id, struct vmm_stat *s, unsigned max)
 
 	n = add(s, n, max, "run_exits", atomic_load(&cpu->exits));
 	n = add(s, n, max, "run_signals", atomic_load(&cpu->signals));
+	n = add(s, n, max, "ring_full", atomic_load(&cpu->ring_full));
 	n = add(s, n, max, "msi_ioctl",
 	    id == 0 ? atomic_load(&kvm->by_ioctl) : 0);
 	n = add(s, n, max, "msi_irqfd",

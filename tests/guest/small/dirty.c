@@ -6,6 +6,7 @@
 
 #include "small.h"
 
+#define LIN 0x1000000ull
 #define PAGE(gpa) ((gpa) >> 12)
 
 static uint64_t *
@@ -146,11 +147,90 @@ others(struct t *t)
 	IS(marked(t, T_DATA + 0x7000), true);
 }
 
+/* ---- more pages than a ring has entries ---- */
+
+#define FLOOD 6144u /* three of four are written: 4608 */
+
+static void
+map(struct t *t, uint64_t gpa, unsigned pages)
+{
+	for (unsigned i = 0; i < pages; i++)
+		gvm_map(t->g, LIN + i * 4096ull, gpa + i * 4096ull,
+		    PTE_P | PTE_W);
+}
+
+static uint64_t
+rings_full(struct t *t)
+{
+	struct vmm_stat s[VMM_STATS_MAX];
+	unsigned n = vcpu_stats(t->g->cpu, s, VMM_STATS_MAX);
+
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(s[i].name, "ring_full") == 0)
+			return (s[i].value);
+	return (0);
+}
+
+/* How many pages have a mark that were not written, or none. Counted from the
+ * end, those whose number has a bit of `mask` were. */
+static unsigned
+wrong(struct t *t, uint64_t gpa, unsigned mask)
+{
+	uint64_t *bits = ask(t), p;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < FLOOD; i++) {
+		p = PAGE(gpa) + i;
+		n += ((bits[p / 64] >> (p % 64)) & 1) !=
+		    (((FLOOD - i) & mask) != 0);
+	}
+	free(bits);
+	return (n);
+}
+
+static void
+flood(struct t *t)
+{
+	uint64_t gpa = gvm_alloc(t->g, FLOOD), full;
+
+	map(t, gpa, FLOOD);
+	t->g->patience = 120;
+	IS(vm_dirty_log(t->g->vm, true), 0);
+	/* The first time a page may be marked that is only read. */
+	kernel(t, CODE("mov ecx, r8d\n1: mov eax, [rbx]\n"
+		       "add rbx, 0x1000\ndec ecx\njnz 1b\n" STOP));
+	set(t, VM_REG_RBX, LIN);
+	set(t, VM_REG_R8, FLOOD);
+	GO(GO_STOP);
+	(void)marked(t, 0);
+
+	check(t, "vmm.h: just the pages, more than the kernel keeps at once");
+	kernel(t, CODE("mov ecx, r8d\n1: mov eax, [rbx]\n"
+		       "test ecx, r9d\njz 2f\nmov [rbx], ecx\n"
+		       "2: add rbx, 0x1000\ndec ecx\njnz 1b\n" STOP));
+	for (unsigned mask = 3; mask > 0; mask /= 2) {
+		full = rings_full(t);
+		set(t, VM_REG_RIP, T_CODE);
+		set(t, VM_REG_RBX, LIN);
+		set(t, VM_REG_R9, mask);
+		GO(GO_STOP);
+		IS(wrong(t, gpa, mask), 0);
+		/* Half of the pages are not too many. */
+		IS(rings_full(t) > full, mask == 3 && gvm_has_rings());
+	}
+	check(t, "vmm.h: what a full one had is not for the next log");
+	set(t, VM_REG_RIP, T_CODE);
+	set(t, VM_REG_RBX, LIN);
+	set(t, VM_REG_R9, 3);
+	GO(GO_STOP);
+	IS(vm_dirty_log(t->g->vm, false), 0);
+	IS(vm_dirty_log(t->g->vm, true), 0);
+	IS(wrong(t, gpa, 0), 0);
+}
+
 /* ---- while the guest runs ---- */
 
-#define PAGES 64u
 /* Until so many pages were copied, but no longer than this. */
-#define COPIES (8u * PAGES)
 #define COPIES_NS 60000000000ull
 
 static void *
@@ -165,40 +245,40 @@ runner(void *arg)
 /* A copy that follows the marks is what the memory is in the end: no store
  * is lost however the question and the stores meet. */
 static void
-copying(struct t *t)
+follow(struct t *t, unsigned pages, unsigned copies)
 {
-	uint64_t gpa = gvm_alloc(t->g, PAGES), n = 0, *bits;
-	size_t len = PAGES * 4096ull;
+	uint64_t gpa = gvm_alloc(t->g, pages), n = 0, *bits;
+	size_t len = pages * 4096ull;
 	uint8_t *copy = malloc(len), *now = gvm_ptr(t->g, gpa);
 	uint64_t end = vclock_now(t->g->vc) + COPIES_NS;
 	pthread_t thread;
 
 	if (copy == NULL)
 		abort();
-	for (unsigned i = 0; i < PAGES; i++)
-		gvm_map(t->g, 0x800000 + i * 4096ull, gpa + i * 4096ull,
-		    PTE_P | PTE_W);
+	map(t, gpa, pages);
 	t->g->patience = 120;
 	check(t, "vmm.h: a copy by the marks of a guest that runs");
 	IS(vm_dirty_log(t->g->vm, true), 0);
 	memcpy(copy, now, len);
 	/* Each page in turn, a quick and a slow way, until the byte at RSI. */
-	kernel(t, CODE("mov rbx, 0x800000\n1: mov rdi, rbx\nmov ecx, 64\n"
+	kernel(t, CODE("1: mov rdi, rbx\nmov ecx, r8d\n"
 		       "2: inc qword ptr [rdi + 8]\nadd edx, 1\n"
 		       "mov [rdi + 0x7fc], rdx\nadd rdi, 0x1000\n"
 		       "dec ecx\njnz 2b\n"
 		       "cmp byte ptr [rsi], 0\nje 1b\n" STOP));
+	set(t, VM_REG_RBX, LIN);
+	set(t, VM_REG_R8, pages);
 	set(t, VM_REG_RSI, T_DATA);
 	IS(pthread_create(&thread, NULL, runner, t), 0);
 	for (bool last = false; !last;) {
-		if (n > COPIES || vclock_now(t->g->vc) > end) {
+		if (n > copies || vclock_now(t->g->vc) > end) {
 			last = true;
 			__atomic_store_n((uint8_t *)gvm_ptr(t->g, T_DATA), 1,
 			    __ATOMIC_SEQ_CST);
 			(void)pthread_join(thread, NULL);
 		}
 		bits = ask(t);
-		for (unsigned i = 0; i < PAGES; i++) {
+		for (unsigned i = 0; i < pages; i++) {
 			uint64_t p = PAGE(gpa) + i;
 
 			if (((bits[p / 64] >> (p % 64)) & 1) == 0)
@@ -210,9 +290,22 @@ copying(struct t *t)
 	}
 	IS(t->stop, GO_STOP);
 	IS(memcmp(copy, now, len), 0);
-	IS(n > COPIES, 1);
+	IS(n > copies, 1);
 	free(copy);
 }
 
+static void
+copying(struct t *t)
+{
+	follow(t, 64, 512);
+}
+
+static void
+copying_much(struct t *t)
+{
+	follow(t, 4608, 3 * 4608);
+}
+
 const struct group_fn group[] = { { "stores", stores }, { "others", others },
-	{ "copying", copying }, { NULL, NULL } };
+	{ "flood", flood }, { "copying", copying },
+	{ "copying_much", copying_much }, { NULL, NULL } };

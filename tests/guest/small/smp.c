@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -530,10 +531,88 @@ halting(struct t *t)
 	IS(ns > 400000000 ? ns : 0, 0);
 }
 
+/* Somebody copies what the dirty log tells of, while both write. */
+struct copier {
+	struct t *t;
+	uint8_t *copy, *now;
+	uint64_t gpa, words, *bits;
+	int error;
+	atomic_bool quit;
+};
+
+static void
+copy_marked(struct copier *c)
+{
+	uint64_t page;
+
+	if (vm_dirty_get(c->t->g->vm, c->bits, c->words) != 0)
+		c->error++;
+	for (unsigned i = 0; i < NFRESH; i++) {
+		page = c->gpa / 4096 + i;
+		if ((c->bits[page / 64] >> (page % 64)) & 1)
+			memcpy(c->copy + i * 4096, c->now + i * 4096, 4096);
+	}
+}
+
+static void *
+copier_main(void *arg)
+{
+	struct copier *c = arg;
+
+	while (!atomic_load(&c->quit))
+		copy_marked(c);
+	return (NULL);
+}
+
+/* Each has a counter of its own in each page, and one that is of both. */
+#define WRITE_ALL                                                              \
+	"mov esi, 300\n1: mov ebx, 0x800000\n"                                 \
+	"2: lock inc dword ptr [rbx]\ninc dword ptr [rbx + r9]\n"              \
+	"add ebx, 0x1000\ncmp ebx, 0x840000\njb 2b\ndec esi\njnz 1b\n"
+
+static void
+logging(struct t *t)
+{
+	uint64_t gpa = gvm_alloc(t->g, NFRESH);
+	struct copier c = { .t = t, .gpa = gpa, .now = gvm_ptr(t->g, gpa),
+		.words = gmem_dirty_words(t->g->gm) };
+	pthread_t thread;
+
+	for (unsigned i = 0; i < NFRESH; i++)
+		gvm_map(t->g, FRESH + i * 4096ull, gpa + i * 4096ull,
+		    PTE_P | PTE_W);
+	c.bits = calloc(c.words, sizeof(*c.bits));
+	c.copy = calloc(NFRESH, 4096);
+	if (c.bits == NULL || c.copy == NULL)
+		abort();
+	put_trampoline(t);
+	check(t, "vmm.h: a copy by the marks of two that write the same pages");
+	set_mem(t, T_DATA, 4, 0);
+	IS(vm_dirty_log(t->g->vm, true), 0);
+	memcpy(c.copy, c.now, NFRESH * 4096);
+	IS(pthread_create(&thread, NULL, copier_main, &c), 0);
+	both(t, CODE(START_AP "mov edi, 0xa0000\nmov r9d, 8\n" WRITE_ALL
+		     AWAIT("[rdi]", "1") STOP),
+	    CODE("mov r9d, 16\n" WRITE_ALL
+		 "inc dword ptr [rdi]\n1: hlt\njmp 1b\n"));
+	atomic_store(&c.quit, true);
+	pthread_join(thread, NULL);
+	copy_marked(&c);
+	IS(c.error, 0);
+	IS(memcmp(c.copy, c.now, NFRESH * 4096), 0);
+	for (unsigned i = 0; i < NFRESH; i += NFRESH - 1) {
+		IS(mem(t, gpa + i * 4096, 4), 600);
+		IS(mem(t, gpa + i * 4096 + 8, 4), 300);
+		IS(mem(t, gpa + i * 4096 + 16, 4), 300);
+	}
+	free(c.copy);
+	free(c.bits);
+}
+
 unsigned group_ncpus = 2;
 const struct group_fn group[] = { { "starting", starting },
 	{ "locks", locks }, { "modifying", modifying }, { "fresh", fresh },
 	{ "dma", dma }, { "descriptors", descriptors },
 	{ "a20", a20 }, { "interrupts", interrupts },
-	{ "pic", pic }, { "halting", halting },
+	{ "pic", pic }, { "halting", halting }, { "logging", logging },
 	{ NULL, NULL } };
