@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Overlays: copy on write, what is on the disk when, and bad files. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/block/overlay_map.h"
@@ -134,6 +141,77 @@ test_snapshot(void **state)
 	disk_compare(&d, shadow);
 	free(shadow);
 	disk_teardown(&d);
+}
+
+/* From now on this process's file systems know no O_TMPFILE, as overlayfs
+ * before Linux 6.3. */
+static bool
+no_tmpfile(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+		    offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+		    offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY,
+		    0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {sizeof(code) / sizeof(code[0]), code};
+
+	return (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0 &&
+		open("/var/tmp", O_TMPFILE | O_RDWR, 0600) == -1 &&
+		errno == EOPNOTSUPP);
+}
+
+static unsigned
+files_in(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	while (dir != NULL && readdir(dir) != NULL)
+		n++;
+	if (dir != NULL)
+		(void)closedir(dir);
+	return (n);
+}
+
+/* A snapshot's file has no name then either. */
+static void
+test_no_tmpfile(void **state)
+{
+	uint8_t *shadow = shadow_of();
+	struct disk d;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (!no_tmpfile())
+			_exit(2);
+		setup(&d);
+		d.cfg.overlay = NULL;
+		d.cfg.snapshot = true;
+		(void)setenv("TMPDIR", d.dir, 1);
+		disk_open(&d);
+		/* Itself, its parent and the base. */
+		if (files_in(d.dir) != 3)
+			_exit(3);
+		disk_model(&d, shadow, 3, 5);
+		disk_compare(&d, shadow);
+		base_untouched(&d);
+		disk_teardown(&d);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	free(shadow);
 }
 
 /*
@@ -280,6 +358,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_model),
 	    cmocka_unit_test(test_snapshot),
+	    cmocka_unit_test(test_no_tmpfile),
 	    cmocka_unit_test(test_power_fails),
 	    cmocka_unit_test(test_runs),
 	    cmocka_unit_test(test_bad_files),
