@@ -227,6 +227,13 @@ const struct config_var config_vars[] = {
 	.help = "also cpu: the guest's processor, host or a level of x86-64"},
     {.name = "cpu.features",
 	.help = "+NAME,-NAME: features it has or has not beside that"},
+    {.name = "cpu.tsc_khz",
+	.type = CONFIG_UINT,
+	.min = 100000,
+	.max = 10000000,
+	.help = "kHz that its TSC counts (1000000 with engine=soft, the "
+		"host's with kvm; another one there needs a processor that "
+		"scales it)"},
     {.name = "kernel",
 	.help = "kernel to start: a Linux bzImage, an ELF file or a "
 		"Multiboot image; with a boot ROM that has fw_cfg, what the "

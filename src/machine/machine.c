@@ -127,6 +127,8 @@ create_vm(struct machine *m, struct config_error *err)
 	};
 	const char *engine = config_get(m->cfg, "engine");
 	const char *mirror = config_get(m->cfg, "soft.mirror");
+	const char *khz = config_get(m->cfg, "cpu.tsc_khz");
+	uint64_t n;
 	unsigned i;
 	int error;
 
@@ -136,6 +138,8 @@ create_vm(struct machine *m, struct config_error *err)
 	if (cpuid_choice_parse(&cpu, config_get(m->cfg, "cpu.model"),
 		config_get(m->cfg, "cpu.features"), &why) != 0)
 		return (config_fail(err, "-o cpu.features: %s", why.msg));
+	if (khz != NULL && config_parse_uint(khz, &n) == 0)
+		cpu.tsc_khz = (uint32_t)n;
 	vc.cpu = &cpu;
 	vc.engine = VM_ENGINE_AUTO;
 	if (strcmp(engine, "soft") == 0)

@@ -9,10 +9,11 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "vmm/tsc.h"
+
 #define BIT(n) (1u << (n))
 
 #define MAXPHYADDR_LIMIT 46
-#define TSC_KHZ 1000000u /* of the soft engine */
 #define APIC_KHZ 1000000u /* its timer, on every engine */
 
 #define XCR0_X87_SSE 3u
@@ -457,18 +458,12 @@ gcd(uint32_t a, uint32_t b)
 	return (a);
 }
 
-static uint32_t
-tsc_khz(const struct host *h)
-{
-	return (h->src->tsc_khz != 0 ? h->src->tsc_khz : TSC_KHZ);
-}
-
 static void
 add_basic(struct cpuid_policy *p, const struct host *h)
 {
 	/* ARAT: the APIC timer never stops. */
 	const uint32_t power[4] = { BIT(2), 0, 0, 0 };
-	const uint32_t khz = tsc_khz(h);
+	const uint32_t khz = p->tsc_khz;
 	const uint32_t common = gcd(khz, APIC_KHZ);
 	/* TSC = crystal * EBX / EAX; the APIC timer counts the crystal. */
 	const uint32_t tsc[4] = { APIC_KHZ / common, khz / common,
@@ -496,12 +491,12 @@ add_basic(struct cpuid_policy *p, const struct host *h)
 }
 
 static void
-add_hypervisor(struct cpuid_policy *p, const struct host *h)
+add_hypervisor(struct cpuid_policy *p)
 {
 	uint32_t r[4] = { 0x40000010 };
 	/* TSC and APIC timer frequencies in kHz, as VMware defined it and
 	 * FreeBSD reads it under any hypervisor. */
-	const uint32_t timing[4] = { tsc_khz(h), APIC_KHZ, 0, 0 };
+	const uint32_t timing[4] = { p->tsc_khz, APIC_KHZ, 0, 0 };
 
 	memcpy(&r[1], "bhyve bhyve ", 12);
 	add(p, 0x40000000, -1, r);
@@ -644,12 +639,15 @@ cpuid_policy_choose(struct cpuid_policy *p, const struct cpuid_topology *t,
 	memset(p, 0, sizeof(*p));
 	p->topology = *t;
 	host_init(&h, src != NULL ? src : &native);
+	p->tsc_khz = h.src->tsc_khz != 0 ? h.src->tsc_khz : TSC_KHZ;
+	if (choice != NULL && choice->tsc_khz != 0)
+		p->tsc_khz = choice->tsc_khz;
 	offer_all(&have, &h, host_xcr0(&h));
 	error = cpuid_choose(&p->features, &have, choice, err);
 	p->xcr0 = components(&p->features);
 	add_features(p, &h);
 	add_basic(p, &h);
-	add_hypervisor(p, &h);
+	add_hypervisor(p);
 	add_extended(p, &h);
 	set_controls(p);
 	return (error);

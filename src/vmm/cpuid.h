@@ -45,6 +45,7 @@ struct cpuid_policy {
 	uint64_t cr4;  /* CR4 bits a guest may set */
 	uint64_t efer; /* EFER bits a guest may set */
 	uint8_t maxphyaddr;
+	uint32_t tsc_khz; /* as the leaves say */
 	bool xsaves; /* XSAVES and XRSTORS are there */
 	struct cpuid_features features;
 	struct cpuid_topology topology;

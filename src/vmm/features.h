@@ -27,6 +27,7 @@ struct cpuid_features {
 #define CPUID_CHANGES_MAX 64
 struct cpuid_choice {
 	unsigned level; /* x86-64-v2 to v4 of the psABI; 0: the host */
+	uint32_t tsc_khz; /* of its TSC; 0: what the engine has by itself */
 	unsigned nchanges;
 	struct {
 		uint8_t feature; /* index of the table */

@@ -159,6 +159,7 @@ lapic_reset(struct lapic *l, uint32_t id, bool bsp, bool x2apic)
 {
 	l->id = id;
 	l->extint = l->lint1 = 0;
+	l->tsc_khz = 0;
 	l->apicbase = APICBASE_DEFAULT | APICBASE_EN |
 	    (bsp ? APICBASE_BSP : 0) | (x2apic ? APICBASE_EXTD : 0);
 	power_up(l);

@@ -15,7 +15,7 @@
  */
 struct lapic {
 	uint64_t apicbase; /* IA32_APIC_BASE, BSP bit included */
-	uint64_t tsc_deadline;
+	uint64_t tsc_deadline; /* ticks of a TSC that began with the time */
 	uint64_t timer_start;	 /* ns when CCR was last loaded */
 	uint64_t timer_deadline; /* ns of next expiry, UINT64_MAX: none */
 	uint64_t timer_burst;	 /* ns, ticks_burst() of timer_owed */
@@ -29,6 +29,7 @@ struct lapic {
 	uint32_t extint;      /* level of LINT0 */
 	uint32_t lint1;	      /* and of LINT1 */
 	uint32_t nmi_pending; /* NMIs by LVT, ICR or MSI, not yet taken */
+	uint32_t tsc_khz;     /* the owner's to set after RESET: tsc.h */
 };
 extern const struct state_table lapic_state;
 
@@ -52,9 +53,6 @@ struct lapic_action {
 	uint32_t ipi_dest;     /* 8 bits in xAPIC, 32 in x2APIC mode */
 };
 
-/* TSC ticks per second of the virtual TSC (engine-wide constant): the
- * virtual TSC counts ns, so TSC-deadline values are ns too. */
-#define LAPIC_TSC_HZ 1000000000ull
 #define LAPIC_TIMER_HZ 1000000000ull /* bus clock of the APIC timer */
 
 /* State after RESET; bsp sets IA32_APIC_BASE.BSP. x2apic: enabled so. */

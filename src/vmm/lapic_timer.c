@@ -2,6 +2,7 @@
 /* The local APIC's timer: Intel SDM, volume 3A, section 11.5.4. */
 #include "base/ticks.h"
 #include "vmm/lapic_priv.h"
+#include "vmm/tsc.h"
 
 /* A periodic timer faster than this would starve the host, not help the
  * guest: ticks that nobody could see apart are merged. */
@@ -83,7 +84,8 @@ lapic_timer_tsc(struct lapic *l, uint64_t val, struct lapic_action *act)
 	if (LVT_TIMER_MODE(l->lvt[LAPIC_LVT_TIMER]) != TIMER_DEADLINE)
 		return;
 	l->tsc_deadline = val;
-	l->timer_deadline = val == 0 ? UINT64_MAX : val;
+	l->timer_deadline =
+	    val == 0 ? UINT64_MAX : tsc_to_ns(val, l->tsc_khz);
 	act->timer = true;
 }
 

@@ -71,3 +71,30 @@ def test_alarm(machine, cmdline):
     assert int(found.group(1)) >= 2
     m.send("poweroff -f\r")
     assert m.wait() == 1
+
+
+# The deadline timer counts by the TSC; the HPET does not.
+@pytest.mark.parametrize("cmdline", ["", "lapic=notscdeadline"])
+def test_tsc_rate(machine, cmdline):
+    """-o cpu.tsc_khz: what the kernel measures, and how its clock runs."""
+    m = machine("-o", "cpu.tsc_khz=1700000", cmdline=cmdline)
+    mhz = re.search(r"tsc: Detected ([\d.]+) MHz", m.boot()).group(1)
+    assert 1650 < float(mhz) < 1750
+
+    def clocks():
+        # Between the two looks at ours the guest's was read.
+        before = time.monotonic()
+        up = float(m.run("cut -d' ' -f1 /proc/uptime"))
+        return before, up, time.monotonic()
+
+    # It measures for some seconds more before it takes it.
+    m.run("until grep -qx tsc /sys/devices/system/clocksource/clocksource0/"
+          "current_clocksource; do sleep 0.2; done")
+    a, up, b = clocks()
+    assert m.run("sleep 5") == ""
+    c, later, d = clocks()
+    # By the frequency that the soft engine has otherwise it would be 1.7
+    # times as much, or as little.
+    assert 0.95 * (c - b) - 0.2 < later - up < 1.05 * (d - a) + 0.2
+    m.send("poweroff -f\r")
+    assert m.wait() == 1

@@ -207,6 +207,10 @@ LINES = [
      "pci.0.5.0.device"),
     ("-o pci.0.32.0.device=lpc vm0", "-o pci.0.32.0.device=lpc: not a PCI "
      "slot; use pci.BUS.SLOT.FUNCTION.device"),
+    ("-o cpu.tsc_khz=99999 vm0", "-o cpu.tsc_khz=99999: not a number from "
+     "100000 to 10000000"),
+    ("-o cpu.tsc_khz=2.4G vm0", "-o cpu.tsc_khz=2.4G: not a number from "
+     "100000 to 10000000"),
     ("-o engine=xen vm0", "-o engine=xen: no such choice; use one of: auto "
      "soft kvm"),
     ("-o cpu=foo vm0", "-o cpu.model=foo: no such choice; use one of: host "

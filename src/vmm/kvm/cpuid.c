@@ -55,6 +55,31 @@ supported_leaf(void *arg, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 		r[2] |= L1_ECX_TSC_DEADLINE;
 }
 
+/*
+ * A TSC of another frequency than the host's (api.rst 4.55). Without scaling in
+ * the processor the kernel would let it run on and correct it at each exit: no
+ * clock. What differs by no more than the drift that the kernel allows
+ * (tsc_tolerance_ppm) is taken as it is.
+ */
+#define TSC_TOLERANCE_PPM 250u
+
+static int
+choose_tsc(struct kvm_vm *kvm, const struct vm_config *cfg, uint32_t host)
+{
+	uint32_t want = cfg->cpu != NULL ? cfg->cpu->tsc_khz : 0;
+	uint64_t diff = want > host ? want - host : host - want;
+
+	kvm->tsc_khz = 0;
+	if (want == 0 || diff * 1000000 <= (uint64_t)host * TSC_TOLERANCE_PPM)
+		return (0);
+	if (kvm_check(kvm->sys, KVM_CAP_TSC_CONTROL) == 0)
+		return (vm_fail(cfg, -ENODEV,
+		    "cpu.tsc_khz=%u: the host's TSC counts %u kHz and cannot "
+		    "be scaled", want, host));
+	kvm->tsc_khz = want;
+	return (0);
+}
+
 int
 kvm_cpuid_init(struct kvm_vm *kvm, const struct vm_config *cfg)
 {
@@ -76,8 +101,23 @@ kvm_cpuid_init(struct kvm_vm *kvm, const struct vm_config *cfg)
 	src.xcr0 = r[0] | (uint64_t)r[3] << 32;
 	khz = kvm_ioctl_arg(kvm->cpus[0].fd, KVM_GET_TSC_KHZ, 0);
 	src.tsc_khz = khz > 0 ? (uint32_t)khz : 0;
+	error = choose_tsc(kvm, cfg, src.tsc_khz);
+	if (error != 0)
+		return (error);
 	return (cpuid_policy_choose(
 	    &kvm->cpuid, &topology, &src, cfg->cpu, cfg->err));
+}
+
+static int
+set_tsc(struct kvm_cpu *cpu)
+{
+	int error;
+
+	if (cpu->kvm->tsc_khz == 0)
+		return (0);
+	error =
+	    kvm_ioctl_arg(cpu->fd, KVM_SET_TSC_KHZ, cpu->kvm->tsc_khz);
+	return (error < 0 ? error : 0);
 }
 
 /*
@@ -116,5 +156,5 @@ kvm_cpuid_set(struct kvm_cpu *cpu)
 		e->edx = r[3];
 	}
 	error = kvm_ioctl(cpu->fd, KVM_SET_CPUID2, &t);
-	return (error < 0 ? error : 0);
+	return (error < 0 ? error : set_tsc(cpu));
 }

@@ -106,7 +106,7 @@ struct kvm_vm {
 	int fd;	 /* the VM; -1: none */
 	size_t run_size;
 	struct kvm_cpuid2 *supported; /* owned */
-	uint32_t tsc_khz;
+	uint32_t tsc_khz; /* that the kernel is to make of it; 0: the host's */
 	uint32_t debug_caps; /* KVM_GUESTDBG_* that the kernel has */
 	struct cpuid_policy cpuid;
 	struct kvm_cpu *cpus;
@@ -153,7 +153,7 @@ int kvm_check(int fd, int cap);
 /* ---- cpuid.c ---- */
 /* kvm->supported and the policy from it, when the first vcpu is open. */
 int kvm_cpuid_init(struct kvm_vm *kvm, const struct vm_config *cfg);
-/* Tells the kernel what a vcpu shows. */
+/* Tells the kernel what a vcpu shows, and how fast its TSC is. */
 int kvm_cpuid_set(struct kvm_cpu *cpu);
 
 /* ---- msr.c ---- */

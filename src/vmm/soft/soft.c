@@ -83,6 +83,7 @@ soft_reset_cpu(struct soft_cpu *cpu)
 	lapic_reset(&cpu->lapic,
 	    cpuid_apicid(&cpu->vm->cpuid.topology, cpu->id), cpu->id == 0,
 	    cpu->vm->x2apic);
+	cpu->lapic.tsc_khz = cpu->vm->cpuid.tsc_khz;
 	soft_tlb_flush(cpu, true);
 	soft_update_mode(cpu);
 }

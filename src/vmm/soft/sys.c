@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "vmm/soft/mem.h"
 #include "vmm/soft/soft.h"
+#include "vmm/tsc.h"
 
 void
 soft_need_cpl0(struct soft_cpu *cpu)
@@ -42,7 +43,9 @@ uint64_t
 soft_tsc(struct soft_cpu *cpu)
 {
 	soft_fpu_leave(cpu);
-	return (vclock_now(cpu->vm->vclock) + cpu->tsc_offset);
+	return (tsc_from_ns(vclock_now(cpu->vm->vclock),
+		    cpu->vm->cpuid.tsc_khz) +
+	    cpu->tsc_offset);
 }
 
 static void

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gvm.h"
@@ -101,7 +102,9 @@ main(int argc, char **argv)
 	int error, wrong = 0;
 
 	error = cpuid_choice_parse(&choice, argc > 1 ? argv[1] : "host",
-	    argc > 2 ? argv[2] : NULL, &err);
+	    argc > 2 && argv[2][0] != '\0' ? argv[2] : NULL, &err);
+	if (error == 0 && argc > 3)
+		choice.tsc_khz = (uint32_t)strtoul(argv[3], NULL, 10);
 	if (error == 0)
 		error = cpuid_policy_choose(
 		    &policy, &topology, NULL, &choice, &err);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "vmm/cpuid.h"
+#include "vmm/vmm.h"
 
 static const unsigned cpus[] = { 1, 2, 3, 4, 7, 8, 16, 64, 200 };
 #define NCPUS (sizeof(cpus) / sizeof(cpus[0]))
@@ -84,6 +85,35 @@ test_time(void **state)
 	assert_int_equal(r[1], 1000000);
 	q(&p, 0x40000100, 0, r);
 	assert_int_equal(r[0] | r[1] | r[2] | r[3], 0);
+}
+
+/* A TSC of the user's choice; its ratio to the APIC timer is exact. */
+static void
+test_tsc(void **state)
+{
+	static const uint32_t khz[] = { 2445432, 999983, 100000, 10000000 };
+	struct cpuid_choice choice;
+	struct cpuid_policy p;
+	struct vm_error err;
+	uint32_t r[4];
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(
+		    cpuid_choice_parse(&choice, "host", NULL, &err), 0);
+		choice.tsc_khz = khz[i];
+		assert_int_equal(cpuid_policy_choose(&p,
+		    &(struct cpuid_topology){ 1, 1, 1 }, NULL, &choice, &err),
+		    0);
+		assert_int_equal(p.tsc_khz, khz[i]);
+		q(&p, 0x15, 0, r);
+		assert_int_equal(r[2] / 1000ull * r[1], 1ull * khz[i] * r[0]);
+		q(&p, 0x16, 0, r);
+		assert_int_equal(r[0], khz[i] / 1000);
+		q(&p, 0x40000010, 0, r);
+		assert_int_equal(r[0], khz[i]);
+		assert_int_equal(r[1], 1000000);
+	}
 }
 
 static void
@@ -309,6 +339,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_off),
 		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_tsc),
 		cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_xsave),
 		cmocka_unit_test(test_dynamic),

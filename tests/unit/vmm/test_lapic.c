@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "vmm/lapic.h"
+#include "vmm/tsc.h"
 
 static struct lapic_action act;
 
@@ -291,6 +292,39 @@ test_tsc_deadline(void **state)
 	assert_int_equal(wr(&l, 0x6e0, 0), 0); /* disarms */
 	assert_true(act.timer);
 	assert_int_equal(l.timer_deadline, UINT64_MAX);
+}
+
+/* tsc.h: the deadline comes when the TSC has got there, not before. */
+static void
+test_tsc_rate(void **state)
+{
+	static const uint32_t khz[] = { 2445432, 999999, 100000, 10000000 };
+	const uint64_t at = 123456789012345;
+	struct lapic l;
+	uint64_t ns;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		enable(&l, true);
+		l.tsc_khz = khz[i];
+		assert_int_equal(wr(&l, 0x832, 0x40040), 0);
+		assert_int_equal(wr(&l, 0x6e0, at), 0);
+		assert_int_equal(rd(&l, 0x6e0, 0), at);
+		ns = l.timer_deadline;
+		assert_true(tsc_from_ns(ns, khz[i]) >= at);
+		assert_true(tsc_from_ns(ns - 1, khz[i]) < at);
+		/* And it is about then. */
+		assert_in_range(ns / 1000000000,
+		    at / khz[i] / 1000 - 1, at / khz[i] / 1000 + 1);
+		assert_false(lapic_timer_expire(&l, ns - 1));
+		assert_true(lapic_timer_expire(&l, ns));
+		/* Later than all time, and with no overflow. */
+		assert_int_equal(wr(&l, 0x6e0, UINT64_MAX), 0);
+		assert_true(l.timer_deadline >=
+		    (khz[i] > 1000000 ? UINT64_MAX / 11 : UINT64_MAX));
+	}
+	assert_int_equal(tsc_from_ns(UINT64_MAX, 0), UINT64_MAX);
+	assert_int_equal(tsc_to_ns(UINT64_MAX, TSC_KHZ), UINT64_MAX);
 }
 
 /* 11.6.1, 11.12.9, 11.12.11 */
@@ -866,6 +900,7 @@ main(void)
 		cmocka_unit_test(test_timer_late),
 	    cmocka_unit_test(test_timer_slow_guest),
 		cmocka_unit_test(test_tsc_deadline),
+		cmocka_unit_test(test_tsc_rate),
 		cmocka_unit_test(test_icr),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_software_disable),
