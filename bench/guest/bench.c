@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the measured programs share. */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +35,51 @@ bench_skip(const char *why)
 	printf("%s%s skipped %s\n", case_prefix, case_name, why);
 	(void)fflush(stdout);
 	_exit(0);
+}
+
+void
+bench_need(bool ok, const char *what)
+{
+	if (!ok) {
+		perror(what);
+		_exit(1);
+	}
+}
+
+static uint64_t
+walk(const char *dir, dev_t dev, bool remove_it)
+{
+	char path[4096];
+	struct dirent *e;
+	struct stat st;
+	uint64_t n = 0;
+	DIR *d = opendir(dir);
+
+	bench_need(d != NULL, dir);
+	while ((e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		bench_need(lstat(path, &st) == 0, path);
+		n++;
+		if (S_ISDIR(st.st_mode) && st.st_dev == dev) {
+			n += walk(path, dev, remove_it);
+			if (remove_it)
+				(void)rmdir(path);
+		} else if (remove_it)
+			(void)unlink(path);
+	}
+	(void)closedir(d);
+	return (n);
+}
+
+uint64_t
+bench_walk(const char *top, bool remove_it)
+{
+	struct stat st;
+
+	bench_need(stat(top, &st) == 0, top);
+	return (walk(top, st.st_dev, remove_it));
 }
 
 void *

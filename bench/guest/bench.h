@@ -2,6 +2,7 @@
 #ifndef LHYVE_BENCH_H
 #define LHYVE_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,11 @@ void bench_begin(void);
 void bench_end(void);
 /* Ends the case: it cannot be run here. */
 _Noreturn void bench_skip(const char *why);
+/* Ends the case, which has failed, with errno's text, unless `ok`. */
+void bench_need(bool ok, const char *what);
+/* Depth first, a stat of everything below a directory on its file system;
+ * removes it if asked. How many there were. */
+uint64_t bench_walk(const char *top, bool remove_it);
 /* Zeroed pages; ends the case if there are none. */
 void *bench_alloc(size_t size);
 /* xorshift64: the same numbers everywhere. */

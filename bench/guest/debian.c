@@ -3,7 +3,6 @@
  * Programs of a Debian system on a disk image, which bench/guest/debian has
  * mounted at $BENCH_DEBIAN.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,49 +23,15 @@ top(void)
 	return (dir);
 }
 
-static void
-need(int ok, const char *what)
-{
-	if (!ok) {
-		perror(what);
-		_exit(1);
-	}
-}
-
-/* Depth first, a stat of everything on this file system. */
-static uint64_t
-walk(const char *dir, dev_t dev)
-{
-	char path[4096];
-	struct dirent *e;
-	struct stat st;
-	uint64_t n = 0;
-	DIR *d = opendir(dir);
-
-	need(d != NULL, dir);
-	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		need(lstat(path, &st) == 0, path);
-		n++;
-		if (S_ISDIR(st.st_mode) && st.st_dev == dev)
-			n += walk(path, dev);
-	}
-	(void)closedir(d);
-	return (n);
-}
-
 /* The file system was mounted a moment ago: nothing of it is in memory. */
 static uint64_t
 find_disk(void)
 {
-	struct stat st;
+	const char *dir = top();
 	uint64_t n;
 
-	need(stat(top(), &st) == 0, top());
 	bench_begin();
-	n = walk(top(), st.st_dev);
+	n = bench_walk(dir, false);
 	bench_end();
 	return (n);
 }
@@ -78,16 +43,16 @@ command(char *const argv[])
 	int status, fd;
 	pid_t pid = fork();
 
-	need(pid >= 0, "fork");
+	bench_need(pid >= 0, "fork");
 	if (pid == 0) {
-		need(chroot(top()) == 0, top());
-		need(chdir("/tmp") == 0, "/tmp");
+		bench_need(chroot(top()) == 0, top());
+		bench_need(chdir("/tmp") == 0, "/tmp");
 		fd = open("out", O_CREAT | O_TRUNC | O_WRONLY, 0600);
-		need(fd >= 0 && dup2(fd, 1) == 1, "out");
+		bench_need(fd >= 0 && dup2(fd, 1) == 1, "out");
 		(void)execv(argv[0], argv);
-		need(0, argv[0]);
+		bench_need(0, argv[0]);
 	}
-	need(waitpid(pid, &status, 0) == pid, "waitpid");
+	bench_need(waitpid(pid, &status, 0) == pid, "waitpid");
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		_exit(1);
 }
@@ -103,7 +68,7 @@ hash_file(const char *name)
 
 	(void)snprintf(path, sizeof(path), "%s/tmp/%s", top(), name);
 	fd = open(path, O_RDONLY);
-	need(fd >= 0, path);
+	bench_need(fd >= 0, path);
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		hash = bench_hash(hash, buf, (size_t)n);
 	(void)close(fd);

@@ -3,7 +3,6 @@
  * What a kernel does for its programs: system calls, processes, mappings,
  * signals, files. Files are made below the directory $BENCH_TMP, a tmpfs.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -24,15 +23,6 @@
 #include "bench.h"
 
 #define PAGE 4096
-
-static void
-need(int ok, const char *what)
-{
-	if (!ok) {
-		perror(what);
-		_exit(1);
-	}
-}
 
 /* ---- calls ---- */
 
@@ -80,7 +70,7 @@ signal_(void)
 {
 	pid_t pid = getpid();
 
-	need(signal(SIGUSR1, on_signal) != SIG_ERR, "signal");
+	bench_need(signal(SIGUSR1, on_signal) != SIG_ERR, "signal");
 	bench_begin();
 	for (int i = 0; i < 100000; i++)
 		(void)kill(pid, SIGUSR1);
@@ -98,9 +88,9 @@ pipe_pingpong(void)
 	uint8_t c = 0;
 	pid_t pid;
 
-	need(pipe(to) == 0 && pipe(from) == 0, "pipe");
+	bench_need(pipe(to) == 0 && pipe(from) == 0, "pipe");
 	pid = fork();
-	need(pid >= 0, "fork");
+	bench_need(pid >= 0, "fork");
 	if (pid == 0) {
 		(void)close(to[1]);
 		while (read(to[0], &c, 1) == 1) {
@@ -137,7 +127,7 @@ children(int n, char *const argv[])
 				(void)execv("/proc/self/exe", argv);
 			_exit(argv != NULL ? 255 : i & 0x7f);
 		}
-		need(pid > 0 && waitpid(pid, &status, 0) == pid, "fork");
+		bench_need(pid > 0 && waitpid(pid, &status, 0) == pid, "fork");
 		sum += (uint64_t)WEXITSTATUS(status);
 	}
 	bench_end();
@@ -184,7 +174,7 @@ yield(void)
 	CPU_SET(0, &set);
 	(void)sched_setaffinity(0, sizeof(set), &set);
 	pid = fork();
-	need(pid >= 0, "fork");
+	bench_need(pid >= 0, "fork");
 	if (pid == 0) {
 		for (int i = 0; i < n; i++)
 			(void)sched_yield();
@@ -229,7 +219,7 @@ futex_pingpong(void)
 {
 	pthread_t thread;
 
-	need(pthread_create(&thread, NULL, other_thread, NULL) == 0,
+	bench_need(pthread_create(&thread, NULL, other_thread, NULL) == 0,
 	    "pthread_create");
 	bench_begin();
 	take_turns(0);
@@ -271,7 +261,7 @@ mmap_touch(void)
 		volatile uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-		need(p != MAP_FAILED, "mmap");
+		bench_need(p != MAP_FAILED, "mmap");
 		for (size_t o = 0; o < size; o += PAGE)
 			p[o] = (uint8_t)o + 1;
 		sum += p[PAGE];
@@ -291,7 +281,7 @@ page_fault(void)
 
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	need(p != MAP_FAILED, "mmap");
+	bench_need(p != MAP_FAILED, "mmap");
 	(void)madvise((void *)p, size, MADV_NOHUGEPAGE);
 	bench_begin();
 	for (int i = 0; i < 4; i++) {
@@ -320,7 +310,7 @@ fault_signal(void)
 	uint64_t sum = 0;
 
 	protected_page = bench_alloc(PAGE);
-	need(signal(SIGSEGV, on_fault) != SIG_ERR, "signal");
+	bench_need(signal(SIGSEGV, on_fault) != SIG_ERR, "signal");
 	bench_begin();
 	for (int i = 0; i < 30000; i++) {
 		(void)mprotect((void *)protected_page, PAGE, PROT_READ);
@@ -342,7 +332,7 @@ make_dir(void)
 
 	(void)snprintf(dir, sizeof(dir), "%s/lhyve-bench-XXXXXX",
 	    tmp != NULL ? tmp : "/tmp");
-	need(mkdtemp(dir) != NULL, dir);
+	bench_need(mkdtemp(dir) != NULL, dir);
 }
 
 static uint64_t
@@ -357,7 +347,7 @@ file_create(void)
 	for (int i = 0; i < 10000; i++) {
 		(void)snprintf(path, sizeof(path), "%s/f%d", dir, i & 63);
 		fd = open(path, O_CREAT | O_RDWR | O_EXCL, 0600);
-		need(fd >= 0, path);
+		bench_need(fd >= 0, path);
 		sum += write(fd, path, 100) == 100;
 		(void)close(fd);
 		sum += unlink(path) == 0;
@@ -378,9 +368,9 @@ file_read(void)
 	make_dir();
 	(void)snprintf(path, sizeof(path), "%s/f", dir);
 	fd = open(path, O_CREAT | O_RDWR, 0600);
-	need(fd >= 0, path);
+	bench_need(fd >= 0, path);
 	for (size_t i = 0; i < size; i += sizeof(buf))
-		need(write(fd, buf, sizeof(buf)) == sizeof(buf), "write");
+		bench_need(write(fd, buf, sizeof(buf)) == sizeof(buf), "write");
 	bench_begin();
 	for (int round = 0; round < 100; round++)
 		for (size_t i = 0; i < size; i += sizeof(buf))
@@ -390,34 +380,6 @@ file_read(void)
 	(void)close(fd);
 	(void)unlink(path);
 	(void)rmdir(dir);
-	return (n);
-}
-
-/* Depth first, a stat of everything; removes it if asked. */
-static uint64_t
-walk(const char *top, int remove_it)
-{
-	char path[1024];
-	struct dirent *e;
-	struct stat st;
-	uint64_t n = 0;
-	DIR *d = opendir(top);
-
-	need(d != NULL, top);
-	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", top, e->d_name);
-		need(lstat(path, &st) == 0, path);
-		n++;
-		if (S_ISDIR(st.st_mode)) {
-			n += walk(path, remove_it);
-			if (remove_it)
-				(void)rmdir(path);
-		} else if (remove_it)
-			(void)unlink(path);
-	}
-	(void)closedir(d);
 	return (n);
 }
 
@@ -432,18 +394,18 @@ find(void)
 	for (int i = 0; i < 3000; i++) {
 		(void)snprintf(path, sizeof(path), "%s/d%d", dir, i / 30);
 		if (i % 30 == 0)
-			need(mkdir(path, 0700) == 0, path);
+			bench_need(mkdir(path, 0700) == 0, path);
 		(void)snprintf(path, sizeof(path), "%s/d%d/file%d", dir, i / 30,
 		    i);
 		fd = open(path, O_CREAT | O_RDWR, 0600);
-		need(fd >= 0, path);
+		bench_need(fd >= 0, path);
 		(void)close(fd);
 	}
 	bench_begin();
 	for (int i = 0; i < 20; i++)
-		n += walk(dir, 0);
+		n += bench_walk(dir, false);
 	bench_end();
-	(void)walk(dir, 1);
+	(void)bench_walk(dir, true);
 	(void)rmdir(dir);
 	return (n);
 }
