@@ -12,18 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "backend/block/block_priv.h"
 
-/* Does a descriptor of the process hold a lock on the file? `id` is as the
- * kernel prints it: "08:01:1234 ". */
+/* Does a descriptor of the process hold a lock on the file? The numbers that
+ * the kernel prints with a lock are not those of stat() everywhere (overlayfs,
+ * btrfs). */
 static bool
-holds(const char *pid, const char *id)
+holds(const char *pid, const struct stat *file)
 {
 	char path[320], line[256];
 	struct dirent *de;
 	bool found = false;
+	struct stat st;
 	FILE *f;
 	DIR *d;
 
@@ -38,9 +39,12 @@ holds(const char *pid, const char *id)
 		if (f == NULL)
 			continue;
 		while (!found && fgets(line, sizeof(line), f) != NULL)
-			found = strncmp(line, "lock:", 5) == 0 &&
-				strstr(line, id) != NULL;
+			found = strncmp(line, "lock:", 5) == 0;
 		(void)fclose(f);
+		(void)snprintf(path, sizeof(path), "/proc/%.16s/fd/%.16s",
+		    pid, de->d_name);
+		found = found && stat(path, &st) == 0 &&
+			st.st_dev == file->st_dev && st.st_ino == file->st_ino;
 	}
 	(void)closedir(d);
 	return (found);
@@ -50,7 +54,7 @@ holds(const char *pid, const char *id)
 static void
 find_owner(int fd, char *who, size_t len)
 {
-	char id[64], path[64], name[32] = "";
+	char path[64], name[32] = "";
 	struct dirent *de;
 	struct stat st;
 	FILE *f;
@@ -60,11 +64,9 @@ find_owner(int fd, char *who, size_t len)
 	d = opendir("/proc");
 	if (d == NULL || fstat(fd, &st) != 0)
 		goto out;
-	(void)snprintf(id, sizeof(id), " %02x:%02x:%llu ", major(st.st_dev),
-	    minor(st.st_dev), (unsigned long long)st.st_ino);
 	while ((de = readdir(d)) != NULL) {
 		if (!isdigit((unsigned char)de->d_name[0]) ||
-		    !holds(de->d_name, id))
+		    !holds(de->d_name, &st))
 			continue;
 		(void)snprintf(
 		    path, sizeof(path), "/proc/%.16s/comm", de->d_name);
