@@ -42,7 +42,7 @@ ASK = 15
 
 # In the order in which they are asked for; what they need comes before.
 MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console",
-           "kvm-amd", "tun", "vhost_net"]
+           "kvm-amd", "tun", "vhost_net", "veth"]
 
 
 class Result(NamedTuple):
