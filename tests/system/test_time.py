@@ -43,8 +43,9 @@ def test_late_ticks(machine, cmdline, line, device):
         os.kill(m.pid, signal.SIGCONT)
         time.sleep(0.1)
     more, now = interrupts(m, line)
-    # Merged ones would be a fifth of that.
-    assert more - ticks > 0.75 * HZ * (now - since), (more - ticks, now - since)
+    # Merged ones would be a fifth of that. What ticks cost bounds how fast the
+    # others come: some 170 of 250 a second in a busy rig.
+    assert more - ticks > 0.5 * HZ * (now - since), (more - ticks, now - since)
     assert more - ticks < 1.1 * HZ * (now - since) + 50
     assert complaints(m.run("dmesg")) == []
     m.send("poweroff -f\r")
