@@ -76,9 +76,9 @@ def drawn(text):
 @pytest.mark.parametrize("rom", ["bios.bin", "bios-256k.bin"])
 def test_seabios_to_its_boot_attempt(seabios, rom):
     m = seabios(rom=rom)
-    m.expect(drawn("SeaBIOS (version "))
-    m.expect(drawn("Booting from "))
-    m.expect(drawn("No bootable device."))
+    m.expect(r"SeaBIOS \(version ")
+    m.expect(r"Booting from ")
+    m.expect(r"No bootable device\.")
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_syslinux_and_memtest(seabios, tmp_path):
     """Its real-mode code reads a file system and starts a kernel at its
     real-mode entry."""
     m = seabios(syslinux(tmp_path, MEMTEST["x64"], "console=ttyS0,115200"))
-    m.expect(drawn("SYSLINUX 6"))
+    m.expect(r"SYSLINUX \d")
     m.expect(drawn("hello from the floppy"))
     memtest = Memtest(m)
     memtest.until(6)
@@ -252,17 +252,17 @@ def test_ipxe(seabios, tmp_path):
     """It goes to real mode for each call of the BIOS, with interrupts of its
     own in between; the keys come through INT 16h."""
     m = seabios(syslinux(tmp_path, "/boot/ipxe.lkrn"))
-    m.expect(drawn("iPXE initialising devices..."))
-    m.expect(drawn("Press Ctrl-B"))
+    m.expect(r"iPXE initialising devices\.\.\.")
+    m.expect("Press Ctrl-B")
     m.send("\x02")
-    m.expect(drawn("iPXE> "))
+    m.expect("iPXE> ")
     for command, answer in (
             ("cpuid --ext 29 && echo ${sp}64-bit", r"\n64-bit"),
             ("set n:int32 41 && inc n && echo ${n}", r"\n42")):
         type_in(m, command)
         m.send("\r")
         m.expect(answer)
-        m.expect(drawn("iPXE> "))
+        m.expect("iPXE> ")
     type_in(m, "reboot")
     m.send("\r")
     assert m.wait() == 0

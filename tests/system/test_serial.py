@@ -63,7 +63,8 @@ def test_tcp6(away):
 def test_unix(away, rundir, tmp_path):
     path = str(tmp_path / "s")
     m, _ = away("ECHO", f"unix={path}")
-    # The link is made behind the socket.
+    wait_for(lambda: os.path.exists(path))
+    # The link is made behind it.
     wait_for(lambda: os.path.lexists(rundir / "vm0/com1"))
     assert os.readlink(rundir / "vm0/com1") == path
     assert talk(f"UNIX:{path}", b"hello q").endswith(b"hello ")

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from console import PATIENCE
 from kernellog import complaints
 
 HZ = 250  # of Debian's kernel
@@ -43,9 +44,11 @@ def test_late_ticks(machine, cmdline, line, device):
         os.kill(m.pid, signal.SIGCONT)
         time.sleep(0.1)
     more, now = interrupts(m, line)
-    # Merged ones would be a fifth of that. What ticks cost bounds how fast the
-    # others come: some 170 of 250 a second in a busy rig.
-    assert more - ticks > 0.5 * HZ * (now - since), (more - ticks, now - since)
+    # Merged ones would be a fifth of that. In a rig what a tick costs bounds
+    # how fast the others come: some 170 of 250 a second in a busy one.
+    share = 0.75 if PATIENCE == 1 else 0.5
+    assert more - ticks > share * HZ * (now - since), (
+        more - ticks, now - since)
     assert more - ticks < 1.1 * HZ * (now - since) + 50
     assert complaints(m.run("dmesg")) == []
     m.send("poweroff -f\r")
