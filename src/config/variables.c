@@ -231,7 +231,7 @@ const struct config_var config_vars[] = {
 	.type = CONFIG_UINT,
 	.min = 100000,
 	.max = 10000000,
-	.help = "kHz that its TSC counts (1000000 with engine=soft, the "
+	.help = "frequency of its TSC in kHz (1000000 with engine=soft, the "
 		"host's with kvm; another one there needs a processor that "
 		"scales it)"},
     {.name = "kernel",

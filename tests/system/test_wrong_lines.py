@@ -211,6 +211,8 @@ LINES = [
      "100000 to 10000000"),
     ("-o cpu.tsc_khz=2.4G vm0", "-o cpu.tsc_khz=2.4G: not a number from "
      "100000 to 10000000"),
+    ("-o kvm.dirty_ring=maybe vm0", "-o kvm.dirty_ring=maybe: not a boolean; "
+     "use true or false"),
     ("-o engine=xen vm0", "-o engine=xen: no such choice; use one of: auto "
      "soft kvm"),
     ("-o cpu=foo vm0", "-o cpu.model=foo: no such choice; use one of: host "
