@@ -356,22 +356,22 @@ class Rig:
         Lost when the rig did not live through it twice; after either the next
         command has a rig that was booted anew.
         """
-        for last in (False, True):
-            try:
-                if self.qemu is None:
-                    self._boot()
-                    self.reboots += 1
-                return self._run(command, env, cwd, timeout, live)
-            except TimeoutError:
-                # What was too slow must not go on beside what comes next.
-                self._end()
-                raise
-            except Lost as e:
-                self._end()
-                if last:
-                    raise
-                print(f"rig: booted anew: {e}", file=sys.stderr)
-        raise AssertionError
+        try:
+            return self._try(command, env, cwd, timeout, live)
+        except Lost as e:
+            print(f"rig: booted anew: {e}", file=sys.stderr)
+        return self._try(command, env, cwd, timeout, live)
+
+    def _try(self, *args):
+        """Ends a rig that was lost, or has something too slow in it."""
+        try:
+            if self.qemu is None:
+                self._boot()
+                self.reboots += 1
+            return self._run(*args)
+        except (Lost, TimeoutError):
+            self._end()
+            raise
 
     def _run(self, command, env, cwd, timeout, live):
         self.count += 1
